@@ -1,0 +1,179 @@
+//! What changed, for the application to see.
+
+use crate::path::Path;
+use crate::reason::Reason;
+use crate::route::Route;
+use std::fmt;
+
+/// Which end of a link or route is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// This endpoint.
+    Here,
+    /// The peer.
+    There,
+}
+
+/// Who is at the other end of a link, as far as it is known.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PeerName {
+    /// The peer's path, once its handshake told it, or as it was expected when dialling.
+    pub path: Option<Path>,
+    /// Where the link leads, as a URL: the one dialled, or the one the connection came from.
+    pub url: String,
+}
+
+impl fmt::Display for PeerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            Some(path) => write!(f, "{path} ({})", self.url),
+            None => f.write_str(&self.url),
+        }
+    }
+}
+
+/// Why a route that both sides have was not linked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The message types differ in shape; the text names the first field that differs.
+    Schema(String),
+    /// The payloads are encoded differently.
+    Codec {
+        /// The codec used here.
+        ours: String,
+        /// The codec used there.
+        theirs: String,
+    },
+    /// `Scope::Own` does not allow this route on this link.
+    NoRight(String),
+    /// The peer refused, with a text of its own.
+    ByPeer(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Schema(text) => write!(f, "the message types differ: {text}"),
+            Refusal::Codec { ours, theirs } => {
+                write!(f, "the codecs differ: `{ours}` here, `{theirs}` there")
+            }
+            Refusal::NoRight(text) => f.write_str(text),
+            Refusal::ByPeer(text) => write!(f, "the peer refused: {text}"),
+        }
+    }
+}
+
+/// One thing that changed. [`Endpoint::events`](crate::Endpoint::events) delivers them in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A connection is being tried, for the `attempt`-th time since the link was last up.
+    LinkDialling {
+        /// Who is dialled.
+        peer: PeerName,
+        /// Counts from 1.
+        attempt: u32,
+    },
+    /// A connection stands and the handshake began.
+    LinkHandshaking {
+        /// Who is at the other end.
+        peer: PeerName,
+    },
+    /// The handshake is done: routes can be linked.
+    LinkUp {
+        /// Who is at the other end.
+        peer: PeerName,
+        /// The protocol version agreed on.
+        version: u8,
+    },
+    /// A link ended or could not be made. A dialled one is tried again by itself.
+    LinkDown {
+        /// Who was at the other end.
+        peer: PeerName,
+        /// Why.
+        reason: Reason,
+    },
+    /// An intent and an interest met: samples can flow.
+    RouteLinked {
+        /// The route.
+        route: Route,
+        /// The other endpoint; `None` when both are in this one.
+        peer: Option<PeerName>,
+        /// Where the supplier is.
+        supplier: Side,
+    },
+    /// Samples no longer flow between an intent and an interest.
+    RouteUnlinked {
+        /// The route.
+        route: Route,
+        /// The other endpoint; `None` when both are in this one.
+        peer: Option<PeerName>,
+        /// Where the supplier was.
+        supplier: Side,
+    },
+    /// Both sides have the route and yet it was not linked.
+    RouteRefused {
+        /// The route.
+        route: Route,
+        /// The other endpoint; `None` when both are in this one.
+        peer: Option<PeerName>,
+        /// Why, in a form both sides are told.
+        refusal: Refusal,
+    },
+    /// One side supplies and the other wants different types under the same path.
+    WrongType {
+        /// The route declared here.
+        ours: Route,
+        /// The route declared there.
+        theirs: Route,
+        /// The other endpoint; `None` when both are in this one.
+        peer: Option<PeerName>,
+    },
+    /// An intent claims the route as its own, and there is another supplier.
+    Conflict {
+        /// The route.
+        route: Route,
+        /// The other supplier's endpoint, or the one that saw both; `None` when it is this one.
+        peer: Option<PeerName>,
+        /// Who claims and who else supplies, in words.
+        text: String,
+    },
+    /// Samples were lost since the last such event of this route and peer.
+    SamplesLost {
+        /// The route.
+        route: Route,
+        /// The other endpoint; `None` when both are in this one.
+        peer: Option<PeerName>,
+        /// How many.
+        count: u64,
+        /// On which side they were dropped.
+        dropped: Side,
+    },
+    /// A callback panicked; it will not be called again and its interest is withdrawn.
+    CallbackPanicked {
+        /// The route it was for.
+        route: Route,
+        /// What the panic said.
+        text: String,
+    },
+    /// A listener failed to accept; it goes on after a pause.
+    ListenerFault {
+        /// The listening URL.
+        url: String,
+        /// What the system said.
+        text: String,
+    },
+    /// A thread of the library panicked. Its link was closed; the rest goes on.
+    ThreadPanicked {
+        /// The thread's name.
+        thread: String,
+        /// What the panic said.
+        text: String,
+    },
+    /// The application did not read events fast enough: the `count` oldest are gone.
+    Missed {
+        /// How many.
+        count: u64,
+    },
+}

@@ -1,0 +1,5 @@
+//! One endpoint's control.
+/// One endpoint's control.
+pub(crate) struct Engine;
+/// Its settings.
+pub(crate) struct EngineSettings;

@@ -1,0 +1,80 @@
+//! Control, pure: handshakes, sessions, the registry, pings, redialling.
+//!
+//! [`Engine`] is one endpoint's control, without threads, sockets or clock. It is driven by three
+//! verbs: give it an input with `now`; take [`Action`]s with `poll` until there are none; ask
+//! `next_wake` when it next wants a `tick`. The dispatcher thread drives one; the simulation drives
+//! several, joined by simulated lines in virtual time.
+
+use crate::delivery::Delivery;
+use crate::event::{Event, PeerName};
+use crate::peer::PeerUrl;
+use crate::route::Route;
+use crate::schema::Schema;
+use crate::wire::control::{Bye, Control};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) mod engine;
+
+pub(crate) use engine::{Engine, EngineSettings};
+
+/// One link of this endpoint; never used again for another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LinkId(pub(crate) u32);
+
+/// One intent of this endpoint; its number on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct IntentId(pub(crate) u32);
+
+/// One interest of this endpoint; its number on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct InterestId(pub(crate) u32);
+
+/// What a program declares of an intent or an interest alike.
+#[derive(Clone, Debug)]
+pub(crate) struct Declaration {
+    pub(crate) route: Route,
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) codec: &'static str,
+}
+
+/// Where among the bytes of a link a control frame goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Ahead of samples that wait.
+    Ahead,
+    /// Behind the samples queued before it.
+    InLine,
+}
+
+/// What the engine wants done. The driver does it at once and in order.
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    /// Try to connect; answer with `dialled` or `dial_failed`.
+    Dial { link: LinkId, url: Arc<PeerUrl> },
+    /// Send a frame.
+    Send { link: LinkId, frame: Control, order: Order },
+    /// Say BYE if one is given and the line takes it, then close the connection. A dialled link will
+    /// be given a new `Dial` later; an accepted one is forgotten. No `link_lost` is wanted for it.
+    HangUp { link: LinkId, bye: Option<Bye> },
+    /// The handshake is done: samples may be sent, in frames of at most `max_frame` bytes.
+    Up { link: LinkId, peer: Arc<PeerName>, max_frame: u32 },
+    /// A round trip was measured. A peer's time t is `t - offset` here, at most `error` wrong.
+    Clock { link: LinkId, offset_micros: i64, error: Duration, round_trip: Duration },
+    /// Samples of `intent` go to this link as `alias`, once credit for it comes.
+    OpenOutlet { link: LinkId, intent: IntentId, alias: u32, delivery: Delivery },
+    /// No more samples of `intent` as `alias`: what waits is sent, then END.
+    CloseOutlet { link: LinkId, intent: IntentId, alias: u32 },
+    /// Samples of this alias are for `interest`: install the inlet, then grant credit.
+    OpenInlet { link: LinkId, interest: InterestId, alias: u32 },
+    /// The interest is gone: samples of the alias are discarded until END.
+    DrainInlet { link: LinkId, alias: u32 },
+    /// END came: the alias is unknown from now on.
+    CloseInlet { link: LinkId, alias: u32 },
+    /// An intent and an interest of this endpoint met.
+    LinkLocal { intent: IntentId, interest: InterestId },
+    /// One of them is gone.
+    UnlinkLocal { intent: IntentId, interest: InterestId },
+    /// Tell the application.
+    Event(Event),
+}

@@ -1,0 +1,121 @@
+//! Bytes in, bytes out: how connections are made and accepted.
+//!
+//! A [`Transport`] dials and listens for one URL scheme. TCP, Unix sockets and an in-process memory
+//! pair are built in; a program can add its own with
+//! [`EndpointBuilder::transport`](crate::EndpointBuilder::transport).
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Makes and accepts connections for one URL scheme.
+pub trait Transport: Send + Sync + 'static {
+    /// The scheme of the URLs it serves, such as `tcp`: lower-case letters, digits, `+`, `-`.
+    fn scheme(&self) -> &str;
+
+    /// Connects to `address`, the part of the URL between `scheme://` and the peer's path.
+    ///
+    /// It may block for `timeout`, and should look at `cancel` at least every 100 ms.
+    ///
+    /// # Errors
+    /// Whatever the system says. It is reported in an event and tried again.
+    fn dial(&self, address: &str, timeout: Duration, cancel: &Cancel) -> io::Result<Arc<dyn Connection>>;
+
+    /// Starts to listen at `address`.
+    ///
+    /// # Errors
+    /// Whatever the system says; [`EndpointBuilder::start`](crate::EndpointBuilder::start) returns it.
+    fn listen(&self, address: &str) -> io::Result<Arc<dyn Listener>>;
+}
+
+/// Accepts connections at one address. Dropping it frees the address.
+pub trait Listener: Send + Sync + 'static {
+    /// Waits for the next connection. After [`close`](Listener::close) it returns an error soon.
+    ///
+    /// # Errors
+    /// Whatever the system says. The caller pauses and tries again unless the listener was closed.
+    fn accept(&self) -> io::Result<Arc<dyn Connection>>;
+
+    /// The address it really listens at, with a system-chosen port filled in.
+    fn address(&self) -> String;
+
+    /// Wakes a waiting [`accept`](Listener::accept). Can be called from any thread, more than once.
+    fn close(&self);
+}
+
+/// A stream of bytes in both directions, used by one reading and one writing thread at once.
+pub trait Connection: Send + Sync + 'static {
+    /// Waits for bytes and returns how many came; 0 means the other side ended the stream.
+    ///
+    /// # Errors
+    /// Any error ends the link, save `Interrupted`, which is tried again.
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Reads into several buffers in order, as [`read`](Connection::read) does into one.
+    ///
+    /// # Errors
+    /// As [`read`](Connection::read).
+    fn read_vectored(&self, buffers: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
+        match buffers.iter_mut().find(|b| !b.is_empty()) {
+            Some(buffer) => self.read(buffer),
+            None => Ok(0),
+        }
+    }
+
+    /// Writes some of `bytes`, waiting for room, and returns how many were taken.
+    ///
+    /// # Errors
+    /// Any error ends the link, save `Interrupted`, which is tried again.
+    fn write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Writes from several buffers in order, as [`write`](Connection::write) does from one.
+    ///
+    /// # Errors
+    /// As [`write`](Connection::write).
+    fn write_vectored(&self, buffers: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        match buffers.iter().find(|b| !b.is_empty()) {
+            Some(buffer) => self.write(buffer),
+            None => Ok(0),
+        }
+    }
+
+    /// Writes what fits without waiting. It is called by application threads in `send`, so it must
+    /// not block; the default takes nothing, and everything goes through the writer thread.
+    ///
+    /// # Errors
+    /// `WouldBlock` where nothing fits; anything else ends the link.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = bytes;
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Ends both directions and wakes a blocked read and write. Idempotent, from any thread.
+    fn close(&self);
+
+    /// Where the other end is, for events and logs; no scheme.
+    fn remote(&self) -> String;
+}
+
+/// Tells a dialling thread that its result is no longer wanted.
+///
+/// ```
+/// let cancel = bowline::transport::Cancel::default();
+/// let for_the_thread = cancel.clone();
+/// cancel.cancel();
+/// assert!(for_the_thread.is_cancelled());
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Asks for the end. Cannot be taken back.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether the end was asked for.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}

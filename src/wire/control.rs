@@ -1,0 +1,143 @@
+//! The control frames as valid values. Encoding one cannot fail; decoding is checked.
+
+use crate::delivery::Delivery;
+use crate::path::Path;
+use crate::reason::ReasonCode;
+use crate::route::Route;
+use crate::time::Timestamp;
+
+/// Any frame but MESSAGE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Control {
+    Hello(Hello),
+    Accept(Accept),
+    Bye(Bye),
+    Ping(Ping),
+    Pong(Pong),
+    Intents(Vec<Entry<Intent>>),
+    Interests(Vec<Entry<Interest>>),
+    Notify(Notify),
+    Credit(Credit),
+    Time(Timestamp),
+    Gap {
+        alias: u32,
+        count: u64,
+    },
+    End {
+        alias: u32,
+    },
+    /// A kind this version may skip.
+    Unknown {
+        kind: u32,
+    },
+}
+
+/// HANDSHAKE, initial: who I am and what I can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hello {
+    pub(crate) version_min: u8,
+    pub(crate) version_max: u8,
+    pub(crate) capabilities: u32,
+    /// Made anew each time an endpoint starts: a changed one says the peer restarted.
+    pub(crate) instance: [u8; 16],
+    /// The session the dialler would go on with, 0 for a new one.
+    pub(crate) session: u64,
+    pub(crate) scope_own: bool,
+    /// The largest frame the sender of this takes, counted after the length field.
+    pub(crate) max_frame: u32,
+    pub(crate) ping_millis: u32,
+    pub(crate) clock: Timestamp,
+    pub(crate) path: Path,
+    /// Whom the sender thinks it talks to.
+    pub(crate) expected: Option<Path>,
+}
+
+/// HANDSHAKE, final: what was agreed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Accept {
+    pub(crate) version: u8,
+    pub(crate) capabilities: u32,
+    pub(crate) session: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bye {
+    pub(crate) code: ReasonCode,
+    pub(crate) text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ping {
+    /// The sender's clock when this was sent.
+    pub(crate) sent: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pong {
+    /// `sent` of the ping, unchanged.
+    pub(crate) echo: Timestamp,
+    /// The answering side's clock when the ping arrived.
+    pub(crate) received: Timestamp,
+    /// The answering side's clock when this was sent.
+    pub(crate) sent: Timestamp,
+}
+
+/// One line of a batched advertisement. `id` is the declarer's own number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Entry<T> {
+    Add { id: u32, item: T },
+    Update { id: u32, item: T },
+    Remove { id: u32 },
+}
+
+/// What an intent and an interest both say of their route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Declared {
+    pub(crate) route: Route,
+    /// 0: the messages are raw bytes.
+    pub(crate) fingerprint: u64,
+    pub(crate) codec: String,
+    /// How long the declaration outlives a lost link; 0: not at all.
+    pub(crate) lease_millis: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Intent {
+    pub(crate) declared: Declared,
+    /// Claims the route as its own.
+    pub(crate) exclusive: bool,
+    /// Retains its last sample for latecomers.
+    pub(crate) retained: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Interest {
+    pub(crate) declared: Declared,
+    pub(crate) delivery: Delivery,
+}
+
+/// Ids: `mine` is of the sender of the frame, `yours` of its receiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Notify {
+    /// From the intent's side: samples of intent `mine` for interest `yours` come as `alias`.
+    /// They may be sent once a CREDIT for the alias arrived.
+    Linked { mine: u32, yours: u32, alias: u32 },
+    /// The pair cannot be linked. `supplier` says whether `mine` is the intent.
+    Refused { supplier: bool, mine: u32, yours: u32, text: String },
+    /// The fingerprints of the pair differ: this is the sender's schema, so that both can say where.
+    Schema { supplier: bool, mine: u32, yours: u32, schema: Vec<u8> },
+    /// Intent `yours` collides with another supplier of its route.
+    Conflict { yours: u32, text: String },
+}
+
+/// From the interest's side: what may be sent, what was taken, what was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Credit {
+    pub(crate) alias: u32,
+    /// Samples with a sequence number below this may be sent; `u64::MAX`: any number.
+    pub(crate) limit: u64,
+    /// All below this sequence number were handed to the application or counted as lost.
+    pub(crate) taken: u64,
+    /// How many were dropped or replaced on the interest's side so far.
+    pub(crate) lost: u64,
+}

@@ -1,0 +1,2 @@
+//! Bytes and frames.
+pub(crate) mod control;
