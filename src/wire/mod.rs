@@ -21,3 +21,5 @@ pub(crate) use stamp::{StampOut, StampReader, StampWriter};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
