@@ -1,1 +1,303 @@
-//! Raw bytes.
+//! Raw bytes as a message, copied as little as possible.
+
+use parking_lot::Mutex;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// Immutable bytes that are cheap to clone: the message type for payloads that are bytes already.
+///
+/// Up to 30 bytes are held in place; more are shared by count. A received payload of 16 KiB or more
+/// is the very buffer the socket was read into. Buffers go back to the link they came from when the
+/// last clone is dropped, so steady traffic allocates nothing for them.
+///
+/// ```
+/// use bowline::Bytes;
+/// let mut image = Bytes::from(vec![0u8; 1000]);
+/// image.get_mut().expect("nobody else holds it")[0] = 7;
+/// let copy = image.clone();
+/// assert_eq!(copy[0], 7);
+/// assert!(image.get_mut().is_none());
+/// ```
+#[derive(Clone)]
+pub struct Bytes(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Inline { len: u8, data: [u8; Bytes::INLINE] },
+    Shared { buffer: Arc<Buffer>, start: u32, len: u32 },
+}
+
+impl Bytes {
+    /// How many bytes are held in place, without a shared buffer.
+    pub const INLINE: usize = 30;
+
+    /// No bytes.
+    pub const fn new() -> Self {
+        Self(Repr::Inline { len: 0, data: [0; Self::INLINE] })
+    }
+
+    /// A copy of `bytes`.
+    ///
+    /// ```
+    /// assert_eq!(&*bowline::Bytes::copy_from_slice(&[1, 2]), &[1, 2]);
+    /// ```
+    pub fn copy_from_slice(bytes: &[u8]) -> Self {
+        match Self::inline(bytes) {
+            Some(inline) => inline,
+            None => Self::from(bytes.to_vec()),
+        }
+    }
+
+    /// The bytes for changing them in place, if no clone of them is alive; `None` otherwise.
+    pub fn get_mut(&mut self) -> Option<&mut [u8]> {
+        match &mut self.0 {
+            Repr::Inline { len, data } => data.get_mut(..usize::from(*len)),
+            Repr::Shared { buffer, start, len } => {
+                let start = *start as usize;
+                Arc::get_mut(buffer)?.data.get_mut(start..start + *len as usize)
+            }
+        }
+    }
+
+    #[inline]
+    fn inline(bytes: &[u8]) -> Option<Self> {
+        let mut data = [0; Self::INLINE];
+        data.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(Self(Repr::Inline { len: bytes.len() as u8, data }))
+    }
+
+    /// All of a buffer. The buffer is at most as large as a frame, so its length fits.
+    pub(crate) fn whole(buffer: Arc<Buffer>) -> Self {
+        let len = buffer.data.len().min(u32::MAX as usize) as u32;
+        Self(Repr::Shared { buffer, start: 0, len })
+    }
+}
+
+impl Default for Bytes {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    /// Takes the vector over without copying it, if it holds more than 30 bytes.
+    ///
+    /// # Panics
+    /// If the vector is larger than 4 GiB.
+    fn from(data: Vec<u8>) -> Self {
+        if let Some(inline) = Self::inline(&data) {
+            return inline;
+        }
+        assert!(u32::try_from(data.len()).is_ok(), "Bytes holds at most 4 GiB, got {} bytes", data.len());
+        Self::whole(Arc::new(Buffer { data, home: None }))
+    }
+}
+
+impl From<&[u8]> for Bytes {
+    fn from(bytes: &[u8]) -> Self {
+        Self::copy_from_slice(bytes)
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Inline { len, data } => &data[..usize::from(*len)],
+            Repr::Shared { buffer, start, len } => {
+                let start = *start as usize;
+                &buffer.data[start..start + *len as usize]
+            }
+        }
+    }
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl PartialEq for Bytes {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Bytes {}
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 32;
+        write!(f, "Bytes({} bytes", self.len())?;
+        for (i, byte) in self.iter().take(SHOWN).enumerate() {
+            f.write_str(if i == 0 { ": " } else { " " })?;
+            write!(f, "{byte:02x}")?;
+        }
+        f.write_str(if self.len() > SHOWN { " …)" } else { ")" })
+    }
+}
+
+/// An encoded message as it was received, for [`Message::decode`](crate::Message::decode).
+#[derive(Clone, Copy)]
+pub struct Payload<'a> {
+    slice: &'a [u8],
+    owner: Option<(&'a Arc<Buffer>, u32)>,
+}
+
+impl<'a> Payload<'a> {
+    /// A payload that lies in `slice`.
+    ///
+    /// ```
+    /// assert_eq!(bowline::Payload::new(&[1]).as_slice(), &[1]);
+    /// ```
+    pub const fn new(slice: &'a [u8]) -> Self {
+        Self { slice, owner: None }
+    }
+
+    /// The encoded bytes.
+    #[inline]
+    pub const fn as_slice(&self) -> &'a [u8] {
+        self.slice
+    }
+
+    /// The encoded bytes to keep; shares the buffer they were received into where there is one.
+    #[inline]
+    pub fn to_bytes(&self) -> Bytes {
+        if let Some(inline) = Bytes::inline(self.slice) {
+            return inline;
+        }
+        match self.owner {
+            Some((buffer, start)) => Bytes(Repr::Shared {
+                buffer: Arc::clone(buffer),
+                start,
+                len: self.slice.len() as u32,
+            }),
+            None => Bytes::copy_from_slice(self.slice),
+        }
+    }
+
+    /// A part of a buffer; `None` where it does not lie inside.
+    #[inline]
+    pub(crate) fn part(buffer: &'a Arc<Buffer>, start: u32, end: u32) -> Option<Self> {
+        let slice = buffer.data.get(start as usize..end as usize)?;
+        Some(Self { slice, owner: Some((buffer, start)) })
+    }
+
+    pub(crate) fn of(bytes: &'a Bytes) -> Self {
+        match &bytes.0 {
+            Repr::Inline { .. } => Self::new(bytes),
+            Repr::Shared { buffer, start, .. } => Self { slice: bytes, owner: Some((buffer, *start)) },
+        }
+    }
+}
+
+/// Bytes on the heap that go back to a pool when nobody needs them any more.
+pub(crate) struct Buffer {
+    data: Vec<u8>,
+    home: Option<Arc<Pool>>,
+}
+
+impl Buffer {
+    pub(crate) fn new(data: Vec<u8>, home: &Arc<Pool>) -> Self {
+        Self { data, home: Some(Arc::clone(home)) }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.data
+    }
+
+    pub(crate) fn bytes_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.data
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if let Some(home) = self.home.take() {
+            home.give(std::mem::take(&mut self.data));
+        }
+    }
+}
+
+/// Vectors kept for the next use: at most `count`, and at most `bytes` in all.
+pub(crate) struct Pool {
+    kept: Mutex<Kept>,
+    count: usize,
+    bytes: usize,
+}
+
+#[derive(Default)]
+struct Kept {
+    vectors: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Pool {
+    pub(crate) fn new(count: usize, bytes: usize) -> Arc<Self> {
+        Arc::new(Self { kept: Mutex::default(), count, bytes })
+    }
+
+    /// A vector, empty or with old contents; it may be a new one.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        let mut kept = self.kept.lock();
+        let vector = kept.vectors.pop().unwrap_or_default();
+        kept.bytes -= vector.capacity();
+        vector
+    }
+
+    pub(crate) fn give(&self, vector: Vec<u8>) {
+        let mut kept = self.kept.lock();
+        let bytes = kept.bytes + vector.capacity();
+        if vector.capacity() > 0 && kept.vectors.len() < self.count && bytes <= self.bytes {
+            kept.bytes = bytes;
+            kept.vectors.push(vector);
+            return;
+        }
+        drop(kept);
+        drop(vector);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_bytes_stay_in_place_and_long_ones_are_shared() {
+        let short = Bytes::from(vec![1; Bytes::INLINE]);
+        let long = Bytes::from(vec![2; Bytes::INLINE + 1]);
+        assert!(matches!(short.0, Repr::Inline { .. }));
+        assert!(matches!(long.0, Repr::Shared { .. }));
+        assert_eq!(short.len(), 30);
+        assert_eq!(long.len(), 31);
+        assert_eq!(std::mem::size_of::<Bytes>(), 32);
+    }
+
+    #[test]
+    fn a_payload_shares_the_buffer_it_lies_in() {
+        let pool = Pool::new(4, 1 << 20);
+        let buffer = Arc::new(Buffer::new((0..=255).collect(), &pool));
+        let payload = Payload::part(&buffer, 10, 60).expect("inside");
+        let bytes = payload.to_bytes();
+        assert_eq!(bytes[0], 10);
+        assert_eq!(bytes.len(), 50);
+        assert_eq!(Arc::strong_count(&buffer), 2);
+        assert!(Payload::part(&buffer, 250, 257).is_none());
+    }
+
+    #[test]
+    fn a_buffer_goes_home_and_the_pool_keeps_its_bounds() {
+        let pool = Pool::new(2, 100);
+        for _ in 0..3 {
+            drop(Buffer::new(vec![0; 40], &pool));
+        }
+        assert_eq!(pool.kept.lock().vectors.len(), 2, "the third finds no place");
+        drop(Buffer::new(vec![0; 200], &pool));
+        assert!(pool.kept.lock().bytes <= 100);
+        assert_eq!(pool.take().capacity(), 40);
+    }
+}

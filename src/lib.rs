@@ -21,9 +21,10 @@ pub mod transport;
 mod wire;
 
 pub use delivery::Delivery;
+pub use error::Error;
 pub use event::{Event, PeerName, Refusal, Side};
 pub use path::Path;
-pub use peer::{PeerUrl, Scope};
+pub use peer::{ListenUrl, PeerUrl, Scope};
 pub use reason::{Reason, ReasonCode};
 pub use route::Route;
 pub use schema::Schema;

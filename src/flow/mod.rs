@@ -1,1 +1,17 @@
-//! Samples, pure.
+//! Samples, pure: the outgoing buffer of a link with its lanes, and the mailboxes of interests.
+//!
+//! Nothing here waits, locks, or reads a clock. `runtime` puts each structure behind one lock and a
+//! wake-up; the tests drive them as they are.
+
+pub(crate) mod batch;
+pub(crate) mod coarse;
+pub(crate) mod lane;
+pub(crate) mod mailbox;
+pub(crate) mod outbox;
+pub(crate) mod run;
+
+use std::any::Any;
+use std::sync::Arc;
+
+/// A message that passes inside this process without being encoded.
+pub(crate) type Shared = Arc<dyn Any + Send + Sync>;

@@ -1,2 +1,23 @@
-//! Bytes and frames.
+//! Bytes and frames: what comes from a peer becomes a valid value here, or an error.
+//!
+//! `PROTOCOL.md` beside this file is the specification.
+
 pub(crate) mod control;
+mod decode;
+mod encode;
+pub(crate) mod error;
+pub(crate) mod frame;
+pub(crate) mod kind;
+pub(crate) mod message;
+pub(crate) mod stamp;
+pub(crate) mod varint;
+
+pub(crate) use decode::decode;
+pub(crate) use encode::{batches, encode};
+pub(crate) use error::WireError;
+pub(crate) use frame::{Frame, Limits, Split, check_opening, split};
+pub(crate) use message::{MessageHead, Stamp, peek_message, put_message_head};
+pub(crate) use stamp::{StampOut, StampReader, StampWriter};
+
+#[cfg(test)]
+mod tests;

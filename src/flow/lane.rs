@@ -1,0 +1,97 @@
+//! One route on one link, seen from the side that sends.
+
+use crate::bytes::Bytes;
+use crate::delivery::Delivery;
+use crate::time::Timestamp;
+use std::collections::VecDeque;
+
+/// The sending side of an alias.
+///
+/// ```text
+///  closed ──open──► waiting ──first credit──► flowing ──end──► ending ──nothing parked──► free
+///                      └───────────────────────end───────────────┘
+/// ```
+pub(crate) struct Lane {
+    pub(crate) delivery: Delivery,
+    /// The sequence number of the next sample that enters the line.
+    pub(crate) sequence: u64,
+    /// Samples below this number may be sent. `None` before the first credit.
+    pub(crate) limit: Option<u64>,
+    /// What the other side said it took.
+    pub(crate) taken: u64,
+    /// What the other side said it dropped.
+    pub(crate) lost_there: u64,
+    /// Dropped here since the last GAP.
+    pub(crate) gap: u64,
+    /// Dropped here in all.
+    pub(crate) lost_here: u64,
+    /// Samples that found the line full, oldest first.
+    pub(crate) parked: VecDeque<Parked>,
+    pub(crate) ending: bool,
+}
+
+/// A sample that waits for the line to take it.
+pub(crate) struct Parked {
+    pub(crate) sent: Timestamp,
+    pub(crate) payload: Bytes,
+}
+
+impl Lane {
+    pub(crate) fn new(delivery: Delivery) -> Self {
+        Self {
+            delivery,
+            sequence: 0,
+            limit: None,
+            taken: 0,
+            lost_there: 0,
+            gap: 0,
+            lost_here: 0,
+            parked: VecDeque::new(),
+            ending: false,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn has_credit(&self) -> bool {
+        self.limit.is_some_and(|limit| self.sequence < limit)
+    }
+
+    /// Takes in what the other side grants; false where it goes backwards or past what was sent.
+    pub(crate) fn credit(&mut self, limit: u64, taken: u64, lost: u64) -> bool {
+        let known = self.sequence + self.gap + self.parked.len() as u64;
+        let depth = u64::from(self.delivery.depth());
+        let bounded = !self.delivery.is_lossless() || limit <= taken.saturating_add(depth);
+        let forward = self.limit.is_none_or(|old| limit >= old) && taken >= self.taken && lost >= self.lost_there;
+        if !bounded || !forward || taken > known || lost > known {
+            return false;
+        }
+        self.limit = Some(limit);
+        self.taken = taken;
+        self.lost_there = lost;
+        true
+    }
+
+    /// Parks a sample, the oldest of this lane going where the policy or the room says so.
+    ///
+    /// `parked` is what all lanes of the link park, in bytes, and `room` the bound; one sample may
+    /// always be parked, however large. Returns the new total and how many samples had to go.
+    pub(crate) fn park(&mut self, sample: Parked, mut parked: usize, room: usize) -> (usize, u64) {
+        let size = sample.payload.len();
+        let mut dropped = 0;
+        let fits = |parked: usize| parked == 0 || parked + size <= room;
+        while self.parked.len() >= self.delivery.depth() as usize || !fits(parked) {
+            let Some(oldest) = self.parked.pop_front() else { break };
+            parked -= oldest.payload.len();
+            dropped += 1;
+        }
+        if fits(parked) {
+            self.parked.push_back(sample);
+            parked += size;
+        } else {
+            dropped += 1;
+        }
+        self.gap += dropped;
+        self.lost_here += dropped;
+        (parked, dropped)
+    }
+}

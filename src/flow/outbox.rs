@@ -1,0 +1,391 @@
+//! What waits to be written to one link.
+//!
+//! Senders encode whole frames into one [`Batch`]; the writer swaps it for an empty one and writes it
+//! whole. Under load one lock and one system call thus serve hundreds of samples. What was measured
+//! when this was chosen stands in the documentation of [`runtime`](crate::runtime).
+//!
+//! Control frames lie apart and are written first. When the batch is full, a lossless sample is not
+//! taken, and any other is *parked* in its [`Lane`] by its own policy: `latest` keeps the newest,
+//! `queue(n)` the newest n. So a slow line delivers new samples, not a backlog, and one route's
+//! backlog never displaces another's.
+//!
+//! # Writing inline
+//! When the line is quiet and nobody writes, a sender may write its frame itself without waiting, which
+//! saves a wake-up of the writer thread. The gate notices load: once the writer took two samples at
+//! a time, nobody writes inline until it took exactly one, and never within [`QUIET`] of the last
+//! write.
+//!
+//! # Bounds
+//! The batch and what is parked hold `capacity` bytes each, plus at most one sample per sending intent;
+//! answers to a peer that does not read them, [`ANSWERS`].
+
+use super::batch::{BY_REFERENCE, Batch};
+use super::coarse::Coarse;
+use super::lane::{Lane, Parked};
+use crate::bytes::Bytes;
+use crate::delivery::Delivery;
+use crate::time::Timestamp;
+use crate::wire::control::{Control, Credit};
+use crate::wire::message::{MESSAGE_HEAD_MAX, put_message_head};
+use crate::wire::stamp::StampWriter;
+use std::time::Duration;
+
+/// The outgoing side of one link.
+pub(crate) struct Outbox {
+    capacity: usize,
+    /// The largest frame the peer takes.
+    max_frame: u32,
+    urgent: Vec<u8>,
+    /// How many bytes of `urgent` are our own tables, whose size no peer can raise.
+    tables: usize,
+    batch: Batch,
+    /// What an inline write could not write.
+    rest: Batch,
+    lanes: Vec<Option<Lane>>,
+    /// Bytes parked in all lanes.
+    parked: usize,
+    /// The lane that is asked first when there is room again.
+    turn: usize,
+    stamps: StampWriter,
+    now: Coarse,
+    gate: Gate,
+    closed: bool,
+}
+
+/// What became of a sample that was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// In the batch; whoever was told `Wake` by [`Outbox::wake`] tells the writer.
+    Queued,
+    /// In the batch, alone, on a quiet line: the caller may write it at once.
+    Inline,
+    /// Parked; this many older ones had to go.
+    Parked(u64),
+    /// No credit, or no room for a sample that must not be lost.
+    NoRoom,
+    /// The other side has not yet granted its first credit.
+    NotOpen,
+    /// Larger than the peer takes.
+    TooLarge,
+    /// The link is gone.
+    Closed,
+}
+
+/// A sample on its way out.
+#[derive(Clone, Copy)]
+pub(crate) struct Outgoing<'a> {
+    pub(crate) payload: &'a [u8],
+    /// The same bytes where they can be kept without copying.
+    pub(crate) shared: Option<&'a Bytes>,
+}
+
+/// Who writes, and whether anyone else may.
+#[derive(Default)]
+struct Gate {
+    /// Somebody is writing: the writer thread, or a sender inline.
+    writing: bool,
+    /// The writer was told that there is something, and has not come yet.
+    woken: bool,
+    /// The last batch the writer took held more than one sample.
+    loaded: bool,
+    /// When the last write ended.
+    last: Timestamp,
+}
+
+impl Outbox {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            max_frame: 0,
+            urgent: Vec::new(),
+            tables: 0,
+            batch: Batch::default(),
+            rest: Batch::default(),
+            lanes: Vec::new(),
+            parked: 0,
+            turn: 0,
+            stamps: StampWriter::default(),
+            now: Coarse::default(),
+            gate: Gate::default(),
+            closed: false,
+        }
+    }
+
+    /// The handshake told how large the peer's frames may be.
+    pub(crate) fn set_max_frame(&mut self, max_frame: u32) {
+        self.max_frame = max_frame;
+    }
+
+    /// Makes a lane for samples under `alias`. They wait for its first credit.
+    pub(crate) fn open(&mut self, alias: u32, delivery: Delivery) {
+        let place = alias as usize;
+        if self.lanes.len() <= place {
+            self.lanes.resize_with(place + 1, || None);
+        }
+        self.lanes[place] = Some(Lane::new(delivery));
+    }
+
+    /// Ends a lane: what is parked is sent, then END.
+    pub(crate) fn end(&mut self, alias: u32) {
+        let Some(lane) = self.lane_mut(alias) else { return };
+        lane.ending = true;
+        if lane.parked.is_empty() {
+            self.finish_lane(alias);
+        }
+    }
+
+    fn finish_lane(&mut self, alias: u32) {
+        if let Some(lane) = self.lanes.get_mut(alias as usize).and_then(Option::take) {
+            put_gap(self.batch.bytes(), alias, lane.gap);
+            Control::End { alias }.encode(self.batch.bytes());
+        }
+    }
+
+    pub(crate) fn lane(&self, alias: u32) -> Option<&Lane> {
+        self.lanes.get(alias as usize)?.as_ref()
+    }
+
+    #[inline]
+    fn lane_mut(&mut self, alias: u32) -> Option<&mut Lane> {
+        self.lanes.get_mut(alias as usize)?.as_mut()
+    }
+
+    /// Whether a sample of `size` bytes would be taken now, without taking it.
+    pub(crate) fn admits(&self, alias: u32, size: usize) -> Put {
+        let Some(lane) = self.lane(alias).filter(|lane| !lane.ending && !self.closed) else { return Put::Closed };
+        if lane.limit.is_none() {
+            Put::NotOpen
+        } else if size + MESSAGE_HEAD_MAX > self.max_frame as usize {
+            Put::TooLarge
+        } else if lane.delivery.is_lossless() && !(lane.has_credit() && self.has_room(size)) {
+            Put::NoRoom
+        } else {
+            Put::Queued
+        }
+    }
+
+    #[inline]
+    fn has_room(&self, size: usize) -> bool {
+        let waiting = self.batch.len();
+        waiting == 0 || waiting + size <= self.capacity
+    }
+
+    /// Offers a sample. `forced` skips the check for room, which the caller made before.
+    #[inline]
+    pub(crate) fn put(
+        &mut self,
+        alias: u32,
+        sample: Outgoing<'_>,
+        forced: bool,
+        now: impl FnOnce() -> Timestamp,
+    ) -> Put {
+        let size = sample.payload.len();
+        let has_room = forced || self.has_room(size);
+        let Some(lane) = self.lanes.get_mut(alias as usize).and_then(Option::as_mut) else { return Put::Closed };
+        if self.closed || lane.ending {
+            return Put::Closed;
+        }
+        let Some(limit) = lane.limit else { return Put::NotOpen };
+        if size + MESSAGE_HEAD_MAX > self.max_frame as usize {
+            return Put::TooLarge;
+        }
+        if lane.delivery.is_lossless() {
+            if !has_room || lane.sequence >= limit {
+                return Put::NoRoom;
+            }
+        } else if !has_room || !lane.parked.is_empty() {
+            return self.park(alias, sample, now());
+        }
+        let alone = self.batch.is_empty();
+        let sent = self.now.now(alone, now);
+        lane.sequence += 1;
+        let gap = std::mem::take(&mut lane.gap);
+        if gap > 0 {
+            lane.sequence += gap;
+            put_gap(self.batch.bytes(), alias, gap);
+        }
+        self.append(alias, sent, sample);
+        let quiet = alone && !self.gate.writing && !self.gate.woken && !self.gate.loaded;
+        if quiet && self.urgent.is_empty() && sent - self.gate.last >= QUIET && size < BY_REFERENCE {
+            return Put::Inline;
+        }
+        Put::Queued
+    }
+
+    #[inline]
+    fn append(&mut self, alias: u32, sent: Timestamp, sample: Outgoing<'_>) {
+        let out = self.stamps.stamp(sent);
+        let bytes = self.batch.bytes();
+        if out.time_first {
+            Control::Time(sent).encode(bytes);
+        }
+        put_message_head(bytes, alias, out.stamp, sample.payload.len());
+        self.batch.payload(sample.payload, sample.shared);
+    }
+
+    fn park(&mut self, alias: u32, sample: Outgoing<'_>, sent: Timestamp) -> Put {
+        let payload = sample.shared.cloned().unwrap_or_else(|| Bytes::copy_from_slice(sample.payload));
+        let (parked, capacity) = (self.parked, self.capacity);
+        let Some(lane) = self.lane_mut(alias) else { return Put::Closed };
+        let (parked, dropped) = lane.park(Parked { sent, payload }, parked, capacity);
+        self.parked = parked;
+        Put::Parked(dropped)
+    }
+
+    /// Moves parked samples into the batch, lane by lane in turn, while there is room.
+    fn unpark(&mut self, until: usize) {
+        let lanes = self.lanes.len();
+        let mut idle = 0;
+        while idle < lanes && self.batch.len() < until {
+            let place = self.turn % lanes;
+            self.turn = place + 1;
+            let Some(lane) = self.lanes[place].as_mut() else {
+                idle += 1;
+                continue;
+            };
+            let Some(sample) = lane.parked.pop_front() else {
+                idle += 1;
+                continue;
+            };
+            idle = 0;
+            let gap = std::mem::take(&mut lane.gap);
+            lane.sequence += gap + 1;
+            let ended = lane.ending && lane.parked.is_empty();
+            let alias = place as u32;
+            put_gap(self.batch.bytes(), alias, gap);
+            self.parked -= sample.payload.len();
+            self.append(alias, sample.sent, Outgoing { payload: &sample.payload, shared: Some(&sample.payload) });
+            if ended {
+                self.finish_lane(alias);
+            }
+        }
+    }
+
+    /// Adds a control frame that goes ahead of all samples. False if the peer does not read its answers.
+    pub(crate) fn urgent(&mut self, frame: &Control) -> bool {
+        let before = self.urgent.len();
+        let own_table = matches!(frame, Control::Intents(_) | Control::Interests(_));
+        if !own_table && before - self.tables > ANSWERS {
+            return false;
+        }
+        frame.encode(&mut self.urgent);
+        if own_table {
+            self.tables += self.urgent.len() - before;
+        }
+        true
+    }
+
+    /// Adds a control frame behind the samples that wait.
+    pub(crate) fn in_line(&mut self, frame: &Control) {
+        frame.encode(self.batch.bytes());
+    }
+
+    /// Takes in a credit; `None` if it is not a valid one, else whether it is the lane's first.
+    pub(crate) fn credit(&mut self, credit: Credit) -> Option<bool> {
+        let lane = self.lane_mut(credit.alias)?;
+        let first = lane.limit.is_none();
+        lane.credit(credit.limit, credit.taken, credit.lost).then_some(first)
+    }
+
+    /// Whether the writer must be told that there is something to write. Asking promises to tell it.
+    #[inline]
+    pub(crate) fn wake(&mut self) -> bool {
+        let idle = !self.gate.writing && !self.gate.woken;
+        if idle && self.has_work() {
+            self.gate.woken = true;
+        }
+        idle && self.gate.woken
+    }
+
+    fn has_work(&self) -> bool {
+        !self.rest.is_empty() || !self.urgent.is_empty() || !self.batch.is_empty()
+    }
+
+    /// Swaps the batch for an emptied one, to be written inline by the caller.
+    pub(crate) fn take_inline(&mut self, into: &mut Batch) {
+        std::mem::swap(&mut self.batch, into);
+        self.gate.writing = true;
+    }
+
+    /// An inline write ended: what it could not write is left in `batch`.
+    pub(crate) fn end_inline(&mut self, batch: &mut Batch, now: Timestamp) {
+        self.gate.writing = false;
+        self.gate.last = now;
+        if !batch.is_empty() {
+            std::mem::swap(&mut self.rest, batch);
+        }
+        batch.clear();
+    }
+
+    /// For the writer: takes what is to be written next, or goes idle and returns false.
+    ///
+    /// `urgent` is written before `batch`; both must come in empty. `now` is asked only if the caller
+    /// wrote something since the last call.
+    pub(crate) fn take(
+        &mut self,
+        urgent: &mut Vec<u8>,
+        batch: &mut Batch,
+        now: impl FnOnce() -> Timestamp,
+        wrote: bool,
+    ) -> bool {
+        if wrote {
+            self.gate.writing = false;
+            self.gate.last = now();
+        }
+        self.gate.woken = false;
+        if self.gate.writing || !self.has_work() {
+            return false;
+        }
+        self.gate.writing = true;
+        if !self.rest.is_empty() {
+            // It may end in the middle of a frame, so nothing may go before the rest of it.
+            std::mem::swap(&mut self.rest, batch);
+            return true;
+        }
+        std::mem::swap(&mut self.urgent, urgent);
+        self.tables = 0;
+        std::mem::swap(&mut self.batch, batch);
+        if batch.messages() > 0 {
+            self.gate.loaded = batch.messages() > 1;
+        }
+        if self.parked > 0 {
+            self.unpark(self.capacity);
+        }
+        true
+    }
+
+    /// Nothing more is taken. With `drain`, what waits is still written; `bye` is the last frame.
+    pub(crate) fn close(&mut self, bye: Option<&Control>, drain: bool) {
+        if self.closed {
+            return;
+        }
+        if drain {
+            self.unpark(usize::MAX);
+        } else {
+            self.batch.clear();
+            self.urgent.clear();
+        }
+        self.lanes.clear();
+        self.parked = 0;
+        self.closed = true;
+        if let Some(bye) = bye {
+            bye.encode(self.batch.bytes());
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+}
+
+fn put_gap(bytes: &mut Vec<u8>, alias: u32, count: u64) {
+    if count > 0 {
+        Control::Gap { alias, count }.encode(bytes);
+    }
+}
+
+/// How long a line must have been quiet before a sender writes inline.
+const QUIET: Duration = Duration::from_micros(5);
+
+/// Bytes of answers (PONG, NOTIFY, CREDIT, …) that may wait for a peer that does not read.
+const ANSWERS: usize = 64 * 1024;

@@ -1,0 +1,81 @@
+//! What became of one send.
+
+use std::fmt;
+
+/// What became of a sample for one interest, from best to worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Fate {
+    /// In the mailbox of an interest of this endpoint.
+    Delivered,
+    /// Handed to the operating system, on a line that was quiet.
+    Written,
+    /// In the outgoing buffer of the link; its writer thread writes it.
+    Queued,
+    /// Accepted, and an older sample not yet sent or read was dropped for it, and counted.
+    Replaced,
+    /// Nobody is interested.
+    NoInterest,
+    /// The link ended while this was sent.
+    LinkDown,
+    /// A lossless interest or its link has no room: nothing was sent to anyone.
+    NoCredit,
+    /// Larger than the peer takes.
+    TooLarge,
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Fate::Delivered => "delivered",
+            Fate::Written => "written",
+            Fate::Queued => "queued",
+            Fate::Replaced => "replaced an older one",
+            Fate::NoInterest => "no interest",
+            Fate::LinkDown => "link down",
+            Fate::NoCredit => "out of credit",
+            Fate::TooLarge => "too large",
+        })
+    }
+}
+
+/// What became of one send: how many interests took the sample, and the worst that happened.
+///
+/// The detail per peer is what [`Intent::outcomes`](crate::Intent::outcomes) returns.
+///
+/// ```
+/// use bowline::{Endpoint, Fate, Intent};
+/// let robot = Endpoint::builder("robot").start()?;
+/// let speed: Intent<f64> = robot.intent("robot.speed")?;
+/// let outcome = speed.send(1.5)?;
+/// assert_eq!(outcome.taken(), 0);
+/// assert_eq!(outcome.worst(), Fate::NoInterest);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Outcome {
+    taken: u32,
+    worst: Fate,
+}
+
+impl Outcome {
+    /// Nobody is there.
+    pub(crate) const NOBODY: Outcome = Outcome { taken: 0, worst: Fate::NoInterest };
+
+    /// How many interests took the sample.
+    pub const fn taken(self) -> u32 {
+        self.taken
+    }
+
+    /// The worst that happened for any interest.
+    pub const fn worst(self) -> Fate {
+        self.worst
+    }
+
+    #[inline]
+    pub(crate) fn and(self, fate: Fate) -> Outcome {
+        let taken = self.taken + u32::from(fate <= Fate::Replaced);
+        let first = self.taken == 0 && self.worst == Fate::NoInterest;
+        Outcome { taken, worst: if first { fate } else { self.worst.max(fate) } }
+    }
+}

@@ -1,0 +1,208 @@
+//! An interest as the threads see it.
+
+use super::source::{Source, SourceRef};
+use crate::delivery::Delivery;
+use crate::flow::mailbox::{Mailbox, Slot};
+use crate::flow::run::{Content, Run, Taken};
+use crate::proto::InterestId;
+use crate::route::Route;
+use parking_lot::{Condvar, Mutex, ReentrantMutex};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+/// Where the samples of one interest go: to a mailbox, or to a callback at once.
+pub(crate) struct Inbox {
+    pub(crate) id: InterestId,
+    pub(crate) route: Route,
+    pub(crate) delivery: Delivery,
+    sink: Sink,
+    state: Mutex<State>,
+    /// Raised when there is something to read, a supplier came or went, or the end.
+    ready: Condvar,
+    closed: AtomicBool,
+    /// Losses of suppliers that are gone.
+    past_lost_here: AtomicU64,
+    past_lost_there: AtomicU64,
+}
+
+struct State {
+    mailbox: Mailbox<SourceRef>,
+    suppliers: Vec<SourceRef>,
+}
+
+enum Sink {
+    Mailbox,
+    /// Calls are made one at a time, on the thread that has the sample. This lock is held while the
+    /// application's code runs: that is what the callback form is. A callback that is entered
+    /// again by its own sends finds the cell borrowed, and the sample counts as lost.
+    Callback(ReentrantMutex<RefCell<Option<Callback>>>),
+}
+
+/// The application's code for one sample; false once it must not be called again.
+pub(crate) type Callback = Box<dyn FnMut(Taken<'_, SourceRef>) -> bool + Send>;
+
+/// What waiting ended with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waited {
+    Ready,
+    TimedOut,
+    Closed,
+}
+
+impl Inbox {
+    pub(crate) fn new(id: InterestId, route: Route, delivery: Delivery, callback: Option<Callback>) -> Self {
+        let sink = match callback {
+            Some(callback) => Sink::Callback(ReentrantMutex::new(RefCell::new(Some(callback)))),
+            None => Sink::Mailbox,
+        };
+        Self {
+            id,
+            route,
+            delivery,
+            sink,
+            state: Mutex::new(State { mailbox: Mailbox::new(delivery), suppliers: Vec::new() }),
+            ready: Condvar::new(),
+            closed: AtomicBool::new(false),
+            past_lost_here: AtomicU64::new(0),
+            past_lost_there: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn is_callback(&self) -> bool {
+        matches!(self.sink, Sink::Callback(_))
+    }
+
+    /// How many samples a lossless interest lets each source have on the way; `None` for others.
+    pub(crate) fn window(&self) -> Option<u32> {
+        self.delivery.is_lossless().then(|| self.delivery.depth())
+    }
+
+    /// Puts samples in and wakes the reader.
+    pub(crate) fn deliver(&self, mut run: Run<SourceRef>) {
+        if self.is_callback() {
+            while let Some(taken) = run.next() {
+                self.call(taken);
+            }
+            return;
+        }
+        if self.closed.load(Ordering::Relaxed) {
+            return;
+        }
+        self.state.lock().mailbox.put(run, |source, count| source.note_lost_here(count));
+        self.ready.notify_one();
+    }
+
+    /// Puts the newest small sample of a `latest` interest in, without allocating.
+    pub(crate) fn replace(&self, taken: &Taken<'_, SourceRef>) {
+        self.state.lock().mailbox.replace(taken, |source, count| source.note_lost_here(count));
+        self.ready.notify_one();
+    }
+
+    /// Hands a sample to the callback.
+    pub(crate) fn call(&self, taken: Taken<'_, SourceRef>) {
+        let Sink::Callback(cell) = &self.sink else { return };
+        let source = taken.source.clone();
+        let guard = cell.lock();
+        match guard.try_borrow_mut() {
+            Ok(mut callback) => {
+                let goes_on = callback.as_mut().is_some_and(|call| call(taken));
+                if !goes_on {
+                    *callback = None;
+                }
+            }
+            Err(_) => source.note_lost_here(1),
+        }
+        drop(guard);
+        source.took_one();
+    }
+
+    /// Takes what may be read now; false if there is nothing.
+    #[inline]
+    pub(crate) fn take(&self, into: &mut VecDeque<Run<SourceRef>>) -> bool {
+        self.state.lock().mailbox.take(into);
+        !into.is_empty()
+    }
+
+    /// Takes the newest of a `latest` interest; false if there is none newer.
+    pub(crate) fn take_latest(&self, into: &mut Slot<SourceRef>) -> bool {
+        self.state.lock().mailbox.take_latest(into)
+    }
+
+    /// Waits until there is something to read.
+    pub(crate) fn wait_ready(&self, deadline: Option<Instant>) -> Waited {
+        self.wait(deadline, |state| !state.mailbox.is_empty())
+    }
+
+    /// Waits until some intent supplies this interest.
+    pub(crate) fn wait_supplier(&self, deadline: Option<Instant>) -> Waited {
+        self.wait(deadline, |state| !state.suppliers.is_empty())
+    }
+
+    fn wait(&self, deadline: Option<Instant>, ready: impl Fn(&State) -> bool) -> Waited {
+        let mut state = self.state.lock();
+        loop {
+            if ready(&state) {
+                return Waited::Ready;
+            }
+            if self.closed.load(Ordering::Acquire) {
+                return Waited::Closed;
+            }
+            match deadline {
+                None => self.ready.wait(&mut state),
+                Some(deadline) => {
+                    if self.ready.wait_until(&mut state, deadline).timed_out() {
+                        return if ready(&state) { Waited::Ready } else { Waited::TimedOut };
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn suppliers(&self) -> usize {
+        self.state.lock().suppliers.len()
+    }
+
+    pub(crate) fn add_supplier(&self, source: SourceRef) {
+        self.state.lock().suppliers.push(source);
+        self.ready.notify_all();
+    }
+
+    pub(crate) fn remove_supplier(&self, source: &SourceRef) {
+        self.state.lock().suppliers.retain(|other| other != source);
+        self.past_lost_here.fetch_add(source.lost_here(), Ordering::Relaxed);
+        self.past_lost_there.fetch_add(source.lost_there(), Ordering::Relaxed);
+        self.ready.notify_all();
+    }
+
+    /// Received so far, lost here, lost by the sending sides.
+    pub(crate) fn counts(&self) -> (u64, u64, u64) {
+        let state = self.state.lock();
+        let here: u64 = state.suppliers.iter().map(|s| s.lost_here()).sum();
+        let there: u64 = state.suppliers.iter().map(|s| s.lost_there()).sum();
+        (
+            state.mailbox.received(),
+            here + self.past_lost_here.load(Ordering::Relaxed),
+            there + self.past_lost_there.load(Ordering::Relaxed),
+        )
+    }
+
+    /// Nothing more comes in; what waits can still be read, and waiting ends.
+    pub(crate) fn close(&self) {
+        let state = self.state.lock();
+        self.closed.store(true, Ordering::Release);
+        drop(state);
+        self.ready.notify_all();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Forgets what was not read: nobody will.
+    pub(crate) fn discard(&self) {
+        self.close();
+        self.state.lock().mailbox.clear();
+    }
+}

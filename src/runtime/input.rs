@@ -1,0 +1,53 @@
+//! What the dispatcher is told.
+
+use super::inbox::Inbox;
+use super::line::Line;
+use super::outlets::Outlets;
+use crate::proto::{Declaration, IntentId, InterestId, LinkId};
+use crate::reason::Reason;
+use crate::time::Timestamp;
+use crate::wire::control::Control;
+use crossbeam_channel::Sender;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Everything that reaches the dispatcher, in one channel.
+pub(crate) enum Input {
+    /// A line has inputs of its own waiting.
+    Ready(LinkId),
+    /// A listener accepted a connection; the answer lets its reader begin.
+    Accepted(Arc<Line>, Sender<()>),
+    /// A dialled link has a connection.
+    Dialled(LinkId, Arc<Line>, Sender<()>),
+    DialFailed(LinkId, String),
+    /// A reader and its writer are done with a line.
+    LineEnded(LinkId),
+    ListenerFault {
+        url: String,
+        text: String,
+    },
+    ThreadPanicked {
+        thread: String,
+        text: String,
+    },
+    DeclareIntent(Arc<Outlets>, Declaration),
+    WithdrawIntent(IntentId),
+    DeclareInterest(Arc<Inbox>, Declaration),
+    WithdrawInterest(InterestId),
+    CallbackPanicked(InterestId, String),
+    Status(Sender<Vec<super::status::LinkStatus>>),
+    /// Say BYE to all and end by then.
+    Close(Instant),
+}
+
+/// What a reader has for the dispatcher.
+pub(crate) enum LineInput {
+    /// A control frame and when it was read.
+    Control(Timestamp, Control),
+    /// The first credit of a lane came.
+    Opened { alias: u32 },
+    /// The peer broke a rule.
+    Fault(Reason),
+    /// The stream ended.
+    Lost(Reason),
+}

@@ -1,0 +1,439 @@
+//! One live connection, shared by its reader, its writer, the dispatcher, and the intents that send.
+
+use super::clock::Clock;
+use super::inbox::Inbox;
+use super::input::{Input, LineInput};
+use super::signal::Signal;
+use super::source::SourceRef;
+use crate::event::PeerName;
+use crate::flow::batch::Batch;
+use crate::flow::outbox::{Outbox, Outgoing, Put};
+use crate::proto::{LinkId, Order};
+use crate::reason::{Reason, ReasonCode};
+use crate::time::Timestamp;
+use crate::transport::Connection;
+use crate::wire::control::{Control, Credit};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use parking_lot::Mutex;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// One live connection.
+pub(crate) struct Line {
+    /// Where it leads, as a URL.
+    pub(crate) url: String,
+    pub(crate) clock: Clock,
+    pub(crate) connection: Arc<dyn Connection>,
+    out: Mutex<Out>,
+    /// A token for the writer: there is something to write.
+    wake: Sender<()>,
+    woken: Receiver<()>,
+    /// What the reader has for the dispatcher. Bounded for each line, so that a peer that floods
+    /// control frames fills its own queue and waits, and no other's.
+    inputs: (Sender<LineInput>, Receiver<LineInput>),
+    scheduled: AtomicBool,
+    dispatcher: Sender<Input>,
+    id: OnceLock<LinkId>,
+    peer: OnceLock<Arc<PeerName>>,
+    /// What the dispatcher changed about the aliases the reader knows.
+    changes: Mutex<Vec<Change>>,
+    changed: AtomicBool,
+    /// The reader drops what comes: a BYE was said or heard.
+    pub(crate) discarding: AtomicBool,
+    heard: AtomicU64,
+    offset: AtomicI64,
+    /// In microseconds; `u64::MAX` before the first measurement.
+    offset_error: AtomicU64,
+    pub(crate) bytes_in: AtomicU64,
+    pub(crate) bytes_out: AtomicU64,
+}
+
+struct Out {
+    outbox: Outbox,
+    /// Whom to wake when a lane has credit or the link has room again.
+    rooms: Vec<Option<Arc<Signal>>>,
+    /// Lanes whose intents were turned away since.
+    starved: Vec<u32>,
+}
+
+/// A change to what the reader does with an alias.
+pub(crate) enum Change {
+    Open(u32, Inlet),
+    /// Samples are dropped until END.
+    Drain(u32),
+    Close(u32),
+}
+
+/// Where samples of an alias go.
+pub(crate) struct Inlet {
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) source: SourceRef,
+}
+
+/// What the writer writes next.
+#[derive(Default)]
+pub(crate) struct Load {
+    pub(crate) urgent: Vec<u8>,
+    pub(crate) batch: Batch,
+}
+
+impl Line {
+    pub(crate) fn new(
+        url: String,
+        connection: Arc<dyn Connection>,
+        clock: Clock,
+        capacity: usize,
+        dispatcher: Sender<Input>,
+    ) -> Arc<Self> {
+        let (wake, woken) = bounded(1);
+        Arc::new(Self {
+            url,
+            clock,
+            connection,
+            out: Mutex::new(Out { outbox: Outbox::new(capacity), rooms: Vec::new(), starved: Vec::new() }),
+            wake,
+            woken,
+            inputs: bounded(LINE_INPUTS),
+            scheduled: AtomicBool::new(false),
+            dispatcher,
+            id: OnceLock::new(),
+            peer: OnceLock::new(),
+            changes: Mutex::default(),
+            changed: AtomicBool::new(false),
+            discarding: AtomicBool::new(false),
+            heard: AtomicU64::new(clock.now().micros()),
+            offset: AtomicI64::new(0),
+            offset_error: AtomicU64::new(u64::MAX),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn id(&self) -> Option<LinkId> {
+        self.id.get().copied()
+    }
+
+    pub(crate) fn set_id(&self, id: LinkId) {
+        let _ = self.id.set(id);
+    }
+
+    pub(crate) fn peer(&self) -> Option<Arc<PeerName>> {
+        self.peer.get().cloned()
+    }
+
+    /// The handshake is done.
+    pub(crate) fn up(&self, peer: Arc<PeerName>, max_frame: u32) {
+        let _ = self.peer.set(peer);
+        self.out.lock().outbox.set_max_frame(max_frame);
+    }
+
+    // ---- samples out ------------------------------------------------------------------------
+
+    pub(crate) fn open_lane(&self, alias: u32, delivery: crate::Delivery, room: Arc<Signal>) {
+        let mut out = self.out.lock();
+        out.outbox.open(alias, delivery);
+        let place = alias as usize;
+        if out.rooms.len() <= place {
+            out.rooms.resize_with(place + 1, || None);
+        }
+        out.rooms[place] = Some(room);
+    }
+
+    pub(crate) fn end_lane(&self, alias: u32) {
+        let mut out = self.out.lock();
+        out.outbox.end(alias);
+        if let Some(room) = out.rooms.get_mut(alias as usize) {
+            *room = None;
+        }
+        self.wake_after(out);
+    }
+
+    pub(crate) fn is_open(&self, alias: u32) -> bool {
+        self.out.lock().outbox.lane(alias).is_some_and(|lane| lane.limit.is_some())
+    }
+
+    /// Losses of a lane: dropped here, dropped there.
+    pub(crate) fn lane_losses(&self, alias: u32) -> Option<(u64, u64)> {
+        self.out.lock().outbox.lane(alias).map(|lane| (lane.lost_here, lane.lost_there))
+    }
+
+    /// Whether a sample would be taken. An intent that is turned away will be woken when to try again.
+    pub(crate) fn admits(&self, alias: u32, size: usize) -> Put {
+        let mut out = self.out.lock();
+        let put = out.outbox.admits(alias, size);
+        if put == Put::NoRoom {
+            out.note_starved(alias);
+        }
+        put
+    }
+
+    /// Sends a sample. `spare` is room for an inline write, empty before and after.
+    #[inline]
+    pub(crate) fn put(&self, alias: u32, sample: Outgoing<'_>, forced: bool, spare: &mut Batch) -> Put {
+        let mut out = self.out.lock();
+        let put = out.outbox.put(alias, sample, forced, || self.clock.now());
+        match put {
+            Put::Queued | Put::Parked(_) => {
+                // The writer comes by itself while it has work: most samples end here.
+                self.wake_after(out);
+            }
+            Put::Inline => {
+                out.outbox.take_inline(spare);
+                drop(out);
+                self.write_inline(spare);
+            }
+            Put::NoRoom => out.note_starved(alias),
+            Put::NotOpen | Put::TooLarge | Put::Closed => {}
+        }
+        put
+    }
+
+    /// Sends a retained sample to a lane that has sent nothing yet.
+    pub(crate) fn put_first(&self, alias: u32, sample: Outgoing<'_>) {
+        let mut out = self.out.lock();
+        let fresh = out.outbox.lane(alias).is_some_and(|lane| lane.sequence == 0 && lane.parked.is_empty());
+        if fresh {
+            out.outbox.put(alias, sample, true, || self.clock.now());
+        }
+        self.wake_after(out);
+    }
+
+    /// Writes without waiting, without the lock. The writer takes over what did not fit.
+    fn write_inline(&self, batch: &mut Batch) {
+        let written = match batch.as_one_piece() {
+            Some(bytes) => self.connection.try_write(bytes),
+            None => Ok(0),
+        };
+        match written {
+            Ok(count) => {
+                batch.wrote(count);
+                self.bytes_out.fetch_add(count as u64, Ordering::Relaxed);
+            }
+            // Any real fault will meet the writer or the reader too, and they report it.
+            Err(_) => batch.wrote(0),
+        }
+        let now = self.clock.now();
+        let mut out = self.out.lock();
+        out.outbox.end_inline(batch, now);
+        self.wake_after(out);
+    }
+
+    // ---- control out ------------------------------------------------------------------------
+
+    /// Sends a control frame. False if the peer does not read its answers.
+    pub(crate) fn send(&self, frame: &Control, order: Order) -> bool {
+        let mut out = self.out.lock();
+        let taken = match order {
+            Order::Ahead => out.outbox.urgent(frame),
+            Order::InLine => {
+                out.outbox.in_line(frame);
+                true
+            }
+        };
+        self.wake_after(out);
+        taken
+    }
+
+    /// Grants credit and reports losses; a peer that does not read its answers is cut off.
+    pub(crate) fn send_credit(&self, credit: Credit) {
+        if !self.send(&Control::Credit(credit), Order::Ahead) {
+            self.fault(Reason::new(ReasonCode::Backlog, "the peer does not read what is sent to it"));
+        }
+    }
+
+    #[inline]
+    fn wake_after(&self, mut out: parking_lot::MutexGuard<'_, Out>) {
+        let wake = out.outbox.wake();
+        drop(out);
+        if wake {
+            let _ = self.wake.try_send(());
+        }
+    }
+
+    /// For the writer: waits for something to write. False at the end.
+    pub(crate) fn next_load(&self, load: &mut Load, mut wrote: bool) -> bool {
+        loop {
+            let mut out = self.out.lock();
+            let some = out.outbox.take(&mut load.urgent, &mut load.batch, || self.clock.now(), wrote);
+            let rooms = if out.starved.is_empty() { Vec::new() } else { out.take_starved() };
+            let closed = out.outbox.is_closed();
+            drop(out);
+            for room in rooms {
+                room.raise();
+            }
+            if some {
+                return true;
+            }
+            if closed {
+                return false;
+            }
+            wrote = false;
+            if self.woken.recv().is_err() {
+                return false;
+            }
+        }
+    }
+
+    /// Ends the outgoing side; `drain` lets what waits be written first. The writer ends after it.
+    pub(crate) fn finish(&self, bye: Option<&Control>, drain: bool) {
+        self.discarding.store(true, Ordering::Release);
+        let mut out = self.out.lock();
+        out.outbox.close(bye, drain);
+        let rooms: Vec<_> = out.rooms.drain(..).flatten().collect();
+        drop(out);
+        let _ = self.wake.try_send(());
+        for room in rooms {
+            room.raise();
+        }
+    }
+
+    /// Ends the connection at once.
+    pub(crate) fn abort(&self) {
+        self.finish(None, false);
+        self.connection.close();
+    }
+
+    // ---- samples and control in -------------------------------------------------------------
+
+    /// Tells the reader what to do with an alias from now on.
+    pub(crate) fn change(&self, change: Change) {
+        self.changes.lock().push(change);
+        self.changed.store(true, Ordering::Release);
+    }
+
+    #[inline]
+    pub(crate) fn has_changes(&self) -> bool {
+        self.changed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn take_changes(&self) -> Vec<Change> {
+        let mut changes = self.changes.lock();
+        self.changed.store(false, Ordering::Release);
+        std::mem::take(&mut changes)
+    }
+
+    /// Takes in a credit; an invalid one ends the link.
+    pub(crate) fn credit(&self, credit: Credit) -> Result<(), Reason> {
+        let mut out = self.out.lock();
+        if out.outbox.lane(credit.alias).is_none() {
+            // A credit that crossed our END.
+            return Ok(());
+        }
+        let Some(first) = out.outbox.credit(credit) else {
+            drop(out);
+            let text = format!(
+                "a credit for alias {} goes backwards or past what was sent (limit {}, taken {}, lost {})",
+                credit.alias, credit.limit, credit.taken, credit.lost
+            );
+            return Err(Reason::new(ReasonCode::Malformed, text));
+        };
+        let starved = out.starved.iter().position(|alias| *alias == credit.alias);
+        let room = starved.and_then(|place| {
+            out.starved.swap_remove(place);
+            out.rooms.get(credit.alias as usize).cloned().flatten()
+        });
+        drop(out);
+        if let Some(room) = room {
+            room.raise();
+        }
+        if first {
+            self.input(LineInput::Opened { alias: credit.alias });
+        }
+        Ok(())
+    }
+
+    /// Hands something to the dispatcher; waits while this line has too much there already.
+    pub(crate) fn input(&self, mut input: LineInput) {
+        // Once the dispatcher has let go of the line nobody takes its inputs any more.
+        while !self.discarding.load(Ordering::Acquire) {
+            match self.inputs.0.send_timeout(input, INPUT_PATIENCE) {
+                Ok(()) => return self.schedule(),
+                Err(error) => input = error.into_inner(),
+            }
+        }
+    }
+
+    /// Reports a fault from a thread that must not wait.
+    pub(crate) fn fault(&self, reason: Reason) {
+        match self.inputs.0.try_send(LineInput::Fault(reason)) {
+            Ok(()) => self.schedule(),
+            // So much waits that the dispatcher is about to hear of this line anyway; end it here.
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.connection.close(),
+        }
+    }
+
+    fn schedule(&self) {
+        if !self.scheduled.swap(true, Ordering::AcqRel) {
+            if let Some(id) = self.id.get() {
+                let _ = self.dispatcher.send(Input::Ready(*id));
+            }
+        }
+    }
+
+    /// For the dispatcher: the next input, and when there is none, the promise to be told of one.
+    pub(crate) fn next_input(&self) -> Option<LineInput> {
+        if let Ok(input) = self.inputs.1.try_recv() {
+            return Some(input);
+        }
+        self.scheduled.store(false, Ordering::Release);
+        // One may have come between the look and the store, by a reader that saw `scheduled` still set.
+        let input = self.inputs.1.try_recv().ok()?;
+        self.scheduled.store(true, Ordering::Release);
+        Some(input)
+    }
+
+    // ---- time -------------------------------------------------------------------------------
+
+    pub(crate) fn note_heard(&self, now: Timestamp) {
+        self.heard.store(now.micros(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn heard(&self) -> Timestamp {
+        Timestamp::from_micros(self.heard.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_offset(&self, micros: i64, error: Duration) {
+        self.offset.store(micros, Ordering::Relaxed);
+        let error = u64::try_from(error.as_micros()).unwrap_or(u64::MAX - 1);
+        self.offset_error.store(error, Ordering::Release);
+    }
+
+    /// The peer's time t is `t - offset` here.
+    #[inline]
+    pub(crate) fn offset(&self) -> i64 {
+        self.offset.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn clock_error(&self) -> Option<Duration> {
+        match self.offset_error.load(Ordering::Acquire) {
+            u64::MAX => None,
+            micros => Some(Duration::from_micros(micros)),
+        }
+    }
+
+    /// Writes all of `load`, counting. The writer's part, here because it is about this connection.
+    pub(crate) fn count_out(&self, bytes: usize) {
+        self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+impl Out {
+    fn note_starved(&mut self, alias: u32) {
+        if !self.starved.contains(&alias) {
+            self.starved.push(alias);
+        }
+    }
+
+    fn take_starved(&mut self) -> Vec<Arc<Signal>> {
+        let rooms = &self.rooms;
+        self.starved.drain(..).filter_map(|alias| rooms.get(alias as usize).cloned().flatten()).collect()
+    }
+}
+
+/// How long a reader waits for the dispatcher before it looks whether the line was given up.
+const INPUT_PATIENCE: Duration = Duration::from_millis(50);
+
+/// How many inputs of one line may wait for the dispatcher.
+const LINE_INPUTS: usize = 64;

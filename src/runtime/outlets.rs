@@ -1,0 +1,248 @@
+//! An intent as the threads see it, and the path of a sample out.
+//!
+//! The dispatcher publishes where an intent's samples go as an immutable list; the intent takes it
+//! over when its number changes. So a send takes no lock but that of the link it sends on.
+
+use super::inbox::Inbox;
+use super::line::Line;
+use super::signal::Signal;
+use super::source::SourceRef;
+use crate::bytes::Bytes;
+use crate::event::PeerName;
+use crate::flow::Shared;
+use crate::flow::batch::Batch;
+use crate::flow::coarse::Coarse;
+use crate::flow::outbox::{Outgoing, Put};
+use crate::flow::run::Run;
+use crate::outcome::{Fate, Outcome};
+use crate::proto::IntentId;
+use crate::route::Route;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// An intent as the threads see it.
+pub(crate) struct Outlets {
+    pub(crate) id: IntentId,
+    pub(crate) route: Route,
+    pub(crate) exclusive: bool,
+    list: Mutex<Arc<Vec<Outlet>>>,
+    /// Counts the published lists.
+    edition: AtomicU64,
+    /// Raised when there may be room or interest where there was none.
+    pub(crate) signal: Arc<Signal>,
+    /// The last sample, kept for latecomers; `None` where the intent does not retain.
+    retained: Option<Mutex<Option<Retained>>>,
+    closed: AtomicBool,
+}
+
+/// One interest an intent is linked with.
+#[derive(Clone)]
+pub(crate) enum Outlet {
+    Remote { line: Arc<Line>, alias: u32, lossless: bool },
+    Local { inbox: Arc<Inbox>, source: SourceRef },
+}
+
+/// The last sample of an intent, in both forms it may be wanted in.
+#[derive(Clone)]
+pub(crate) struct Retained {
+    pub(crate) payload: Bytes,
+    pub(crate) message: Shared,
+}
+
+impl Outlets {
+    pub(crate) fn new(id: IntentId, route: Route, exclusive: bool, retain: bool) -> Self {
+        Self {
+            id,
+            route,
+            exclusive,
+            list: Mutex::default(),
+            edition: AtomicU64::new(0),
+            signal: Arc::default(),
+            retained: retain.then(Mutex::default),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn retains(&self) -> bool {
+        self.retained.is_some()
+    }
+
+    /// Keeps a sample for latecomers. It must be kept before the list is read, see `publish`.
+    pub(crate) fn retain(&self, sample: Retained) {
+        if let Some(retained) = &self.retained {
+            *retained.lock() = Some(sample);
+        }
+    }
+
+    /// Publishes another list, then gives the retained sample to the outlet that is new in it.
+    ///
+    /// A send stores what it retains before it reads the list, and this publishes before it reads
+    /// what is retained: so a latecomer gets each sample by one of the two ways, and `put_first`
+    /// sees to it that it is not an older one after a newer one.
+    pub(crate) fn publish(&self, change: impl FnOnce(&mut Vec<Outlet>)) {
+        let mut list = self.list.lock();
+        let mut outlets = Vec::clone(&list);
+        change(&mut outlets);
+        *list = Arc::new(outlets);
+        self.edition.fetch_add(1, Ordering::Release);
+        drop(list);
+        self.signal.raise();
+    }
+
+    pub(crate) fn list(&self) -> Arc<Vec<Outlet>> {
+        Arc::clone(&self.list.lock())
+    }
+
+    pub(crate) fn retained(&self) -> Option<Retained> {
+        self.retained.as_ref()?.lock().clone()
+    }
+
+    /// How many interests would get a sample now.
+    pub(crate) fn interested(&self) -> usize {
+        self.list().iter().filter(|outlet| outlet.is_open()).count()
+    }
+
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.signal.raise();
+    }
+
+    #[inline]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+}
+
+impl Outlet {
+    fn is_open(&self) -> bool {
+        match self {
+            Outlet::Remote { line, alias, .. } => line.is_open(*alias),
+            Outlet::Local { inbox, .. } => !inbox.is_closed(),
+        }
+    }
+
+    fn peer(&self) -> Option<Arc<PeerName>> {
+        match self {
+            Outlet::Remote { line, .. } => line.peer(),
+            Outlet::Local { .. } => None,
+        }
+    }
+}
+
+/// The sending half of one intent, owned by the thread that sends.
+pub(crate) struct Sending {
+    pub(crate) core: Arc<Outlets>,
+    edition: u64,
+    list: Arc<Vec<Outlet>>,
+    /// What became of the last sample, outlet by outlet.
+    fates: Vec<Fate>,
+    /// Room for an inline write.
+    spare: Batch,
+    now: Coarse,
+}
+
+/// Why nothing was sent to anyone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turned {
+    NoRoom,
+    TooLarge,
+}
+
+impl Sending {
+    pub(crate) fn new(core: Arc<Outlets>) -> Self {
+        Self { core, edition: 0, list: Arc::default(), fates: Vec::new(), spare: Batch::default(), now: Coarse::default() }
+    }
+
+    /// Takes over the newest list, and says whether anybody in it needs bytes, and a message.
+    #[inline]
+    pub(crate) fn refresh(&mut self) -> &[Outlet] {
+        let edition = self.core.edition.load(Ordering::Acquire);
+        if edition != self.edition {
+            self.edition = edition;
+            self.list = self.core.list();
+        }
+        &self.list
+    }
+
+    /// Sends to all outlets or, where a lossless one has no room, to none.
+    #[inline]
+    pub(crate) fn send(
+        &mut self,
+        sample: Outgoing<'_>,
+        message: impl FnOnce() -> Option<Shared>,
+    ) -> Result<Outcome, Turned> {
+        self.fates.clear();
+        if let [Outlet::Remote { line, alias, lossless }] = self.list.as_slice() {
+            let fate = match line.put(*alias, sample, false, &mut self.spare) {
+                Put::NoRoom => return Err(Turned::NoRoom),
+                Put::TooLarge if *lossless => return Err(Turned::TooLarge),
+                put => fate_of(put),
+            };
+            self.fates.push(fate);
+            return Ok(Outcome::NOBODY.and(fate));
+        }
+        self.send_to_many(sample, message)
+    }
+
+    fn send_to_many(
+        &mut self,
+        sample: Outgoing<'_>,
+        message: impl FnOnce() -> Option<Shared>,
+    ) -> Result<Outcome, Turned> {
+        for outlet in self.list.iter() {
+            match outlet {
+                Outlet::Remote { line, alias, lossless: true } => {
+                    match line.admits(*alias, sample.payload.len()) {
+                        Put::NoRoom => return Err(Turned::NoRoom),
+                        Put::TooLarge => return Err(Turned::TooLarge),
+                        _ => {}
+                    }
+                }
+                Outlet::Local { inbox, source } if !inbox.is_closed() && !source.has_room() => {
+                    return Err(Turned::NoRoom);
+                }
+                _ => {}
+            }
+        }
+        let needs_message = self.list.iter().any(|outlet| matches!(outlet, Outlet::Local { .. }));
+        let message = if needs_message { message() } else { None };
+        let mut outcome = Outcome::NOBODY;
+        for outlet in self.list.iter() {
+            let fate = match outlet {
+                Outlet::Remote { line, alias, lossless } => {
+                    fate_of(line.put(*alias, sample, *lossless, &mut self.spare))
+                }
+                Outlet::Local { inbox, source } => match &message {
+                    Some(message) if !inbox.is_closed() => {
+                        let sent = self.now.now(false, || source.clock.now());
+                        let sequence = source.next_sequence();
+                        inbox.deliver(Run::local(source.clone(), sequence, sent, Arc::clone(message)));
+                        Fate::Delivered
+                    }
+                    _ => Fate::NoInterest,
+                },
+            };
+            self.fates.push(fate);
+            outcome = outcome.and(fate);
+        }
+        Ok(outcome)
+    }
+
+    /// What became of the last sample, for each peer; `None` for an interest of this endpoint.
+    pub(crate) fn outcomes(&self) -> Vec<(Option<Arc<PeerName>>, Fate)> {
+        self.list.iter().zip(&self.fates).map(|(outlet, fate)| (outlet.peer(), *fate)).collect()
+    }
+}
+
+fn fate_of(put: Put) -> Fate {
+    match put {
+        Put::Queued | Put::Parked(0) => Fate::Queued,
+        Put::Inline => Fate::Written,
+        Put::Parked(_) => Fate::Replaced,
+        Put::NoRoom => Fate::NoCredit,
+        Put::NotOpen => Fate::NoInterest,
+        Put::TooLarge => Fate::TooLarge,
+        Put::Closed => Fate::LinkDown,
+    }
+}

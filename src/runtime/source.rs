@@ -1,0 +1,175 @@
+//! Where samples of one interest come from.
+
+use super::clock::Clock;
+use super::line::Line;
+use super::signal::Signal;
+use crate::event::PeerName;
+use crate::route::Route;
+use crate::time::Timestamp;
+use crate::wire::control::Credit;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// One intent as one interest sees it: who it is, and what was granted, taken and lost.
+pub(crate) struct Source {
+    pub(crate) route: Route,
+    pub(crate) peer: Option<Arc<PeerName>>,
+    pub(crate) clock: Clock,
+    /// How many samples may be on their way or unread; 0 where the interest is not lossless.
+    window: u64,
+    back: Back,
+    /// Sent so far, where the intent is in this process.
+    sent: AtomicU64,
+    /// Handed to the application, or dropped.
+    taken: AtomicU64,
+    /// What `taken` was when credit was granted last.
+    reported: AtomicU64,
+    /// Dropped or replaced in the mailbox.
+    lost_here: AtomicU64,
+    /// Dropped by the sending side, as its GAPs told.
+    lost_there: AtomicU64,
+}
+
+enum Back {
+    Line { line: Weak<Line>, alias: u32 },
+    Local(Arc<Signal>),
+}
+
+/// A source by identity.
+#[derive(Clone)]
+pub(crate) struct SourceRef(pub(crate) Arc<Source>);
+
+impl PartialEq for SourceRef {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl std::ops::Deref for SourceRef {
+    type Target = Source;
+    #[inline]
+    fn deref(&self) -> &Source {
+        &self.0
+    }
+}
+
+impl Source {
+    /// An intent at the other end of a line.
+    pub(crate) fn remote(route: Route, line: &Arc<Line>, alias: u32, window: Option<u32>) -> SourceRef {
+        let back = Back::Line { line: Arc::downgrade(line), alias };
+        Self::new(route, line.peer(), line.clock, window, back)
+    }
+
+    /// An intent of this endpoint; `room` is raised when a full interest has room again.
+    pub(crate) fn local(route: Route, clock: Clock, window: Option<u32>, room: Arc<Signal>) -> SourceRef {
+        Self::new(route, None, clock, window, Back::Local(room))
+    }
+
+    fn new(
+        route: Route,
+        peer: Option<Arc<PeerName>>,
+        clock: Clock,
+        window: Option<u32>,
+        back: Back,
+    ) -> SourceRef {
+        SourceRef(Arc::new(Self {
+            route,
+            peer,
+            clock,
+            window: u64::from(window.unwrap_or(0)),
+            back,
+            sent: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+            reported: AtomicU64::new(0),
+            lost_here: AtomicU64::new(0),
+            lost_there: AtomicU64::new(0),
+        }))
+    }
+
+    /// How far the clock of this source may be off when an age is computed.
+    pub(crate) fn clock_error(&self) -> Option<Duration> {
+        match &self.back {
+            Back::Local(_) => Some(Duration::ZERO),
+            Back::Line { line, .. } => line.upgrade()?.clock_error(),
+        }
+    }
+
+    /// Grants the first credit.
+    pub(crate) fn open(&self) {
+        self.report(self.taken.load(Ordering::Relaxed));
+    }
+
+    /// Notes that the application took one more sample. One thread at a time does this.
+    #[inline]
+    pub(crate) fn took_one(&self) {
+        let taken = self.taken.load(Ordering::Relaxed) + 1;
+        self.taken.store(taken, Ordering::Relaxed);
+        if self.window > 0 && taken - self.reported.load(Ordering::Relaxed) >= self.window.div_ceil(2) {
+            self.report(taken);
+        }
+    }
+
+    /// Notes samples that were dropped or replaced unread.
+    pub(crate) fn note_lost_here(&self, count: u64) {
+        self.lost_here.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Notes samples the sending side dropped.
+    pub(crate) fn note_lost_there(&self, count: u64) {
+        self.lost_there.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn lost_here(&self) -> u64 {
+        self.lost_here.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn lost_there(&self) -> u64 {
+        self.lost_there.load(Ordering::Relaxed)
+    }
+
+    /// Whether a sample with this number was granted.
+    #[inline]
+    pub(crate) fn granted(&self, sequence: u64) -> bool {
+        self.window == 0 || sequence < self.reported.load(Ordering::Acquire) + self.window
+    }
+
+    /// Whether there is room for one more sample of an intent of this endpoint.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        self.window == 0
+            || self.sent.load(Ordering::Relaxed) < self.taken.load(Ordering::Acquire) + self.window
+    }
+
+    /// The number of the next sample of an intent of this endpoint. One thread at a time does this.
+    #[inline]
+    pub(crate) fn next_sequence(&self) -> u64 {
+        let sequence = self.sent.load(Ordering::Relaxed);
+        self.sent.store(sequence + 1, Ordering::Relaxed);
+        sequence
+    }
+
+    /// Tells the sending side what was taken and lost, and grants the next credit.
+    pub(crate) fn report(&self, taken: u64) {
+        self.reported.store(taken, Ordering::Release);
+        match &self.back {
+            Back::Local(room) => room.raise(),
+            Back::Line { line, alias } => {
+                let Some(line) = line.upgrade() else { return };
+                let limit = if self.window == 0 { u64::MAX } else { taken + self.window };
+                line.send_credit(Credit { alias: *alias, limit, taken, lost: self.lost_here() });
+            }
+        }
+    }
+
+    /// Tells the sending side what was taken and lost up to now.
+    pub(crate) fn report_now(&self) {
+        self.report(self.taken.load(Ordering::Relaxed));
+    }
+
+    /// When a sample was sent, as an age.
+    pub(crate) fn age(&self, sent: Timestamp) -> Duration {
+        self.clock.now() - sent
+    }
+}

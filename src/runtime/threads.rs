@@ -1,0 +1,90 @@
+//! The threads of one endpoint: named, owned, joined.
+
+use super::input::Input;
+use crossbeam_channel::Sender;
+use parking_lot::Mutex;
+use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+/// The threads of one endpoint. A panic in one is reported to the dispatcher, not swallowed.
+#[derive(Clone)]
+pub(crate) struct Threads {
+    running: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    dispatcher: Sender<Input>,
+}
+
+impl Threads {
+    pub(crate) fn new(dispatcher: Sender<Input>) -> Self {
+        Self { running: Arc::default(), dispatcher }
+    }
+
+    /// Starts a thread that [`join`](Self::join) will wait for.
+    pub(crate) fn start(&self, name: String, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let handle = self.spawn(name, body)?;
+        let ended: Vec<_> = {
+            let mut running = self.running.lock();
+            running.push(handle);
+            running.extract_finished()
+        };
+        join_all(ended);
+        Ok(())
+    }
+
+    /// Starts a thread its caller joins.
+    pub(crate) fn spawn(
+        &self,
+        name: String,
+        body: impl FnOnce() + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
+        let dispatcher = self.dispatcher.clone();
+        thread::Builder::new().name(name.clone()).spawn(move || {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
+                let text = panic_text(panic.as_ref());
+                log::error!("{name} panicked: {text}");
+                let _ = dispatcher.send(Input::ThreadPanicked { thread: name, text });
+            }
+        })
+    }
+
+    /// Joins every thread that has ended; one that is stuck in the application's code is left alone.
+    /// Returns how many those are.
+    pub(crate) fn join(&self) -> usize {
+        let mut running = std::mem::take(&mut *self.running.lock());
+        let ended = running.extract_finished();
+        join_all(ended);
+        running.len()
+    }
+}
+
+trait ExtractFinished {
+    fn extract_finished(&mut self) -> Self;
+}
+
+impl ExtractFinished for Vec<JoinHandle<()>> {
+    fn extract_finished(&mut self) -> Self {
+        let (ended, running) = std::mem::take(self).into_iter().partition(|thread| thread.is_finished());
+        *self = running;
+        ended
+    }
+}
+
+fn join_all(threads: Vec<JoinHandle<()>>) {
+    for thread in threads {
+        // The body's panic was caught and reported inside the thread.
+        let _ = thread.join();
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        (*text).to_owned()
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "a panic without a text".to_owned()
+    }
+}

@@ -1,0 +1,73 @@
+//! The writer thread of a line.
+
+use super::line::{Line, Load};
+use std::io::{self, IoSlice};
+
+/// Writes what the line has until it is finished or broken.
+///
+/// A write fault is left to the reader to report: it meets it too, and knows the reason better.
+pub(crate) fn run(line: &Line) {
+    let mut load = Load::default();
+    let mut wrote = false;
+    while line.next_load(&mut load, wrote) {
+        if let Err(error) = write_all(line, &mut load) {
+            log::debug!("{}: writing ended: {error}", line.url);
+            line.connection.close();
+            break;
+        }
+        load.urgent.clear();
+        load.batch.clear();
+        wrote = true;
+    }
+}
+
+fn write_all(line: &Line, load: &mut Load) -> io::Result<()> {
+    let connection = &*line.connection;
+    if load.urgent.is_empty() {
+        if let Some(bytes) = load.batch.as_one_piece() {
+            let mut rest = bytes;
+            while !rest.is_empty() {
+                let count = retried(|| connection.write(rest))?;
+                rest = rest.get(count..).unwrap_or_default();
+            }
+            line.count_out(bytes.len());
+            return Ok(());
+        }
+    }
+    let mut urgent = std::mem::take(&mut load.urgent);
+    let total = urgent.len() + load.batch.len();
+    let mut ahead = 0;
+    loop {
+        let mut slices = Vec::new();
+        if ahead < urgent.len() {
+            slices.push(IoSlice::new(&urgent[ahead..]));
+        }
+        load.batch.slices(&mut slices);
+        if slices.is_empty() {
+            break;
+        }
+        let count = retried(|| connection.write_vectored(&slices))?;
+        drop(slices);
+        let of_urgent = count.min(urgent.len() - ahead);
+        ahead += of_urgent;
+        load.batch.wrote(count - of_urgent);
+    }
+    line.count_out(total);
+    urgent.clear();
+    urgent.shrink_to(URGENT_KEPT);
+    load.urgent = urgent;
+    Ok(())
+}
+
+fn retried(mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match write() {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+/// How much memory the buffer for control frames keeps when it is empty.
+const URGENT_KEPT: usize = 64 * 1024;

@@ -1,0 +1,64 @@
+//! The numbers of the wire: frame kinds and bounds.
+
+/// The first bytes of a HANDSHAKE initial's body after its phase.
+pub(crate) const MAGIC: [u8; 4] = *b"BWLN";
+/// The protocol version described by `PROTOCOL.md`.
+pub(crate) const VERSION: u8 = 1;
+
+pub(crate) const HANDSHAKE: u32 = 0x01;
+pub(crate) const BYE: u32 = 0x02;
+pub(crate) const PING: u32 = 0x03;
+pub(crate) const PONG: u32 = 0x04;
+pub(crate) const INTENTS: u32 = 0x05;
+pub(crate) const INTERESTS: u32 = 0x06;
+pub(crate) const NOTIFY: u32 = 0x07;
+pub(crate) const CREDIT: u32 = 0x08;
+pub(crate) const TIME: u32 = 0x09;
+pub(crate) const GAP: u32 = 0x0A;
+pub(crate) const END: u32 = 0x0B;
+/// Kinds this version does not know but skips: what a later one may send without asking.
+pub(crate) const SKIPPED: std::ops::RangeInclusive<u32> = 0x10..=0x17;
+/// The tag of a MESSAGE of alias 0.
+pub(crate) const MESSAGE: u32 = 0x20;
+
+/// The largest alias: its tag is still a `u32`.
+pub(crate) const MAX_ALIAS: u32 = u32::MAX - MESSAGE;
+/// The largest frame before the handshake is done, counted after the length field.
+pub(crate) const MAX_HANDSHAKE_FRAME: u32 = 1024;
+/// The largest control frame, counted after the length field.
+pub(crate) const MAX_CONTROL_FRAME: u32 = 65_536;
+/// What a sender fills a batch of entries up to: 60 KiB.
+pub(crate) const MAX_BATCH: usize = 60 * 1024;
+/// The most entries of one INTENTS or INTERESTS: bounds what a frame costs once decoded.
+pub(crate) const MAX_ENTRIES: usize = 4096;
+/// The longest text of a BYE or NOTIFY, in bytes.
+pub(crate) const MAX_TEXT: usize = 512;
+/// The longest name of a codec, in bytes.
+pub(crate) const MAX_CODEC: usize = 32;
+/// The longest encoded schema in a NOTIFY.
+pub(crate) const MAX_SCHEMA: usize = 16 * 1024;
+
+/// The name of a kind, for texts.
+pub(crate) const fn name(kind: u32) -> &'static str {
+    match kind {
+        HANDSHAKE => "HANDSHAKE",
+        BYE => "BYE",
+        PING => "PING",
+        PONG => "PONG",
+        INTENTS => "INTENTS",
+        INTERESTS => "INTERESTS",
+        NOTIFY => "NOTIFY",
+        CREDIT => "CREDIT",
+        TIME => "TIME",
+        GAP => "GAP",
+        END => "END",
+        0x10..=0x17 => "an unassigned kind",
+        MESSAGE.. => "MESSAGE",
+        _ => "a reserved kind",
+    }
+}
+
+/// Whether a frame of this kind may come at all, be it to be skipped.
+pub(crate) const fn is_taken(kind: u32) -> bool {
+    matches!(kind, HANDSHAKE..=END | 0x10..=0x17 | MESSAGE..)
+}
