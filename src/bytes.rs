@@ -171,11 +171,9 @@ impl<'a> Payload<'a> {
             return inline;
         }
         match self.owner {
-            Some((buffer, start)) => Bytes(Repr::Shared {
-                buffer: Arc::clone(buffer),
-                start,
-                len: self.slice.len() as u32,
-            }),
+            Some((buffer, start)) => {
+                Bytes(Repr::Shared { buffer: Arc::clone(buffer), start, len: self.slice.len() as u32 })
+            }
             None => Bytes::copy_from_slice(self.slice),
         }
     }

@@ -61,7 +61,8 @@ impl Lane {
         let known = self.sequence + self.gap + self.parked.len() as u64;
         let depth = u64::from(self.delivery.depth());
         let bounded = !self.delivery.is_lossless() || limit <= taken.saturating_add(depth);
-        let forward = self.limit.is_none_or(|old| limit >= old) && taken >= self.taken && lost >= self.lost_there;
+        let forward =
+            self.limit.is_none_or(|old| limit >= old) && taken >= self.taken && lost >= self.lost_there;
         if !bounded || !forward || taken > known || lost > known {
             return false;
         }

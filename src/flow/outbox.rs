@@ -152,7 +152,9 @@ impl Outbox {
 
     /// Whether a sample of `size` bytes would be taken now, without taking it.
     pub(crate) fn admits(&self, alias: u32, size: usize) -> Put {
-        let Some(lane) = self.lane(alias).filter(|lane| !lane.ending && !self.closed) else { return Put::Closed };
+        let Some(lane) = self.lane(alias).filter(|lane| !lane.ending && !self.closed) else {
+            return Put::Closed;
+        };
         if lane.limit.is_none() {
             Put::NotOpen
         } else if size + MESSAGE_HEAD_MAX > self.max_frame as usize {
@@ -181,7 +183,9 @@ impl Outbox {
     ) -> Put {
         let size = sample.payload.len();
         let has_room = forced || self.has_room(size);
-        let Some(lane) = self.lanes.get_mut(alias as usize).and_then(Option::as_mut) else { return Put::Closed };
+        let Some(lane) = self.lanes.get_mut(alias as usize).and_then(Option::as_mut) else {
+            return Put::Closed;
+        };
         if self.closed || lane.ending {
             return Put::Closed;
         }
@@ -254,7 +258,11 @@ impl Outbox {
             let alias = place as u32;
             put_gap(self.batch.bytes(), alias, gap);
             self.parked -= sample.payload.len();
-            self.append(alias, sample.sent, Outgoing { payload: &sample.payload, shared: Some(&sample.payload) });
+            self.append(
+                alias,
+                sample.sent,
+                Outgoing { payload: &sample.payload, shared: Some(&sample.payload) },
+            );
             if ended {
                 self.finish_lane(alias);
             }

@@ -133,10 +133,11 @@ impl<S> Run<S> {
                 }
                 let shift = bytes.len() as u32;
                 bytes.extend_from_slice(more);
-                heads.extend(more_heads[*next..].iter().map(|head| Head {
-                    sent: head.sent,
-                    end: head.end - *start + shift,
-                }));
+                heads.extend(
+                    more_heads[*next..]
+                        .iter()
+                        .map(|head| Head { sent: head.sent, end: head.end - *start + shift }),
+                );
             }
             _ => return Some(later),
         }
@@ -152,7 +153,13 @@ impl<S: Clone> Run<S> {
                 let head = *heads.get(*next)?;
                 let from = std::mem::replace(start, head.end);
                 *next += 1;
-                Body::Part { sent: head.sent, buffer: Arc::clone(buffer), start: from, end: head.end, left: true }
+                Body::Part {
+                    sent: head.sent,
+                    buffer: Arc::clone(buffer),
+                    start: from,
+                    end: head.end,
+                    left: true,
+                }
             }
             Body::Whole { sent, bytes, left } => {
                 if !std::mem::take(left) {
