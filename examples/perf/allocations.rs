@@ -14,22 +14,20 @@ thread_local! {
     static HERE: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Allocations while something ran.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Allocations {
-    /// By the calling thread.
-    pub here: u64,
-    /// By all threads of the process.
-    pub everywhere: u64,
-}
-
-/// Counts the allocations during `work`.
-pub fn counted(work: impl FnOnce()) -> Allocations {
-    let before = (HERE.get(), EVERYWHERE.load(Relaxed));
+/// The allocations of all threads during `work`.
+pub fn counted(work: impl FnOnce()) -> u64 {
+    let before = EVERYWHERE.load(Relaxed);
     RUNNING.store(true, Relaxed);
     work();
     RUNNING.store(false, Relaxed);
-    Allocations { here: HERE.get() - before.0, everywhere: EVERYWHERE.load(Relaxed) - before.1 }
+    EVERYWHERE.load(Relaxed) - before
+}
+
+/// The allocations of this thread during `work`; they are counted only within [`counted`].
+pub fn counted_here(work: impl FnOnce()) -> u64 {
+    let before = HERE.get();
+    work();
+    HERE.get() - before
 }
 
 fn note() {

@@ -12,11 +12,14 @@
 
 mod allocations;
 mod cases;
+mod client;
 mod floor;
+mod local;
 mod meter;
 mod options;
 mod orchestrate;
 mod process;
+mod server;
 mod table;
 
 use allocations::Counting;
@@ -50,9 +53,12 @@ fn run(options: &Options) -> Result<(), String> {
             floor::serve(options)?;
         }
         Role::RawClient => println!("{}", floor::measure(options)?),
-        Role::Server => return Err("later".into()),
-        Role::Client => return Err("later".into()),
-        Role::Local => return Err("later".into()),
+        Role::Server => {
+            end_after_serving();
+            server::serve(options)?;
+        }
+        Role::Client => println!("{}", client::measure(options)?),
+        Role::Local => println!("{}", local::measure(options)?),
     }
     Ok(())
 }
