@@ -121,8 +121,11 @@ fn receive_by_callback(endpoint: &Endpoint, options: &Options) -> Result<Meter, 
             return;
         }
         left = kept.stride() - 1;
-        if !kept.goes_on() {
-            let _ = meter.take().map(|kept| done.try_send(kept));
+        if kept.goes_on() {
+            return;
+        }
+        if let Some(kept) = meter.take() {
+            let _ = done.try_send(kept);
         }
     };
     let _subscription = endpoint.on_sample(FEED, settings, count).map_err(|e| e.to_string())?;

@@ -22,7 +22,7 @@ struct Plan {
 /// Measures everything. `progress` hears what is being measured.
 pub fn run(options: &Options, mut progress: impl FnMut(&str)) -> Result<Vec<Row>, String> {
     let plan = Plan {
-        rounds: options.rounds.unwrap_or(if options.quick { 1 } else { 5 }),
+        rounds: options.rounds.unwrap_or(if options.quick { 1 } else { 3 }),
         secs: if options.quick { 0.2 } else { options.secs },
         iters: if options.quick { 500 } else { 50_000 },
         warmup: if options.quick { 50 } else { 2_000 },
@@ -64,6 +64,7 @@ impl Plan {
     fn round(&self, case: &Case) -> Result<Measured, String> {
         let batches: &[usize] = match case.mode {
             Mode::Rtt => &[0],
+            Mode::Fan => &[64 * 1024],
             _ => &[0, 64 * 1024],
         };
         let mut floor: Option<f64> = None;

@@ -19,9 +19,9 @@ pub const PATIENCE: Duration = Duration::from_millis(100);
 /// 16 MiB when large.
 pub fn depth(size: usize) -> u32 {
     match size {
-        ..=64 => 8192,
-        ..=1024 => 1024,
-        ..=65_536 => 64,
+        0..=64 => 8192,
+        65..=1024 => 1024,
+        1025..=65_536 => 64,
         _ => 16,
     }
 }
