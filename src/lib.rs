@@ -8,6 +8,9 @@ mod delivery;
 mod error;
 mod event;
 mod flow;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod message;
 mod path;
 mod peer;

@@ -26,7 +26,8 @@ use crate::bytes::Bytes;
 use crate::delivery::Delivery;
 use crate::time::Timestamp;
 use crate::wire::control::{Control, Credit};
-use crate::wire::message::{MESSAGE_HEAD_MAX, put_message_head};
+use crate::wire::encode;
+use crate::wire::message::{MAX_HEAD, put_message_head};
 use crate::wire::stamp::StampWriter;
 use std::time::Duration;
 
@@ -116,6 +117,11 @@ impl Outbox {
         self.max_frame = max_frame;
     }
 
+    /// The largest payload the peer takes, whatever the alias.
+    pub(crate) fn largest(&self) -> usize {
+        (self.max_frame as usize).saturating_sub(MAX_HEAD)
+    }
+
     /// Makes a lane for samples under `alias`. They wait for its first credit.
     pub(crate) fn open(&mut self, alias: u32, delivery: Delivery) {
         let place = alias as usize;
@@ -137,7 +143,7 @@ impl Outbox {
     fn finish_lane(&mut self, alias: u32) {
         if let Some(lane) = self.lanes.get_mut(alias as usize).and_then(Option::take) {
             put_gap(self.batch.bytes(), alias, lane.gap);
-            Control::End { alias }.encode(self.batch.bytes());
+            encode(self.batch.bytes(), &Control::End { alias });
         }
     }
 
@@ -157,7 +163,7 @@ impl Outbox {
         };
         if lane.limit.is_none() {
             Put::NotOpen
-        } else if size + MESSAGE_HEAD_MAX > self.max_frame as usize {
+        } else if size > self.largest() {
             Put::TooLarge
         } else if lane.delivery.is_lossless() && !(lane.has_credit() && self.has_room(size)) {
             Put::NoRoom
@@ -190,7 +196,7 @@ impl Outbox {
             return Put::Closed;
         }
         let Some(limit) = lane.limit else { return Put::NotOpen };
-        if size + MESSAGE_HEAD_MAX > self.max_frame as usize {
+        if size > self.largest() {
             return Put::TooLarge;
         }
         if lane.delivery.is_lossless() {
@@ -216,12 +222,23 @@ impl Outbox {
         Put::Queued
     }
 
+    /// Sends a sample made earlier to a lane that has sent nothing yet, and does nothing to any other.
+    pub(crate) fn put_first(&mut self, alias: u32, sample: Outgoing<'_>, sent: Timestamp) {
+        let fits = sample.payload.len() <= self.largest() && !self.closed;
+        let Some(lane) = self.lane_mut(alias) else { return };
+        let fresh = lane.sequence == 0 && lane.parked.is_empty() && lane.gap == 0;
+        if fits && fresh && !lane.ending && lane.has_credit() {
+            lane.sequence = 1;
+            self.append(alias, sent, sample);
+        }
+    }
+
     #[inline]
     fn append(&mut self, alias: u32, sent: Timestamp, sample: Outgoing<'_>) {
         let out = self.stamps.stamp(sent);
         let bytes = self.batch.bytes();
-        if out.time_first {
-            Control::Time(sent).encode(bytes);
+        if let Some(time) = out.time_first {
+            encode(bytes, &Control::Time(time));
         }
         put_message_head(bytes, alias, out.stamp, sample.payload.len());
         self.batch.payload(sample.payload, sample.shared);
@@ -276,7 +293,7 @@ impl Outbox {
         if !own_table && before - self.tables > ANSWERS {
             return false;
         }
-        frame.encode(&mut self.urgent);
+        encode(&mut self.urgent, frame);
         if own_table {
             self.tables += self.urgent.len() - before;
         }
@@ -285,7 +302,7 @@ impl Outbox {
 
     /// Adds a control frame behind the samples that wait.
     pub(crate) fn in_line(&mut self, frame: &Control) {
-        frame.encode(self.batch.bytes());
+        encode(self.batch.bytes(), frame);
     }
 
     /// Takes in a credit; `None` if it is not a valid one, else whether it is the lane's first.
@@ -377,7 +394,7 @@ impl Outbox {
         self.parked = 0;
         self.closed = true;
         if let Some(bye) = bye {
-            bye.encode(self.batch.bytes());
+            encode(self.batch.bytes(), bye);
         }
     }
 
@@ -388,7 +405,7 @@ impl Outbox {
 
 fn put_gap(bytes: &mut Vec<u8>, alias: u32, count: u64) {
     if count > 0 {
-        Control::Gap { alias, count }.encode(bytes);
+        encode(bytes, &Control::Gap { alias, count });
     }
 }
 

@@ -1,5 +1,319 @@
-//! One endpoint's control.
+//! One endpoint's control: its inputs, its actions and its wake-ups.
+
+use super::handshake::kind;
+use super::link::{Link, Phase};
+use super::registry::{OwnIntent, OwnInterest, Registry};
+use super::timers::{Timer, Timers};
+use super::words;
+use super::{Action, Declaration, IntentId, InterestId, LinkId, Order};
+use crate::delivery::Delivery;
+use crate::event::Event;
+use crate::path::Path;
+use crate::peer::{PeerUrl, Scope};
+use crate::reason::{Reason, ReasonCode};
+use crate::route::Route;
+use crate::time::Timestamp;
+use crate::wire::control::{Control, Ping, Pong};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What an engine is told once, at its start.
+#[derive(Clone, Debug)]
+pub(crate) struct EngineSettings {
+    pub(crate) path: Path,
+    pub(crate) scope: Scope,
+    /// Unlike that of any other endpoint, now or before.
+    pub(crate) instance: [u8; 16],
+    /// Of all randomness: jitter and session numbers.
+    pub(crate) seed: u64,
+    pub(crate) ping_interval: Duration,
+    pub(crate) handshake_deadline: Duration,
+    pub(crate) backoff_min: Duration,
+    pub(crate) backoff_max: Duration,
+    /// The largest frame this endpoint takes.
+    pub(crate) max_frame: u32,
+    /// Accepted connections whose handshake is not done.
+    pub(crate) max_pending: usize,
+    /// Links of either kind.
+    pub(crate) max_links: usize,
+    /// Intents and interests of one peer, and pairs with it.
+    pub(crate) max_routes_per_peer: usize,
+}
+
+impl EngineSettings {
+    /// The defaults: ping each second, handshake within 2 s, redial after 100 ms to 5 s, frames of 1 MiB,
+    /// 100 pending and 1,024 links, 16,384 routes of a peer.
+    pub(crate) fn new(path: Path, instance: [u8; 16], seed: u64) -> Self {
+        Self {
+            path,
+            scope: Scope::Open,
+            instance,
+            seed,
+            ping_interval: Duration::from_secs(1),
+            handshake_deadline: Duration::from_secs(2),
+            backoff_min: Duration::from_millis(100),
+            backoff_max: Duration::from_secs(5),
+            max_frame: 1 << 20,
+            max_pending: 100,
+            max_links: 1024,
+            max_routes_per_peer: 16_384,
+        }
+    }
+
+    /// A peer that was not heard for so long is down: 3.5 ping intervals.
+    pub(crate) fn silence(&self) -> Duration {
+        self.ping_interval.saturating_mul(7) / 2
+    }
+}
+
 /// One endpoint's control.
-pub(crate) struct Engine;
-/// Its settings.
-pub(crate) struct EngineSettings;
+///
+/// Inputs are given in the order in which they happen; `now` never goes back. The inputs of one link
+/// come in the order of its connection: nothing of an earlier connection after `dialled` of a later.
+/// Frames that come while a link has no connection are ignored.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(super) settings: EngineSettings,
+    pub(super) now: Timestamp,
+    pub(super) rng: fastrand::Rng,
+    pub(super) closed: bool,
+
+    pub(super) links: BTreeMap<LinkId, Link>,
+    next_link: u32,
+    /// Accepted links whose handshake is not done, oldest first.
+    pub(super) pending: BTreeSet<LinkId>,
+    /// Links that know their peer's instance.
+    pub(super) by_instance: BTreeMap<[u8; 16], BTreeSet<LinkId>>,
+    pub(super) timers: Timers,
+
+    pub(super) registry: Registry,
+    /// Pairs within this endpoint that are linked.
+    pub(super) local: BTreeSet<(IntentId, InterestId)>,
+
+    /// Links that came up and were not told the tables yet.
+    pub(super) untold: BTreeSet<LinkId>,
+    /// Own parties that were withdrawn and whose peers were not told yet.
+    pub(super) withdrawn_intents: Vec<(IntentId, Route)>,
+    pub(super) withdrawn_interests: Vec<(InterestId, Route)>,
+    /// Links on which aliases ended.
+    pub(super) ended: BTreeSet<LinkId>,
+    /// Links whose peers are to be told of faults.
+    pub(super) dues: BTreeSet<LinkId>,
+
+    pub(super) actions: VecDeque<Action>,
+}
+
+impl Engine {
+    pub(crate) fn new(settings: EngineSettings) -> Self {
+        Self {
+            rng: fastrand::Rng::with_seed(settings.seed),
+            settings,
+            now: Timestamp::ZERO,
+            closed: false,
+            links: BTreeMap::new(),
+            next_link: 0,
+            pending: BTreeSet::new(),
+            by_instance: BTreeMap::new(),
+            timers: Timers::default(),
+            registry: Registry::default(),
+            local: BTreeSet::new(),
+            untold: BTreeSet::new(),
+            withdrawn_intents: Vec::new(),
+            withdrawn_interests: Vec::new(),
+            ended: BTreeSet::new(),
+            dues: BTreeSet::new(),
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Keeps a link to `url` from now on: dials at once, and again whenever it is down.
+    pub(crate) fn dialler(&mut self, now: Timestamp, url: Arc<PeerUrl>) -> LinkId {
+        self.now = now;
+        self.add_dialler(url)
+    }
+
+    /// A connection came from `url`. It can be hung up at once.
+    pub(crate) fn accepted(&mut self, now: Timestamp, url: String) -> LinkId {
+        self.now = now;
+        self.add_accepted(url)
+    }
+
+    /// A `Dial` succeeded.
+    pub(crate) fn dialled(&mut self, now: Timestamp, link: LinkId) {
+        self.now = now;
+        self.greet(link);
+    }
+
+    /// A `Dial` failed.
+    pub(crate) fn dial_failed(&mut self, now: Timestamp, link: LinkId, text: impl Into<String>) {
+        self.now = now;
+        if matches!(self.links.get(&link), Some(Link { phase: Phase::Dialling, .. })) {
+            self.down(link, Reason::new(ReasonCode::Unreachable, text), None);
+        }
+    }
+
+    /// A frame came; `now` is when it was read.
+    pub(crate) fn control(&mut self, now: Timestamp, link: LinkId, frame: Control) {
+        self.now = now;
+        match self.links.get(&link).map(|link| &link.phase) {
+            Some(Phase::Handshaking(_)) => match frame {
+                Control::Bye(bye) => self.down(link, words::told(&bye), None),
+                frame => self.handshake(link, &frame),
+            },
+            Some(Phase::Up(_)) => self.session(link, frame),
+            Some(Phase::Dialling | Phase::Down) | None => {}
+        }
+    }
+
+    /// What came is no frame that the peer may send: says why and hangs up.
+    pub(crate) fn fault(&mut self, now: Timestamp, link: LinkId, reason: Reason) {
+        self.now = now;
+        if self.is_connected(link) {
+            self.hang_up(link, reason);
+        }
+    }
+
+    /// The connection ended.
+    pub(crate) fn link_lost(&mut self, now: Timestamp, link: LinkId, reason: Reason) {
+        self.now = now;
+        if self.is_connected(link) {
+            self.down(link, reason, None);
+        }
+    }
+
+    /// Supplies a route from now on. Ids rise and are never used again.
+    pub(crate) fn declare_intent(
+        &mut self,
+        now: Timestamp,
+        intent: IntentId,
+        declaration: Declaration,
+        exclusive: bool,
+        retained: bool,
+    ) {
+        self.now = now;
+        self.registry.declare_intent(intent, OwnIntent { declaration, exclusive, retained });
+    }
+
+    /// Wants a route from now on. Ids rise and are never used again.
+    pub(crate) fn declare_interest(
+        &mut self,
+        now: Timestamp,
+        interest: InterestId,
+        declaration: Declaration,
+        delivery: Delivery,
+    ) {
+        self.now = now;
+        self.registry.declare_interest(interest, OwnInterest { declaration, delivery });
+    }
+
+    /// The route is no longer supplied by this intent.
+    pub(crate) fn withdraw_intent(&mut self, now: Timestamp, intent: IntentId) {
+        self.now = now;
+        self.retire_intent(intent);
+    }
+
+    /// The route is no longer wanted by this interest.
+    pub(crate) fn withdraw_interest(&mut self, now: Timestamp, interest: InterestId) {
+        self.now = now;
+        self.retire_interest(interest);
+    }
+
+    /// Says BYE on all links, and neither dials nor accepts from now on.
+    pub(crate) fn close(&mut self, now: Timestamp) {
+        self.now = now;
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        let reason = words::closing(&self.settings.path);
+        for link in self.links.keys().copied().collect::<Vec<_>>() {
+            match self.links.get(&link).map(|link| &link.phase) {
+                Some(Phase::Dialling) => self.down(link, reason.clone(), None),
+                Some(Phase::Handshaking(_) | Phase::Up(_)) => self.hang_up(link, reason.clone()),
+                Some(Phase::Down) | None => {}
+            }
+        }
+        self.timers.clear_all();
+    }
+
+    /// Does what is due. `heard` says when bytes last came on a link.
+    pub(crate) fn tick(&mut self, now: Timestamp, heard: &dyn Fn(LinkId) -> Timestamp) {
+        self.now = now;
+        self.forgive_own_sleep();
+        while let Some((due, link, timer)) = self.timers.pop(now) {
+            match timer {
+                Timer::Redial => self.dial(link),
+                Timer::Handshake => {
+                    self.hang_up(link, words::handshake_late(self.settings.handshake_deadline));
+                }
+                Timer::Ping => self.ping(link, due),
+                Timer::Silence => self.listen(link, heard(link)),
+            }
+        }
+    }
+
+    /// When `tick` is wanted next.
+    pub(crate) fn next_wake(&self) -> Option<Timestamp> {
+        self.timers.next()
+    }
+
+    /// The next thing to do. What was declared and advertised since it last ran dry is compared, linked
+    /// and advertised then, all at once.
+    pub(crate) fn poll(&mut self) -> Option<Action> {
+        if self.actions.is_empty() {
+            self.flush();
+        }
+        self.actions.pop_front()
+    }
+
+    /// A frame on a link that is up.
+    fn session(&mut self, link: LinkId, frame: Control) {
+        match frame {
+            Control::Bye(bye) => self.down(link, words::told(&bye), None),
+            Control::Ping(ping) => {
+                let pong = Pong { echo: ping.sent, received: self.now, sent: self.now };
+                self.send(link, Control::Pong(pong), Order::Ahead);
+            }
+            Control::Pong(pong) => self.pong(link, pong),
+            Control::Intents(entries) => self.their_intents_changed(link, entries),
+            Control::Interests(entries) => self.their_interests_changed(link, entries),
+            Control::Notify(notify) => {
+                // What the peer speaks of may have come in the same batch of inputs.
+                self.flush();
+                self.notified(link, notify);
+            }
+            Control::End { alias } => self.their_end(link, alias),
+            Control::Hello(_) | Control::Accept(_) => {
+                self.hang_up(link, words::malformed(format!("{} came on a link that is up", kind(&frame))));
+            }
+            Control::Credit(_) | Control::Time(_) | Control::Gap { .. } | Control::Unknown { .. } => {}
+        }
+    }
+
+    pub(super) fn is_connected(&self, link: LinkId) -> bool {
+        matches!(self.links.get(&link), Some(Link { phase: Phase::Handshaking(_) | Phase::Up(_), .. }))
+    }
+
+    /// A number for a new link.
+    pub(super) fn new_link(&mut self) -> LinkId {
+        loop {
+            let id = LinkId(self.next_link);
+            self.next_link = self.next_link.wrapping_add(1);
+            if !self.links.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    pub(super) fn send(&mut self, link: LinkId, frame: Control, order: Order) {
+        self.actions.push_back(Action::Send { link, frame, order });
+    }
+
+    pub(super) fn tell(&mut self, event: Event) {
+        self.actions.push_back(Action::Event(event));
+    }
+}
+
+#[cfg(test)]
+#[path = "engine/tests.rs"]
+mod tests;

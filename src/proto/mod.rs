@@ -14,9 +14,33 @@ use crate::wire::control::{Bye, Control};
 use std::sync::Arc;
 use std::time::Duration;
 
+mod advertise;
+mod aliases;
+mod backoff;
+mod claims;
+mod connection;
 pub(crate) mod engine;
+mod handshake;
+mod link;
+mod liveness;
+mod offset;
+mod pulse;
+mod registry;
+mod session;
+#[cfg(test)]
+mod simulation;
+mod tables;
+#[cfg(test)]
+mod testbed;
+mod timers;
+mod view;
+mod wiring;
+mod words;
 
 pub(crate) use engine::{Engine, EngineSettings};
+pub(crate) use link::LinkState;
+pub(crate) use liveness::RoundTripView;
+pub(crate) use view::{LinkView, PairView};
 
 /// One link of this endpoint; never used again for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

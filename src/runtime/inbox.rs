@@ -1,11 +1,14 @@
 //! An interest as the threads see it.
 
-use super::source::{Source, SourceRef};
+use super::source::SourceRef;
+use crate::bytes::{Bytes, Payload};
 use crate::delivery::Delivery;
+use crate::flow::Shared;
 use crate::flow::mailbox::{Mailbox, Slot};
 use crate::flow::run::{Content, Run, Taken};
 use crate::proto::InterestId;
 use crate::route::Route;
+use crate::time::Timestamp;
 use parking_lot::{Condvar, Mutex, ReentrantMutex};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -25,6 +28,8 @@ pub(crate) struct Inbox {
     /// Losses of suppliers that are gone.
     past_lost_here: AtomicU64,
     past_lost_there: AtomicU64,
+    /// Samples handed to the callback.
+    called: AtomicU64,
 }
 
 struct State {
@@ -67,6 +72,7 @@ impl Inbox {
             closed: AtomicBool::new(false),
             past_lost_here: AtomicU64::new(0),
             past_lost_there: AtomicU64::new(0),
+            called: AtomicU64::new(0),
         }
     }
 
@@ -94,6 +100,54 @@ impl Inbox {
         self.ready.notify_one();
     }
 
+    /// Puts in a message of this process.
+    #[inline]
+    pub(crate) fn deliver_local(&self, source: &SourceRef, sent: Timestamp, message: Shared) {
+        match &self.sink {
+            Sink::Callback(cell) => {
+                let cell = cell.lock();
+                let sequence = source.next_sequence();
+                let content = Content::Local(message);
+                self.call_locked(&cell, Taken { source, sequence, sent, content });
+            }
+            Sink::Mailbox => {
+                let mut state = self.state.lock();
+                if !self.closed.load(Ordering::Relaxed) {
+                    let run = Run::local(source.clone(), source.next_sequence(), sent, message);
+                    state.mailbox.put(run, |source, count| source.note_lost_here(count));
+                    drop(state);
+                    self.ready.notify_one();
+                }
+            }
+        }
+    }
+
+    /// Puts in a retained message of this process, unless its intent sent a newer one.
+    ///
+    /// A sample gets its number under the lock it is put in under, so this one never comes after a
+    /// newer one, though it is another thread that gives it.
+    pub(crate) fn deliver_first(&self, source: &SourceRef, sent: Timestamp, payload: Bytes) {
+        match &self.sink {
+            Sink::Callback(cell) => {
+                let cell = cell.lock();
+                if !source.has_sent() {
+                    let sequence = source.next_sequence();
+                    let content = Content::Encoded(Payload::of(&payload));
+                    self.call_locked(&cell, Taken { source, sequence, sent, content });
+                }
+            }
+            Sink::Mailbox => {
+                let mut state = self.state.lock();
+                if !source.has_sent() {
+                    let run = Run::whole(source.clone(), source.next_sequence(), sent, payload);
+                    state.mailbox.put(run, |source, count| source.note_lost_here(count));
+                    drop(state);
+                    self.ready.notify_one();
+                }
+            }
+        }
+    }
+
     /// Puts the newest small sample of a `latest` interest in, without allocating.
     pub(crate) fn replace(&self, taken: &Taken<'_, SourceRef>) {
         self.state.lock().mailbox.replace(taken, |source, count| source.note_lost_here(count));
@@ -102,10 +156,15 @@ impl Inbox {
 
     /// Hands a sample to the callback.
     pub(crate) fn call(&self, taken: Taken<'_, SourceRef>) {
-        let Sink::Callback(cell) = &self.sink else { return };
+        if let Sink::Callback(cell) = &self.sink {
+            self.call_locked(&cell.lock(), taken);
+        }
+    }
+
+    fn call_locked(&self, cell: &RefCell<Option<Callback>>, taken: Taken<'_, SourceRef>) {
         let source = taken.source.clone();
-        let guard = cell.lock();
-        match guard.try_borrow_mut() {
+        self.called.fetch_add(1, Ordering::Relaxed);
+        match cell.try_borrow_mut() {
             Ok(mut callback) => {
                 let goes_on = callback.as_mut().is_some_and(|call| call(taken));
                 if !goes_on {
@@ -114,7 +173,6 @@ impl Inbox {
             }
             Err(_) => source.note_lost_here(1),
         }
-        drop(guard);
         source.took_one();
     }
 
@@ -182,7 +240,7 @@ impl Inbox {
         let here: u64 = state.suppliers.iter().map(|s| s.lost_here()).sum();
         let there: u64 = state.suppliers.iter().map(|s| s.lost_there()).sum();
         (
-            state.mailbox.received(),
+            state.mailbox.received() + self.called.load(Ordering::Relaxed),
             here + self.past_lost_here.load(Ordering::Relaxed),
             there + self.past_lost_there.load(Ordering::Relaxed),
         )

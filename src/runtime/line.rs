@@ -3,8 +3,10 @@
 use super::clock::Clock;
 use super::inbox::Inbox;
 use super::input::{Input, LineInput};
+use super::outlets::Turned;
 use super::signal::Signal;
 use super::source::SourceRef;
+use crate::delivery::Delivery;
 use crate::event::PeerName;
 use crate::flow::batch::Batch;
 use crate::flow::outbox::{Outbox, Outgoing, Put};
@@ -13,7 +15,7 @@ use crate::reason::{Reason, ReasonCode};
 use crate::time::Timestamp;
 use crate::transport::Connection;
 use crate::wire::control::{Control, Credit};
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -131,7 +133,7 @@ impl Line {
 
     // ---- samples out ------------------------------------------------------------------------
 
-    pub(crate) fn open_lane(&self, alias: u32, delivery: crate::Delivery, room: Arc<Signal>) {
+    pub(crate) fn open_lane(&self, alias: u32, delivery: Delivery, room: Arc<Signal>) {
         let mut out = self.out.lock();
         out.outbox.open(alias, delivery);
         let place = alias as usize;
@@ -154,9 +156,9 @@ impl Line {
         self.out.lock().outbox.lane(alias).is_some_and(|lane| lane.limit.is_some())
     }
 
-    /// Losses of a lane: dropped here, dropped there.
-    pub(crate) fn lane_losses(&self, alias: u32) -> Option<(u64, u64)> {
-        self.out.lock().outbox.lane(alias).map(|lane| (lane.lost_here, lane.lost_there))
+    /// Losses of a lane: dropped here, dropped there; and what its interest asked for.
+    pub(crate) fn lane_losses(&self, alias: u32) -> Option<(u64, u64, Delivery)> {
+        self.out.lock().outbox.lane(alias).map(|lane| (lane.lost_here, lane.lost_there, lane.delivery))
     }
 
     /// Whether a sample would be taken. An intent that is turned away will be woken when to try again.
@@ -190,13 +192,15 @@ impl Line {
         put
     }
 
+    /// The error of a sample larger than the peer takes.
+    pub(crate) fn too_large(&self) -> Turned {
+        Turned::TooLarge { limit: self.out.lock().outbox.largest() }
+    }
+
     /// Sends a retained sample to a lane that has sent nothing yet.
-    pub(crate) fn put_first(&self, alias: u32, sample: Outgoing<'_>) {
+    pub(crate) fn put_first(&self, alias: u32, sample: Outgoing<'_>, sent: Timestamp) {
         let mut out = self.out.lock();
-        let fresh = out.outbox.lane(alias).is_some_and(|lane| lane.sequence == 0 && lane.parked.is_empty());
-        if fresh {
-            out.outbox.put(alias, sample, true, || self.clock.now());
-        }
+        out.outbox.put_first(alias, sample, sent);
         self.wake_after(out);
     }
 
@@ -357,10 +361,14 @@ impl Line {
 
     /// Reports a fault from a thread that must not wait.
     pub(crate) fn fault(&self, reason: Reason) {
-        match self.inputs.0.try_send(LineInput::Fault(reason)) {
-            Ok(()) => self.schedule(),
-            // So much waits that the dispatcher is about to hear of this line anyway; end it here.
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.connection.close(),
+        let told = self.inputs.0.try_send(LineInput::Fault(reason)).is_ok()
+            && (self.scheduled.swap(true, Ordering::AcqRel)
+                || self.id.get().is_some_and(|id| self.dispatcher.try_send(Input::Ready(*id)).is_ok()));
+        if !told {
+            // So much waits for the dispatcher that the line is past saving gently: the reader will
+            // meet its end and report it.
+            self.scheduled.store(false, Ordering::Release);
+            self.connection.close();
         }
     }
 

@@ -1,1 +1,20 @@
 //! Threads and the clock.
+pub(crate) mod acceptor;
+mod actions;
+pub(crate) mod clock;
+pub(crate) mod dial;
+pub(crate) mod dispatcher;
+pub(crate) mod events;
+pub(crate) mod inbox;
+pub(crate) mod inlets;
+pub(crate) mod input;
+pub(crate) mod line;
+mod losses;
+pub(crate) mod outlets;
+mod reader;
+pub(crate) mod session;
+pub(crate) mod signal;
+pub(crate) mod source;
+pub(crate) mod status;
+pub(crate) mod threads;
+mod writer;

@@ -13,10 +13,10 @@ use crate::flow::Shared;
 use crate::flow::batch::Batch;
 use crate::flow::coarse::Coarse;
 use crate::flow::outbox::{Outgoing, Put};
-use crate::flow::run::Run;
 use crate::outcome::{Fate, Outcome};
-use crate::proto::IntentId;
+use crate::proto::{IntentId, LinkId};
 use crate::route::Route;
+use crate::time::Timestamp;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -43,11 +43,11 @@ pub(crate) enum Outlet {
     Local { inbox: Arc<Inbox>, source: SourceRef },
 }
 
-/// The last sample of an intent, in both forms it may be wanted in.
+/// The last sample of an intent.
 #[derive(Clone)]
 pub(crate) struct Retained {
+    pub(crate) sent: Timestamp,
     pub(crate) payload: Bytes,
-    pub(crate) message: Shared,
 }
 
 impl Outlets {
@@ -68,18 +68,16 @@ impl Outlets {
         self.retained.is_some()
     }
 
-    /// Keeps a sample for latecomers. It must be kept before the list is read, see `publish`.
-    pub(crate) fn retain(&self, sample: Retained) {
-        if let Some(retained) = &self.retained {
-            *retained.lock() = Some(sample);
-        }
+    /// Keeps a sample for latecomers, and returns the one kept before.
+    pub(crate) fn retain(&self, sample: Option<Retained>) -> Option<Retained> {
+        std::mem::replace(&mut *self.retained.as_ref()?.lock(), sample)
     }
 
-    /// Publishes another list, then gives the retained sample to the outlet that is new in it.
+    /// Publishes another list.
     ///
-    /// A send stores what it retains before it reads the list, and this publishes before it reads
-    /// what is retained: so a latecomer gets each sample by one of the two ways, and `put_first`
-    /// sees to it that it is not an older one after a newer one.
+    /// A send stores what it retains before it reads the list, and the dispatcher publishes before it
+    /// reads what is retained: so a latecomer gets each sample by one of the two ways. `put_first`
+    /// and `deliver_first` see to it that none comes after a newer one.
     pub(crate) fn publish(&self, change: impl FnOnce(&mut Vec<Outlet>)) {
         let mut list = self.list.lock();
         let mut outlets = Vec::clone(&list);
@@ -115,6 +113,14 @@ impl Outlets {
 }
 
 impl Outlet {
+    pub(crate) fn is_remote(&self, link: LinkId, as_alias: u32) -> bool {
+        matches!(self, Outlet::Remote { line, alias, .. } if *alias == as_alias && line.id() == Some(link))
+    }
+
+    pub(crate) fn is_local(&self, from: &SourceRef) -> bool {
+        matches!(self, Outlet::Local { source, .. } if source == from)
+    }
+
     fn is_open(&self) -> bool {
         match self {
             Outlet::Remote { line, alias, .. } => line.is_open(*alias),
@@ -135,6 +141,7 @@ pub(crate) struct Sending {
     pub(crate) core: Arc<Outlets>,
     edition: u64,
     list: Arc<Vec<Outlet>>,
+    needs: Needs,
     /// What became of the last sample, outlet by outlet.
     fates: Vec<Fate>,
     /// Room for an inline write.
@@ -142,27 +149,55 @@ pub(crate) struct Sending {
     now: Coarse,
 }
 
+/// In which forms a message is needed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Needs {
+    /// Encoded, for links.
+    pub(crate) bytes: bool,
+    /// As it is, for interests of this endpoint.
+    pub(crate) message: bool,
+}
+
+impl Needs {
+    #[inline]
+    pub(crate) fn is_nothing(self) -> bool {
+        !self.bytes && !self.message
+    }
+}
+
 /// Why nothing was sent to anyone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turned {
     NoRoom,
-    TooLarge,
+    TooLarge { limit: usize },
 }
 
 impl Sending {
     pub(crate) fn new(core: Arc<Outlets>) -> Self {
-        Self { core, edition: 0, list: Arc::default(), fates: Vec::new(), spare: Batch::default(), now: Coarse::default() }
+        Self {
+            core,
+            edition: 0,
+            list: Arc::default(),
+            needs: Needs::default(),
+            fates: Vec::new(),
+            spare: Batch::default(),
+            now: Coarse::default(),
+        }
     }
 
-    /// Takes over the newest list, and says whether anybody in it needs bytes, and a message.
+    /// Takes over the newest list, and says what a send to it needs.
     #[inline]
-    pub(crate) fn refresh(&mut self) -> &[Outlet] {
+    pub(crate) fn refresh(&mut self) -> Needs {
         let edition = self.core.edition.load(Ordering::Acquire);
         if edition != self.edition {
             self.edition = edition;
             self.list = self.core.list();
+            self.needs = Needs {
+                bytes: self.list.iter().any(|outlet| matches!(outlet, Outlet::Remote { .. })),
+                message: self.list.iter().any(|outlet| matches!(outlet, Outlet::Local { .. })),
+            };
         }
-        &self.list
+        self.needs
     }
 
     /// Sends to all outlets or, where a lossless one has no room, to none.
@@ -176,7 +211,7 @@ impl Sending {
         if let [Outlet::Remote { line, alias, lossless }] = self.list.as_slice() {
             let fate = match line.put(*alias, sample, false, &mut self.spare) {
                 Put::NoRoom => return Err(Turned::NoRoom),
-                Put::TooLarge if *lossless => return Err(Turned::TooLarge),
+                Put::TooLarge if *lossless => return Err(line.too_large()),
                 put => fate_of(put),
             };
             self.fates.push(fate);
@@ -195,7 +230,7 @@ impl Sending {
                 Outlet::Remote { line, alias, lossless: true } => {
                     match line.admits(*alias, sample.payload.len()) {
                         Put::NoRoom => return Err(Turned::NoRoom),
-                        Put::TooLarge => return Err(Turned::TooLarge),
+                        Put::TooLarge => return Err(line.too_large()),
                         _ => {}
                     }
                 }
@@ -205,8 +240,7 @@ impl Sending {
                 _ => {}
             }
         }
-        let needs_message = self.list.iter().any(|outlet| matches!(outlet, Outlet::Local { .. }));
-        let message = if needs_message { message() } else { None };
+        let message = if self.needs.message { message() } else { None };
         let mut outcome = Outcome::NOBODY;
         for outlet in self.list.iter() {
             let fate = match outlet {
@@ -216,8 +250,7 @@ impl Sending {
                 Outlet::Local { inbox, source } => match &message {
                     Some(message) if !inbox.is_closed() => {
                         let sent = self.now.now(false, || source.clock.now());
-                        let sequence = source.next_sequence();
-                        inbox.deliver(Run::local(source.clone(), sequence, sent, Arc::clone(message)));
+                        inbox.deliver_local(source, sent, Arc::clone(message));
                         Fate::Delivered
                     }
                     _ => Fate::NoInterest,

@@ -129,10 +129,9 @@ impl Source {
         self.lost_there.load(Ordering::Relaxed)
     }
 
-    /// Whether a sample with this number was granted.
-    #[inline]
-    pub(crate) fn granted(&self, sequence: u64) -> bool {
-        self.window == 0 || sequence < self.reported.load(Ordering::Acquire) + self.window
+    /// Samples with a number below this were granted.
+    pub(crate) fn granted(&self) -> u64 {
+        if self.window == 0 { u64::MAX } else { self.reported.load(Ordering::Acquire) + self.window }
     }
 
     /// Whether there is room for one more sample of an intent of this endpoint.
@@ -142,7 +141,12 @@ impl Source {
             || self.sent.load(Ordering::Relaxed) < self.taken.load(Ordering::Acquire) + self.window
     }
 
-    /// The number of the next sample of an intent of this endpoint. One thread at a time does this.
+    /// Whether an intent of this endpoint sent anything yet.
+    pub(crate) fn has_sent(&self) -> bool {
+        self.sent.load(Ordering::Relaxed) > 0
+    }
+
+    /// The number of the next sample of an intent of this endpoint, under the lock of its interest.
     #[inline]
     pub(crate) fn next_sequence(&self) -> u64 {
         let sequence = self.sent.load(Ordering::Relaxed);

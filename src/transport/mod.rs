@@ -3,11 +3,30 @@
 //! A [`Transport`] dials and listens for one URL scheme. TCP, Unix sockets and an in-process memory
 //! pair are built in; a program can add its own with
 //! [`EndpointBuilder::transport`](crate::EndpointBuilder::transport).
+//!
+//! | Transport | Address | Bytes held for a peer that reads nothing |
+//! | --- | --- | --- |
+//! | [`Tcp`] | `host:port` | the system's send buffer here and receive buffer there, see [`Tcp`] |
+//! | [`Unix`] | `/path/of/socket` | the system's send buffer here, see [`Unix`] |
+//! | [`Memory`] | `name` | 64 KiB each way, see [`Memory`] |
 
+use parking_lot::{Condvar, Mutex};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+pub mod memory;
+mod resolve;
+mod socket;
+mod tcp;
+#[cfg(unix)]
+mod unix;
+
+pub use memory::Memory;
+pub use tcp::Tcp;
+#[cfg(unix)]
+pub use unix::Unix;
 
 /// Makes and accepts connections for one URL scheme.
 pub trait Transport: Send + Sync + 'static {
@@ -106,16 +125,86 @@ pub trait Connection: Send + Sync + 'static {
 /// assert!(for_the_thread.is_cancelled());
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    cancelled: AtomicBool,
+    lock: Mutex<()>,
+    changed: Condvar,
+}
 
 impl Cancel {
     /// Asks for the end. Cannot be taken back.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.cancelled.store(true, Ordering::Release);
+        // Whoever waits has either seen the flag or is asleep by the time the lock is ours.
+        drop(self.0.lock.lock());
+        self.0.changed.notify_all();
     }
 
     /// Whether the end was asked for.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.cancelled.load(Ordering::Acquire)
+    }
+
+    /// Waits for `span`, or until the end is asked for; returns whether it was. For transports that
+    /// must try something again after a pause.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let cancel = bowline::transport::Cancel::default();
+    /// assert!(!cancel.wait(Duration::from_millis(1)));
+    /// cancel.cancel();
+    /// assert!(cancel.wait(Duration::from_secs(3600))); // at once
+    /// ```
+    pub fn wait(&self, span: Duration) -> bool {
+        let end = Instant::now().checked_add(span);
+        let mut guard = self.0.lock.lock();
+        while !self.is_cancelled() {
+            match end {
+                Some(end) if self.0.changed.wait_until(&mut guard, end).timed_out() => break,
+                Some(_) => {}
+                None => self.0.changed.wait(&mut guard),
+            }
+        }
+        self.is_cancelled()
+    }
+}
+
+/// What a dial that was cancelled fails with.
+fn cancelled() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "no longer wanted")
+}
+
+/// When the time allowed for dialling is over.
+fn deadline_after(timeout: Duration) -> Instant {
+    // Longer is not meant, and a duration without end would overflow the clock's arithmetic.
+    Instant::now() + timeout.min(Duration::from_secs(24 * 3600))
+}
+
+/// The pauses between two looks at something that announces no change by itself: short at first,
+/// for what takes a moment, then no more than 50 looks a second.
+struct Pauses(Duration);
+
+impl Pauses {
+    const FIRST: Duration = Duration::from_millis(1);
+    const LONGEST: Duration = Duration::from_millis(20);
+
+    fn new() -> Self {
+        Self(Self::FIRST)
+    }
+
+    /// Waits for the next pause, but not past `deadline`.
+    fn wait(&mut self, deadline: Instant, cancel: &Cancel) -> io::Result<()> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer within the time allowed"));
+        }
+        if cancel.wait(self.0.min(left)) {
+            return Err(cancelled());
+        }
+        self.0 = (self.0 * 2).min(Self::LONGEST);
+        Ok(())
     }
 }

@@ -53,7 +53,7 @@ pub(crate) struct Hello {
 }
 
 /// HANDSHAKE, final: what was agreed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Accept {
     pub(crate) version: u8,
     pub(crate) capabilities: u32,

@@ -232,7 +232,7 @@ impl<'a> Body<'a> {
     fn alias(&mut self) -> Taken<u32> {
         match self.varint_u32("alias")? {
             alias if alias <= kind::MAX_ALIAS => Ok(alias),
-            alias => Err(Fault::Value { field: "alias", value: alias.into(), rule: "at most 4294967263" }),
+            alias => Err(Fault::Value { field: "alias", value: alias.into(), rule: "0 to 16383" }),
         }
     }
 

@@ -21,8 +21,8 @@ pub(crate) const SKIPPED: std::ops::RangeInclusive<u32> = 0x10..=0x17;
 /// The tag of a MESSAGE of alias 0.
 pub(crate) const MESSAGE: u32 = 0x20;
 
-/// The largest alias: its tag is still a `u32`.
-pub(crate) const MAX_ALIAS: u32 = u32::MAX - MESSAGE;
+/// The largest alias: bounds the tables that are indexed by it.
+pub(crate) const MAX_ALIAS: u32 = 16_383;
 /// The largest frame before the handshake is done, counted after the length field.
 pub(crate) const MAX_HANDSHAKE_FRAME: u32 = 1024;
 /// The largest control frame, counted after the length field.

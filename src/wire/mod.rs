@@ -13,7 +13,7 @@ pub(crate) mod stamp;
 pub(crate) mod varint;
 
 pub(crate) use decode::decode;
-pub(crate) use encode::{batches, encode};
+pub(crate) use encode::{Advertised, batches, encode};
 pub(crate) use error::WireError;
 pub(crate) use frame::{Frame, Limits, Split, check_opening, split};
 pub(crate) use message::{MessageHead, Stamp, peek_message, put_message_head};
@@ -21,3 +21,5 @@ pub(crate) use stamp::{StampOut, StampReader, StampWriter};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;

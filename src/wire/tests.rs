@@ -97,7 +97,7 @@ fn notify() -> impl Strategy<Value = Notify> {
             yours,
             alias
         }),
-        (pair.clone(), text()).prop_map(|((supplier, mine, yours), text)| Notify::Refused {
+        (pair, text()).prop_map(|((supplier, mine, yours), text)| Notify::Refused {
             supplier,
             mine,
             yours,
@@ -184,7 +184,7 @@ fn samples() -> Vec<Vec<u8>> {
             Entry::Add { id: 1, item: interest(Delivery::Queue(64)) },
             Entry::Update { id: 300, item: interest(Delivery::Lossless(1 << 20)) },
         ]),
-        Control::Notify(Notify::Linked { mine: 1, yours: 200, alias: 90_000 }),
+        Control::Notify(Notify::Linked { mine: 1, yours: 200, alias: 9_000 }),
         Control::Notify(Notify::Refused { supplier: true, mine: 1, yours: 2, text: text() }),
         Control::Notify(Notify::Schema { supplier: false, mine: 1, yours: 2, schema: vec![9; 200] }),
         Control::Notify(Notify::Conflict { yours: 2, text: text() }),
@@ -197,7 +197,7 @@ fn samples() -> Vec<Vec<u8>> {
     .map(bytes_of)
     .collect();
     frames.push(vec![3, 0x13, 1, 2]);
-    for (alias, length) in [(0, 0), (95, 32), (96, 32), (0, 200), (70_000, 40)] {
+    for (alias, length) in [(0, 0), (95, 32), (96, 32), (0, 200), (16_383, 40)] {
         let mut frame = Vec::new();
         put_message_head(&mut frame, alias, Stamp(0x1234), length);
         frame.resize(frame.len() + length, 0xC3);
@@ -310,11 +310,8 @@ fn every_flipped_bit_gives_an_error_or_a_valid_value() {
             flipped[bit / 8] ^= 1 << (bit % 8);
             flipped.extend_from_slice(&next);
             for limits in [LIMITS, Limits::HANDSHAKE] {
-                let (frames, left, error) = read_all(&flipped, limits);
+                let (frames, _, error) = read_all(&flipped, limits);
                 check_sendable(&frames);
-                assert!(
-                    error.is_some() || left < flipped.len() || left == flipped.len() && frames.is_empty()
-                );
                 if let Some(error) = error {
                     assert!(!Reason::from(error).text().is_empty());
                 }

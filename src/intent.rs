@@ -1,0 +1,422 @@
+//! What a program supplies.
+
+use crate::bytes::Bytes;
+use crate::event::PeerName;
+use crate::flow::Shared;
+use crate::flow::outbox::Outgoing;
+use crate::message::{CodecError, Message};
+use crate::outcome::{Fate, Outcome};
+use crate::route::Route;
+use crate::runtime::clock::Clock;
+use crate::runtime::input::Input;
+use crate::runtime::outlets::{Outlets, Retained, Sending, Turned};
+use crossbeam_channel::Sender;
+use std::cell::RefCell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// "I can supply this route": the sending end of a route, for messages `T`.
+///
+/// Sending puts a sample into the mailboxes of this endpoint and the outgoing buffers of the links
+/// where there is interest. It never waits unless told to, and it is all or nothing for lossless
+/// interests: every one has room, or nothing is sent and the message comes back.
+///
+/// An intent belongs to one thread at a time: it is `Send` but not `Sync`. Several threads that
+/// supply one route declare an intent each; samples of one intent arrive in order.
+///
+/// Dropping it withdraws it, and its interests are told, after what it sent before.
+///
+/// ```
+/// use bowline::{Endpoint, Fate, Intent, Interest};
+/// use std::time::Duration;
+/// let robot = Endpoint::builder("robot").start()?;
+/// let speed: Intent<f64> = robot.intent("robot.speed")?;
+/// let wanted: Interest<f64> = robot.interest("robot.speed")?;
+/// assert!(speed.wait_interest(Duration::from_secs(1)));
+/// let outcome = speed.send(1.5)?;
+/// assert_eq!((outcome.taken(), outcome.worst()), (1, Fate::Delivered));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Intent<T> {
+    core: Arc<Outlets>,
+    dispatcher: Sender<Input>,
+    clock: Clock,
+    max_wait: Duration,
+    largest: usize,
+    state: RefCell<State>,
+    messages: PhantomData<fn(T)>,
+}
+
+struct State {
+    sending: Sending,
+    /// The encoded message; its memory is used again.
+    encoded: Vec<u8>,
+}
+
+/// A message that was not sent to anyone, and why. It holds the message.
+///
+/// ```
+/// use bowline::{Bytes, Endpoint, Intent};
+/// let robot = Endpoint::builder("robot").largest_message(100).start()?;
+/// let image: Intent<Bytes> = robot.intent("robot.image")?;
+/// let error = image.send(Bytes::from(vec![0; 101])).unwrap_err();
+/// assert!(error.is_too_large());
+/// assert_eq!(error.into_inner().len(), 101);
+/// # Ok::<(), bowline::Error>(())
+/// ```
+pub struct SendError<M> {
+    message: M,
+    route: Route,
+    why: Why,
+}
+
+#[derive(Debug)]
+enum Why {
+    NoCredit,
+    TooLarge { size: usize, limit: usize },
+    Codec(CodecError),
+    Closed,
+}
+
+impl<M> SendError<M> {
+    /// The message that was not sent.
+    pub fn into_inner(self) -> M {
+        self.message
+    }
+
+    /// A lossless interest, or the link to it, has no room. Send again later, or wait with
+    /// [`send_timeout`](Intent::send_timeout).
+    pub fn is_no_credit(&self) -> bool {
+        matches!(self.why, Why::NoCredit)
+    }
+
+    /// The encoded message is larger than this endpoint sends, or a lossless interest's peer takes.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self.why, Why::TooLarge { .. })
+    }
+
+    /// The endpoint is closed.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.why, Why::Closed)
+    }
+
+    /// Whether the same call can succeed later.
+    pub fn is_transient(&self) -> bool {
+        self.is_no_credit()
+    }
+}
+
+impl<M> fmt::Display for SendError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let route = &self.route;
+        match &self.why {
+            Why::NoCredit => write!(
+                f,
+                "`{route}` was not sent: a lossless interest or its link has no room; \
+                 send again later, or wait with send_timeout"
+            ),
+            Why::TooLarge { size, limit } => write!(
+                f,
+                "`{route}` was not sent: the message has {size} bytes, at most {limit} are taken; \
+                 send less at once, or raise largest_message on both sides"
+            ),
+            Why::Codec(error) => write!(f, "`{route}` was not sent: the message cannot be encoded: {error}"),
+            Why::Closed => write!(f, "`{route}` was not sent: its endpoint is closed"),
+        }
+    }
+}
+
+impl<M> fmt::Debug for SendError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendError").field("route", &self.route).field("why", &self.why).finish_non_exhaustive()
+    }
+}
+
+impl<M> std::error::Error for SendError<M> {}
+
+impl<T: Message> Intent<T> {
+    pub(crate) fn new(
+        core: Arc<Outlets>,
+        dispatcher: Sender<Input>,
+        clock: Clock,
+        max_wait: Duration,
+        largest: usize,
+    ) -> Self {
+        let state = State { sending: Sending::new(Arc::clone(&core)), encoded: Vec::new() };
+        Self { core, dispatcher, clock, max_wait, largest, state: RefCell::new(state), messages: PhantomData }
+    }
+
+    /// The route it supplies.
+    pub fn route(&self) -> &Route {
+        &self.core.route
+    }
+
+    /// Sends a message. It waits for room at most as long as
+    /// [`max_wait`](crate::IntentSettings::max_wait) says; by default, not at all.
+    ///
+    /// # Errors
+    /// When a lossless interest has no room, the message is too large or cannot be encoded, or the
+    /// endpoint is closed. The message comes back in the error. That nobody is interested, or a
+    /// reader slow, is no error but told by the [`Outcome`].
+    #[inline]
+    pub fn send(&self, message: T) -> Result<Outcome, SendError<T>> {
+        self.deliver(message, self.max_wait)
+    }
+
+    /// Sends a message, and never waits.
+    ///
+    /// # Errors
+    /// As [`send`](Intent::send).
+    #[inline]
+    pub fn try_send(&self, message: T) -> Result<Outcome, SendError<T>> {
+        self.deliver(message, Duration::ZERO)
+    }
+
+    /// Sends a message, waiting for room for at most `timeout`.
+    ///
+    /// # Errors
+    /// As [`send`](Intent::send).
+    #[inline]
+    pub fn send_timeout(&self, message: T, timeout: Duration) -> Result<Outcome, SendError<T>> {
+        self.deliver(message, timeout)
+    }
+
+    /// Sends a message that is shared already: interests of this endpoint get the same `Arc`.
+    ///
+    /// # Errors
+    /// As [`send`](Intent::send).
+    #[inline]
+    pub fn send_shared(&self, message: Arc<T>) -> Result<Outcome, SendError<Arc<T>>> {
+        self.deliver(message, self.max_wait)
+    }
+
+    /// As [`send_shared`](Intent::send_shared), and never waits.
+    ///
+    /// # Errors
+    /// As [`send`](Intent::send).
+    #[inline]
+    pub fn try_send_shared(&self, message: Arc<T>) -> Result<Outcome, SendError<Arc<T>>> {
+        self.deliver(message, Duration::ZERO)
+    }
+
+    /// As [`send_shared`](Intent::send_shared), waiting for room for at most `timeout`.
+    ///
+    /// # Errors
+    /// As [`send`](Intent::send).
+    #[inline]
+    pub fn send_shared_timeout(
+        &self,
+        message: Arc<T>,
+        timeout: Duration,
+    ) -> Result<Outcome, SendError<Arc<T>>> {
+        self.deliver(message, timeout)
+    }
+
+    /// How many interests would get a sample now.
+    pub fn interested(&self) -> usize {
+        self.core.interested()
+    }
+
+    /// Waits until somebody is interested, for at most `timeout`; false if nobody was.
+    pub fn wait_interest(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now().checked_add(timeout);
+        loop {
+            let seen = self.core.signal.seen();
+            if self.core.interested() > 0 {
+                return true;
+            }
+            if self.core.is_closed() || !self.core.signal.wait(seen, deadline) {
+                return false;
+            }
+        }
+    }
+
+    /// What became of the last message sent, for each interest: who wants it (`None`: this endpoint),
+    /// and its fate.
+    pub fn outcomes(&self) -> Vec<(Option<PeerName>, Fate)> {
+        let outcomes = self.state.borrow().sending.outcomes();
+        outcomes.into_iter().map(|(peer, fate)| (peer.as_deref().cloned(), fate)).collect()
+    }
+
+    #[inline]
+    fn deliver<M: Carried<T>>(&self, message: M, wait: Duration) -> Result<Outcome, SendError<M>> {
+        if self.core.is_closed() {
+            return Err(self.error(message, Why::Closed));
+        }
+        let mut state = self.state.borrow_mut();
+        let State { sending, encoded } = &mut *state;
+        let needs = sending.refresh();
+        let retains = self.core.retains();
+        // A handle of its own only where the message may be given away before the bytes are written.
+        let held = if needs.message { message.get().as_bytes().cloned() } else { None };
+        if let Some(bytes) = message.get().as_bytes() {
+            if bytes.len() > self.largest {
+                let why = Why::TooLarge { size: bytes.len(), limit: self.largest };
+                return Err(self.error(message, why));
+            }
+        } else if needs.bytes || retains {
+            encoded.clear();
+            if let Err(error) = message.get().encode(encoded) {
+                return Err(self.error(message, Why::Codec(error)));
+            }
+            if encoded.len() > self.largest {
+                let why = Why::TooLarge { size: encoded.len(), limit: self.largest };
+                return Err(self.error(message, why));
+            }
+        }
+        if retains {
+            let payload = match message.get().as_bytes() {
+                Some(bytes) => bytes.clone(),
+                None => Bytes::copy_from_slice(encoded),
+            };
+            let sample = Outgoing { payload: &payload, shared: Some(&payload) };
+            let before = self.core.retain(Some(Retained { sent: self.clock.now(), payload: payload.clone() }));
+            // What is retained is seen by all who are linked from here on; so the list is read again.
+            sending.refresh();
+            let result = self.send_waiting(sending, sample, message, wait);
+            if result.is_err() {
+                self.core.retain(before);
+            }
+            return result;
+        }
+        if needs.is_nothing() {
+            return Ok(Outcome::NOBODY);
+        }
+        if needs.message {
+            let sample = match &held {
+                Some(bytes) => Outgoing { payload: bytes, shared: Some(bytes) },
+                None => Outgoing { payload: encoded, shared: None },
+            };
+            return self.send_waiting(sending, sample, message, wait);
+        }
+        let sample = match message.get().as_bytes() {
+            Some(bytes) => Outgoing { payload: bytes, shared: Some(bytes) },
+            None => Outgoing { payload: encoded, shared: None },
+        };
+        match sending.send(sample, || None) {
+            Ok(outcome) => Ok(outcome),
+            Err(turned) => match self.wait_for_room(sending, sample, turned, wait) {
+                Ok(outcome) => Ok(outcome),
+                Err(why) => Err(self.error(message, why)),
+            },
+        }
+    }
+
+    /// Sends where the message itself may be wanted too.
+    fn send_waiting<M: Carried<T>>(
+        &self,
+        sending: &mut Sending,
+        sample: Outgoing<'_>,
+        message: M,
+        wait: Duration,
+    ) -> Result<Outcome, SendError<M>> {
+        let mut message = Some(message);
+        let mut deadline = None;
+        loop {
+            let seen = self.core.signal.seen();
+            let give = || message.take().map(|message| -> Shared { message.into_arc() });
+            let turned = match sending.send(sample, give) {
+                Ok(outcome) => return Ok(outcome),
+                Err(turned) => turned,
+            };
+            if let Err(why) = self.again(turned, sample, seen, &mut deadline, wait) {
+                // All or nothing: the message is given away only once everyone has room.
+                return match message {
+                    Some(message) => Err(self.error(message, why)),
+                    None => Ok(Outcome::NOBODY),
+                };
+            }
+            sending.refresh();
+        }
+    }
+
+    /// Tries again, after being turned away once, until there is room or the time is over.
+    #[cold]
+    fn wait_for_room(
+        &self,
+        sending: &mut Sending,
+        sample: Outgoing<'_>,
+        mut turned: Turned,
+        wait: Duration,
+    ) -> Result<Outcome, Why> {
+        let mut deadline = None;
+        let mut seen = 0;
+        loop {
+            self.again(turned, sample, seen, &mut deadline, wait)?;
+            seen = self.core.signal.seen();
+            if sending.refresh().message {
+                // An interest of this endpoint came while waiting; it is for the next message.
+                log::debug!("`{}` found a new local interest while waiting", self.core.route);
+            }
+            match sending.send(sample, || None) {
+                Ok(outcome) => return Ok(outcome),
+                Err(again) => turned = again,
+            }
+        }
+    }
+
+    /// Waits for a change since `seen`, where waiting can help and there is time.
+    fn again(
+        &self,
+        turned: Turned,
+        sample: Outgoing<'_>,
+        seen: u64,
+        deadline: &mut Option<Instant>,
+        wait: Duration,
+    ) -> Result<(), Why> {
+        match turned {
+            Turned::TooLarge { limit } => return Err(Why::TooLarge { size: sample.payload.len(), limit }),
+            Turned::NoRoom if wait.is_zero() => return Err(Why::NoCredit),
+            Turned::NoRoom => {}
+        }
+        let until = *deadline.get_or_insert_with(|| Instant::now() + wait.min(LONGEST_WAIT));
+        if !self.core.signal.wait(seen, Some(until)) {
+            return Err(Why::NoCredit);
+        }
+        if self.core.is_closed() { Err(Why::Closed) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn error<M>(&self, message: M, why: Why) -> SendError<M> {
+        SendError { message, route: self.core.route.clone(), why }
+    }
+}
+
+impl<T> Drop for Intent<T> {
+    fn drop(&mut self) {
+        let _ = self.dispatcher.send(Input::WithdrawIntent(self.core.id));
+    }
+}
+
+/// A message by value or in an `Arc`.
+trait Carried<T> {
+    fn get(&self) -> &T;
+    fn into_arc(self) -> Arc<T>;
+}
+
+impl<T> Carried<T> for T {
+    #[inline]
+    fn get(&self) -> &T {
+        self
+    }
+
+    fn into_arc(self) -> Arc<T> {
+        Arc::new(self)
+    }
+}
+
+impl<T> Carried<T> for Arc<T> {
+    #[inline]
+    fn get(&self) -> &T {
+        self
+    }
+
+    fn into_arc(self) -> Arc<T> {
+        self
+    }
+}
+
+/// Longer than any program waits: what a longer wait is taken for.
+const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);

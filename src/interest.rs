@@ -1,0 +1,366 @@
+//! What a program wants.
+
+use crate::message::{CodecError, Message};
+use crate::route::Route;
+use crate::runtime::inbox::{Inbox, Waited};
+use crate::runtime::input::Input;
+use crate::runtime::source::SourceRef;
+use crate::sample::{Reading, Sample};
+use crate::flow::mailbox::Slot;
+use crate::flow::run::{Content, Run, Taken};
+use crate::delivery::Delivery;
+use crossbeam_channel::Sender;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// "I want this route": the receiving end of a route, for messages `T`.
+///
+/// Samples wait in a mailbox of its own by the [`Delivery`] it asked for. Reading never disturbs the
+/// thread that received them. An interest belongs to one thread at a time: it is `Send` but not
+/// `Sync`. Two threads that both want a route declare an interest each.
+///
+/// Dropping it withdraws it, and its intents are told.
+///
+/// ```
+/// use bowline::{Endpoint, Intent, Interest};
+/// use std::time::Duration;
+/// let robot = Endpoint::builder("robot").start()?;
+/// let wanted: Interest<String> = robot.interest("robot.word")?;
+/// let word: Intent<String> = robot.intent("robot.word")?;
+/// assert!(word.wait_interest(Duration::from_secs(1)));
+/// word.send("hello".to_owned())?;
+/// assert_eq!(*wanted.recv_timeout(Duration::from_secs(1))?, "hello");
+/// assert!(wanted.try_recv().unwrap_err().is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Interest<T> {
+    inbox: Arc<Inbox>,
+    dispatcher: Sender<Input>,
+    fresh_for: Option<Duration>,
+    /// Taken from the mailbox and not yet handed out.
+    taken: RefCell<VecDeque<Run<SourceRef>>>,
+    /// The newest sample, for `latest`.
+    newest: RefCell<Slot<SourceRef>>,
+    undecodable: Cell<u64>,
+    messages: PhantomData<fn() -> T>,
+}
+
+/// Why there is no sample.
+///
+/// ```
+/// # use bowline::{Endpoint, Interest};
+/// # let desk = Endpoint::builder("desk").start()?;
+/// let target: Interest<f64> = desk.interest("desk.target")?;
+/// assert!(target.recv_timeout(std::time::Duration::from_millis(1)).unwrap_err().is_timeout());
+/// desk.close(std::time::Duration::from_secs(1));
+/// assert!(target.recv().unwrap_err().is_closed());
+/// # Ok::<(), bowline::Error>(())
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecvError {
+    /// Nothing waits; `try_recv` does not wait for it.
+    #[error("no sample of `{route}` waits")]
+    Empty {
+        /// The route.
+        route: Route,
+    },
+    /// Nothing came within the time given.
+    #[error("no sample of `{route}` came within {waited:?}")]
+    Timeout {
+        /// The route.
+        route: Route,
+        /// How long it waited.
+        waited: Duration,
+    },
+    /// The endpoint is closed and all samples were read, or a callback panicked.
+    #[error("`{route}` is closed: its endpoint was closed")]
+    Closed {
+        /// The route.
+        route: Route,
+    },
+    /// A sample came that is no such message. It is gone; the next can be read.
+    #[error("a sample of `{route}` cannot be decoded: {source}")]
+    Decode {
+        /// The route.
+        route: Route,
+        /// What the codec said.
+        source: CodecError,
+    },
+}
+
+impl RecvError {
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        matches!(self, RecvError::Empty { .. })
+    }
+
+    /// Whether nothing came in time.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, RecvError::Timeout { .. })
+    }
+
+    /// Whether nothing can come any more.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, RecvError::Closed { .. })
+    }
+
+    /// Whether trying again can help.
+    pub fn is_transient(&self) -> bool {
+        !self.is_closed()
+    }
+}
+
+/// What became of the samples of one interest so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct InterestCounts {
+    /// Samples that reached the mailbox or the callback.
+    pub received: u64,
+    /// Dropped or replaced unread, on this side.
+    pub lost_here: u64,
+    /// Dropped by the sending sides, as they told.
+    pub lost_there: u64,
+}
+
+impl<T: Message> Interest<T> {
+    pub(crate) fn new(inbox: Arc<Inbox>, dispatcher: Sender<Input>, fresh_for: Option<Duration>) -> Self {
+        Self {
+            inbox,
+            dispatcher,
+            fresh_for,
+            taken: RefCell::default(),
+            newest: RefCell::default(),
+            undecodable: Cell::new(0),
+            messages: PhantomData,
+        }
+    }
+
+    /// The route it is for.
+    pub fn route(&self) -> &Route {
+        &self.inbox.route
+    }
+
+    /// Waits for the next sample.
+    ///
+    /// # Errors
+    /// When the endpoint is closed, or a sample cannot be decoded.
+    pub fn recv(&self) -> Result<Sample<T>, RecvError> {
+        self.next(None, || RecvError::Closed { route: self.route().clone() })
+    }
+
+    /// The next sample if one waits.
+    ///
+    /// # Errors
+    /// When none waits, the endpoint is closed, or a sample cannot be decoded.
+    #[inline]
+    pub fn try_recv(&self) -> Result<Sample<T>, RecvError> {
+        match self.pop() {
+            Some(result) => result,
+            None if self.inbox.is_closed() => Err(RecvError::Closed { route: self.route().clone() }),
+            None => Err(RecvError::Empty { route: self.route().clone() }),
+        }
+    }
+
+    /// Waits for the next sample for at most `timeout`.
+    ///
+    /// # Errors
+    /// When the time passed, the endpoint is closed, or a sample cannot be decoded.
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Sample<T>, RecvError> {
+        if let Some(result) = self.pop() {
+            return result;
+        }
+        let deadline = Instant::now().checked_add(timeout);
+        self.next(deadline, || RecvError::Timeout { route: self.route().clone(), waited: timeout })
+    }
+
+    /// All samples from now on; it waits for each, and ends when the endpoint is closed. Samples that
+    /// cannot be decoded are passed over and logged.
+    pub fn iter(&self) -> impl Iterator<Item = Sample<T>> + '_ {
+        std::iter::from_fn(move || {
+            loop {
+                match self.recv() {
+                    Ok(sample) => return Some(sample),
+                    Err(RecvError::Closed { .. }) => return None,
+                    Err(error) => log::warn!("{error}"),
+                }
+            }
+        })
+    }
+
+    /// The newest sample there is; never waits. All samples that wait are taken for it.
+    ///
+    /// The same sample is answered again until a newer one comes, and tells by
+    /// [`Reading`] whether it is fresh. A sample that cannot be decoded is passed over and logged.
+    pub fn latest(&self) -> Reading<T> {
+        let mut newest = self.newest.borrow_mut();
+        if self.inbox.delivery == Delivery::Latest {
+            if self.inbox.take_latest(&mut newest) {
+                if let Some(taken) = newest.view() {
+                    taken.source.took_one();
+                }
+            }
+        } else {
+            let mut runs = self.taken.borrow_mut();
+            while !runs.is_empty() || self.inbox.take(&mut runs) {
+                while let Some(mut run) = runs.pop_front() {
+                    let mut last = None;
+                    while let Some(taken) = run.next() {
+                        taken.source.took_one();
+                        last = Some(());
+                        newest.keep(taken);
+                    }
+                    debug_assert!(last.is_some() || run.len() == 0);
+                }
+            }
+        }
+        let sample = newest.view().and_then(|taken| match decode(taken) {
+            Ok(sample) => Some(sample),
+            Err(error) => {
+                log::warn!("a sample of `{}` cannot be decoded: {error}", self.inbox.route);
+                None
+            }
+        });
+        if self.inbox.suppliers() == 0 {
+            return Reading::LinkDown(sample);
+        }
+        match (sample, self.fresh_for) {
+            (None, _) => Reading::Never,
+            (Some(sample), Some(limit)) if sample.age() >= limit => Reading::Stale(sample),
+            (Some(sample), _) => Reading::Fresh(sample),
+        }
+    }
+
+    /// How many intents supply it now.
+    pub fn suppliers(&self) -> usize {
+        self.inbox.suppliers()
+    }
+
+    /// Waits until an intent supplies it, for at most `timeout`; false if none did.
+    pub fn wait_intent(&self, timeout: Duration) -> bool {
+        self.inbox.wait_supplier(Instant::now().checked_add(timeout)) == Waited::Ready
+    }
+
+    /// What became of its samples so far.
+    pub fn counts(&self) -> InterestCounts {
+        let (received, lost_here, lost_there) = self.inbox.counts();
+        InterestCounts { received, lost_here, lost_there }
+    }
+
+    fn next(
+        &self,
+        deadline: Option<Instant>,
+        timed_out: impl FnOnce() -> RecvError,
+    ) -> Result<Sample<T>, RecvError> {
+        loop {
+            if let Some(result) = self.pop() {
+                return result;
+            }
+            match self.inbox.wait_ready(deadline) {
+                Waited::Ready => {}
+                Waited::TimedOut => return Err(timed_out()),
+                Waited::Closed => return Err(RecvError::Closed { route: self.route().clone() }),
+            }
+        }
+    }
+
+    /// The next sample, from what was taken or from the mailbox.
+    #[inline]
+    fn pop(&self) -> Option<Result<Sample<T>, RecvError>> {
+        let mut runs = self.taken.borrow_mut();
+        loop {
+            let Some(run) = runs.front_mut() else {
+                if !self.refill(&mut runs) {
+                    return None;
+                }
+                continue;
+            };
+            let Some(taken) = run.next() else {
+                runs.pop_front();
+                continue;
+            };
+            taken.source.took_one();
+            return Some(decode(taken).map_err(|source| self.undecodable(source)));
+        }
+    }
+
+    #[cold]
+    fn undecodable(&self, source: CodecError) -> RecvError {
+        self.undecodable.set(self.undecodable.get() + 1);
+        RecvError::Decode { route: self.inbox.route.clone(), source }
+    }
+
+    fn refill(&self, runs: &mut VecDeque<Run<SourceRef>>) -> bool {
+        if self.inbox.delivery != Delivery::Latest {
+            return self.inbox.take(runs);
+        }
+        let mut newest = self.newest.borrow_mut();
+        let taken = self.inbox.take_latest(&mut newest);
+        if taken {
+            runs.extend(newest.as_run());
+        }
+        taken
+    }
+}
+
+impl<T> Drop for Interest<T> {
+    fn drop(&mut self) {
+        self.inbox.discard();
+        let _ = self.dispatcher.send(Input::WithdrawInterest(self.inbox.id));
+    }
+}
+
+/// Makes a sample of what was taken.
+#[inline]
+pub(crate) fn decode<T: Message>(taken: Taken<'_, SourceRef>) -> Result<Sample<T>, CodecError> {
+    let Taken { source, sequence, sent, content } = taken;
+    match content {
+        Content::Encoded(payload) => Ok(Sample::own(T::decode(payload)?, sequence, sent, source)),
+        Content::Local(message) => match message.downcast::<T>() {
+            Ok(message) => Ok(Sample::shared(message, sequence, sent, source)),
+            Err(_) => Err(CodecError::new("the intent of this endpoint sends another Rust type")),
+        },
+    }
+}
+
+/// A callback that is called for each sample, until this is dropped.
+///
+/// Made by [`Endpoint::on_sample`](crate::Endpoint::on_sample), which states the rules.
+#[must_use = "dropping it ends the calls"]
+pub struct Subscription {
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) dispatcher: Sender<Input>,
+}
+
+impl Subscription {
+    /// The route it is for.
+    pub fn route(&self) -> &Route {
+        &self.inbox.route
+    }
+
+    /// How many intents supply it now.
+    pub fn suppliers(&self) -> usize {
+        self.inbox.suppliers()
+    }
+
+    /// Waits until an intent supplies it, for at most `timeout`; false if none did.
+    pub fn wait_intent(&self, timeout: Duration) -> bool {
+        self.inbox.wait_supplier(Instant::now().checked_add(timeout)) == Waited::Ready
+    }
+
+    /// What became of its samples so far.
+    pub fn counts(&self) -> InterestCounts {
+        let (received, lost_here, lost_there) = self.inbox.counts();
+        InterestCounts { received, lost_here, lost_there }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.inbox.discard();
+        let _ = self.dispatcher.send(Input::WithdrawInterest(self.inbox.id));
+    }
+}

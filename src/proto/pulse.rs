@@ -1,0 +1,87 @@
+//! Pings, pongs and silence.
+
+use super::engine::Engine;
+use super::link::{Dialler, Link};
+use super::session::Session;
+use super::timers::Timer;
+use super::words;
+use super::{Action, LinkId, Order};
+use crate::time::Timestamp;
+use crate::wire::control::{Control, Ping, Pong};
+
+impl Engine {
+    /// Pings, and plans the next one an interval after this one was due.
+    pub(super) fn ping(&mut self, id: LinkId, due: Timestamp) {
+        let now = self.now;
+        let Some(session) = self.links.get_mut(&id).and_then(Link::session_mut) else { return };
+        let stamp = session.pings.stamp(now);
+        session.pings.sent(stamp);
+        session.allowance = Session::ALLOWANCE;
+        if !session.dues.is_empty() {
+            self.dues.insert(id);
+        }
+        let mut next = due + self.settings.ping_interval;
+        if next <= now {
+            next = now + self.settings.ping_interval;
+        }
+        self.timers.set(id, Timer::Ping, next);
+        self.send(id, Control::Ping(Ping { sent: stamp }), Order::Ahead);
+    }
+
+    /// An answer came: to a ping that measures, or to one that frees aliases.
+    pub(super) fn pong(&mut self, id: LinkId, pong: Pong) {
+        let now = self.now;
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let Some(session) = link.session_mut() else { return };
+        if session.aliases.answered(pong.echo) || !session.pings.answered(pong.echo) {
+            return;
+        }
+        let Some(round_trip) = session.clock.measure([pong.echo, pong.received, pong.sent, now]) else {
+            return;
+        };
+        session.round_trips.add(round_trip);
+        if let Some(estimate) = session.clock.best(now) {
+            self.actions.push_back(Action::Clock {
+                link: id,
+                offset_micros: estimate.offset_micros,
+                error: estimate.error,
+                round_trip,
+            });
+        }
+        if !std::mem::replace(&mut session.proven, true) {
+            if let Some(Dialler { backoff, .. }) = &mut link.dialler {
+                backoff.reset();
+            }
+        }
+    }
+
+    /// Hangs up if nothing was heard for too long, else looks again when that could be.
+    pub(super) fn listen(&mut self, id: LinkId, heard: Timestamp) {
+        let limit = self.settings.silence();
+        let Some(link) = self.links.get(&id) else { return };
+        let Some(session) = link.session() else { return };
+        let since = heard.max(session.alive_at);
+        if since + limit > self.now {
+            self.timers.set(id, Timer::Silence, since + limit);
+            return;
+        }
+        let reason = words::silent(&link.peer.to_string(), &self.settings.path, self.now - since);
+        self.hang_up(id, reason);
+    }
+
+    /// If this process slept past its own wake-up, what its peers said meanwhile may still lie unread:
+    /// that is not their silence. They get one more interval.
+    pub(super) fn forgive_own_sleep(&mut self) {
+        let interval = self.settings.ping_interval;
+        let Some(planned) = self.timers.next() else { return };
+        if self.now - planned <= interval {
+            return;
+        }
+        let grace = self.settings.silence().saturating_sub(interval);
+        let floor =
+            Timestamp::from_micros((self.now - Timestamp::ZERO).saturating_sub(grace).as_micros() as u64);
+        for session in self.links.values_mut().filter_map(Link::session_mut) {
+            session.alive_at = session.alive_at.max(floor);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What an endpoint keeps of a peer while a link to it is up. All of it ends with the link.
+
+use super::aliases::Aliases;
+use super::liveness::{Pings, RoundTrips};
+use super::offset::ClockOffset;
+use super::{IntentId, InterestId};
+use crate::path::Path;
+use crate::route::Route;
+use crate::time::Timestamp;
+use crate::wire::control::{Intent, Interest};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Samples that go out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outlet {
+    pub(super) intent: IntentId,
+    /// The peer's number.
+    pub(super) interest: u32,
+}
+
+/// Samples that come in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Inlet {
+    /// The peer's number.
+    pub(super) intent: u32,
+    pub(super) interest: InterestId,
+    /// The interest is gone; END is awaited.
+    pub(super) draining: bool,
+}
+
+/// A pair whose schemas differ. `ours` is an intent if `supplier`, else an interest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Dispute {
+    pub(super) supplier: bool,
+    pub(super) ours: u32,
+    pub(super) theirs: u32,
+}
+
+/// What the peer is still to be told.
+#[derive(Clone, Debug)]
+pub(super) enum Due {
+    Schema(Dispute),
+    Conflict { theirs: u32, text: String },
+}
+
+/// The state of one link that is up.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) version: u8,
+    pub(super) instance: [u8; 16],
+    /// The peer's path.
+    pub(super) path: Path,
+    /// Whether scope own rules the link.
+    pub(super) own_scope: bool,
+    /// Silence counts from here at the earliest.
+    pub(super) alive_at: Timestamp,
+    /// The peer answered a ping on this connection.
+    pub(super) proven: bool,
+
+    /// The peer's tables, by its numbers.
+    pub(super) intents: BTreeMap<u32, Intent>,
+    pub(super) interests: BTreeMap<u32, Interest>,
+
+    pub(super) aliases: Aliases,
+    pub(super) outlets: BTreeMap<u32, Outlet>,
+    pub(super) outlet_of: BTreeMap<(IntentId, u32), u32>,
+    pub(super) inlets: BTreeMap<u32, Inlet>,
+    /// Those of `inlets` that do not drain.
+    pub(super) inlet_of: BTreeMap<(InterestId, u32), u32>,
+
+    /// Pairs whose schemas differ, and whether the application was told.
+    pub(super) disputes: BTreeMap<Dispute, bool>,
+    /// Own intents of which a conflict with this peer was reported.
+    pub(super) conflicts: BTreeSet<IntentId>,
+    /// The peer's intents of which it was told that they conflict.
+    pub(super) warned: BTreeSet<u32>,
+    pub(super) dues: VecDeque<Due>,
+    /// Bytes of `dues` that may still be sent before the next ping.
+    pub(super) allowance: usize,
+
+    pub(super) pings: Pings,
+    pub(super) round_trips: RoundTrips,
+    pub(super) clock: ClockOffset,
+}
+
+impl Session {
+    /// What explaining faults may cost between two pings, so that a peer with very many faults does
+    /// not fill the outgoing queue.
+    pub(super) const ALLOWANCE: usize = 128 * 1024;
+
+    pub(super) fn new(version: u8, instance: [u8; 16], path: Path, own_scope: bool, now: Timestamp) -> Self {
+        Self {
+            version,
+            instance,
+            path,
+            own_scope,
+            alive_at: now,
+            proven: false,
+            intents: BTreeMap::new(),
+            interests: BTreeMap::new(),
+            aliases: Aliases::default(),
+            outlets: BTreeMap::new(),
+            outlet_of: BTreeMap::new(),
+            inlets: BTreeMap::new(),
+            inlet_of: BTreeMap::new(),
+            disputes: BTreeMap::new(),
+            conflicts: BTreeSet::new(),
+            warned: BTreeSet::new(),
+            dues: VecDeque::new(),
+            allowance: Self::ALLOWANCE,
+            pings: Pings::default(),
+            round_trips: RoundTrips::default(),
+            clock: ClockOffset::default(),
+        }
+    }
+
+    /// Whether the peer may supply the route on this link.
+    pub(super) fn may_supply(&self, route: &Route) -> bool {
+        !self.own_scope || route.is_under(&self.path)
+    }
+
+    /// How many pairs it takes part in.
+    pub(super) fn pairs(&self) -> usize {
+        self.outlets.len() + self.disputes.len()
+    }
+
+    /// The outlets of an own intent: the peer's interests.
+    pub(super) fn outlets_of(&self, intent: IntentId) -> Vec<u32> {
+        self.outlet_of.range((intent, 0)..=(intent, u32::MAX)).map(|((_, interest), _)| *interest).collect()
+    }
+
+    /// The aliases of the inlets of an own interest.
+    pub(super) fn inlets_of(&self, interest: InterestId) -> Vec<u32> {
+        self.inlet_of.range((interest, 0)..=(interest, u32::MAX)).map(|(_, alias)| *alias).collect()
+    }
+
+    /// Forgets the disputes of an own intent (`supplier`) or interest.
+    pub(super) fn forget_disputes(&mut self, supplier: bool, ours: u32) {
+        let from = Dispute { supplier, ours, theirs: 0 };
+        let to = Dispute { supplier, ours, theirs: u32::MAX };
+        let gone: Vec<Dispute> = self.disputes.range(from..=to).map(|(dispute, _)| *dispute).collect();
+        for dispute in gone {
+            self.disputes.remove(&dispute);
+        }
+    }
+}

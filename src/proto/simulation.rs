@@ -1,0 +1,1 @@
+//! Several engines in virtual time, from one seed.

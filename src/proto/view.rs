@@ -1,0 +1,125 @@
+//! What status calls see. Nothing here changes anything.
+
+use super::engine::Engine;
+use super::link::{Link, LinkState};
+use super::liveness::RoundTripView;
+use super::{IntentId, InterestId, LinkId};
+use crate::event::{PeerName, Side};
+use crate::reason::Reason;
+use crate::route::Route;
+use crate::time::Timestamp;
+use crate::wire::control::{Intent, Interest};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One link, as it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct LinkView {
+    pub(crate) id: LinkId,
+    pub(crate) peer: Arc<PeerName>,
+    pub(crate) state: LinkState,
+    /// Whether this side dials.
+    pub(crate) dialled: bool,
+    /// While it is up.
+    pub(crate) version: Option<u8>,
+    /// Whether scope own rules it; while it is up.
+    pub(crate) own_scope: Option<bool>,
+    pub(crate) round_trip: Option<RoundTripView>,
+    /// The peer's clock minus ours, and how wrong that can be by now.
+    pub(crate) offset: Option<(i64, Duration)>,
+    /// Pairs whose intent is here.
+    pub(crate) outlets: usize,
+    /// Pairs whose interest is here.
+    pub(crate) inlets: usize,
+    /// What the peer advertises.
+    pub(crate) their_intents: usize,
+    pub(crate) their_interests: usize,
+    /// Attempts to dial since it was last up.
+    pub(crate) attempt: u32,
+    /// Why it is down, or was before this attempt.
+    pub(crate) reason: Option<Reason>,
+}
+
+/// One pair that is linked over a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PairView {
+    pub(crate) route: Route,
+    pub(crate) supplier: Side,
+    pub(crate) intent: u32,
+    pub(crate) interest: u32,
+    pub(crate) alias: u32,
+}
+
+impl Engine {
+    /// All links, oldest first.
+    pub(crate) fn links(&self, now: Timestamp) -> impl Iterator<Item = LinkView> {
+        self.links.values().map(move |link| view(link, now))
+    }
+
+    /// What is linked over a link.
+    pub(crate) fn pairs(&self, link: LinkId) -> Vec<PairView> {
+        let Some(session) = self.links.get(&link).and_then(Link::session) else { return Vec::new() };
+        let mut pairs = Vec::new();
+        for (alias, outlet) in &session.outlets {
+            if let Some(own) = self.registry.intent(outlet.intent) {
+                pairs.push(PairView {
+                    route: own.declaration.route.clone(),
+                    supplier: Side::Here,
+                    intent: outlet.intent.0,
+                    interest: outlet.interest,
+                    alias: *alias,
+                });
+            }
+        }
+        for (alias, inlet) in session.inlets.iter().filter(|(_, inlet)| !inlet.draining) {
+            if let Some(own) = self.registry.interest(inlet.interest) {
+                pairs.push(PairView {
+                    route: own.declaration.route.clone(),
+                    supplier: Side::There,
+                    intent: inlet.intent,
+                    interest: inlet.interest.0,
+                    alias: *alias,
+                });
+            }
+        }
+        pairs
+    }
+
+    /// The pairs within this endpoint.
+    pub(crate) fn local_pairs(&self) -> impl Iterator<Item = (IntentId, InterestId)> {
+        self.local.iter().copied()
+    }
+
+    /// The intents that the peer of a link advertises, by its numbers.
+    pub(crate) fn their_intents(&self, link: LinkId) -> impl Iterator<Item = (u32, &Intent)> {
+        let session = self.links.get(&link).and_then(Link::session);
+        session.into_iter().flat_map(|session| session.intents.iter().map(|(id, intent)| (*id, intent)))
+    }
+
+    /// The interests that the peer of a link advertises, by its numbers.
+    pub(crate) fn their_interests(&self, link: LinkId) -> impl Iterator<Item = (u32, &Interest)> {
+        let session = self.links.get(&link).and_then(Link::session);
+        session.into_iter().flat_map(|session| session.interests.iter().map(|(id, interest)| (*id, interest)))
+    }
+}
+
+fn view(link: &Link, now: Timestamp) -> LinkView {
+    let session = link.session();
+    let estimate = session.and_then(|session| session.clock.best(now));
+    LinkView {
+        id: link.id,
+        peer: link.peer.clone(),
+        state: link.state(),
+        dialled: link.dialler.is_some(),
+        version: session.map(|session| session.version),
+        own_scope: session.map(|session| session.own_scope),
+        round_trip: session.and_then(|session| session.round_trips.view()),
+        offset: estimate.map(|estimate| (estimate.offset_micros, estimate.error)),
+        outlets: session.map_or(0, |session| session.outlets.len()),
+        inlets: session.map_or(0, |session| session.inlet_of.len()),
+        their_intents: session.map_or(0, |session| session.intents.len()),
+        their_interests: session.map_or(0, |session| session.interests.len()),
+        attempt: link.dialler.as_ref().map_or(0, |dialler| dialler.attempt),
+        reason: link.reason.clone(),
+    }
+}

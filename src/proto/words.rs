@@ -1,0 +1,132 @@
+//! What is said of a fault, in words that make sense on both sides: they name endpoints and routes, and
+//! never say "here" or "there", since the same text goes into a BYE or NOTIFY and into an event.
+
+use crate::path::Path;
+use crate::reason::{Reason, ReasonCode};
+use crate::route::Route;
+use crate::wire::control::{Bye, Hello};
+use crate::wire::kind::MAX_TEXT;
+use std::time::Duration;
+
+/// As much of it as a frame carries, cut between characters.
+pub(super) fn clip(text: &str) -> String {
+    let mut end = text.len().min(MAX_TEXT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
+
+/// The BYE that tells the peer why.
+pub(super) fn bye(reason: &Reason) -> Bye {
+    Bye { code: reason.code(), text: clip(reason.text()) }
+}
+
+/// The reason a BYE gives.
+pub(super) fn told(bye: &Bye) -> Reason {
+    let text = if bye.text.is_empty() { "the peer hung up without a word" } else { bye.text.as_str() };
+    Reason::by_peer(bye.code, text)
+}
+
+pub(super) fn no_common_version(a: &Hello, b: &Hello) -> Reason {
+    let text = format!(
+        "`{}` speaks protocol versions {} to {}, `{}` speaks {} to {}: none is common; update the older one",
+        a.path, a.version_min, a.version_max, b.path, b.version_min, b.version_max
+    );
+    Reason::new(ReasonCode::Version, text)
+}
+
+/// `found` answered where `expected` was meant.
+pub(super) fn wrong_identity(dialler: &Path, expected: &Path, found: &Path) -> Reason {
+    let text = format!("`{dialler}` expected `{expected}` at this address, which is that of `{found}`");
+    Reason::new(ReasonCode::WrongIdentity, text)
+}
+
+pub(super) fn myself(path: &Path) -> Reason {
+    let text = format!("the address leads back to `{path}` itself");
+    Reason::new(ReasonCode::Duplicate, text)
+}
+
+pub(super) fn other_link_kept(a: &Path, b: &Path, kept: &str) -> Reason {
+    let text = format!("`{a}` and `{b}` have another link, over {kept}, which is kept");
+    Reason::new(ReasonCode::Duplicate, text)
+}
+
+pub(super) fn handshake_late(deadline: Duration) -> Reason {
+    let text = format!("the handshake was not done within {deadline:?}");
+    Reason::new(ReasonCode::HandshakeTimeout, text)
+}
+
+pub(super) fn silent(peer: &str, by: &Path, span: Duration) -> Reason {
+    let text = format!("`{by}` heard nothing from {peer} for {} ms", span.as_millis());
+    Reason::new(ReasonCode::Silent, text)
+}
+
+pub(super) fn closing(path: &Path) -> Reason {
+    Reason::new(ReasonCode::Closing, format!("`{path}` closes"))
+}
+
+pub(super) fn too_many_pending(path: &Path, most: usize) -> Reason {
+    let text = format!("`{path}` keeps at most {most} connections whose handshake is not done");
+    Reason::new(ReasonCode::TooManyLinks, text)
+}
+
+pub(super) fn too_many_links(path: &Path, most: usize) -> Reason {
+    Reason::new(ReasonCode::TooManyLinks, format!("`{path}` keeps at most {most} links"))
+}
+
+pub(super) fn too_many_routes(path: &Path, most: usize) -> Reason {
+    let text =
+        format!("`{path}` takes at most {most} intents and interests, and pairs of them, from one peer");
+    Reason::new(ReasonCode::TooManyRoutes, text)
+}
+
+/// An intent that the peer had no right to advertise.
+pub(super) fn no_right_there(peer: &Path, route: &Route) -> Reason {
+    let text = format!("scope own: `{peer}` may supply only routes under `{peer}`, and advertised `{route}`");
+    Reason::new(ReasonCode::NoRight, text)
+}
+
+/// An intent that is not advertised because the peer would not take it.
+pub(super) fn no_right_here(own: &Path, route: &Route) -> String {
+    format!(
+        "scope own rules this link: `{own}` may supply only routes under `{own}`, and `{route}` is not; \
+         supply it under `{own}`, or set scope open on both sides"
+    )
+}
+
+pub(super) fn schema_not_sent(route: &Route, fingerprint: u64) -> String {
+    format!(
+        "the message types of `{route}` differ; the fingerprint of the one that was not sent is {fingerprint:#018x}"
+    )
+}
+
+pub(super) fn schema_unnamed(ours: u64, theirs: u64) -> String {
+    format!("no field was found that differs, yet the fingerprint is {ours:#018x} here, {theirs:#018x} there")
+}
+
+/// `claims` says which of the two claim the route.
+pub(super) fn conflict(route: &Route, (a, a_claims): (&Path, bool), (b, b_claims): (&Path, bool)) -> String {
+    match (a_claims, b_claims) {
+        (true, true) => format!("`{a}` and `{b}` both claim `{route}` as their own"),
+        (false, true) => format!("`{b}` claims `{route}` as its own, and `{a}` supplies it too"),
+        _ => format!("`{a}` claims `{route}` as its own, and `{b}` supplies it too"),
+    }
+}
+
+pub(super) fn malformed(text: impl Into<String>) -> Reason {
+    Reason::new(ReasonCode::Malformed, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!(clip("short"), "short");
+        let long = "é".repeat(400);
+        assert_eq!(clip(&long).len(), 512);
+        assert_eq!(clip(&format!("x{long}")).len(), 511);
+    }
+}

@@ -1,0 +1,211 @@
+//! Doing what the engine wants done.
+
+use super::dispatcher::Dispatcher;
+use super::inbox::Inbox;
+use super::line::{Change, Inlet, Line};
+use super::losses::Stream;
+use super::outlets::{Outlet, Retained};
+use super::source::{Source, SourceRef};
+use crate::delivery::Delivery;
+use crate::event::Event;
+use crate::flow::outbox::Outgoing;
+use crate::peer::PeerUrl;
+use crate::proto::{Action, IntentId, InterestId, LinkId, Order};
+use crate::reason::ReasonCode;
+use crate::wire::control::{Bye, Control};
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Dispatcher {
+    /// Takes all the engine wants done, and does it.
+    pub(super) fn apply_all(&mut self) {
+        while let Some(action) = self.engine.poll() {
+            self.apply(action);
+        }
+    }
+
+    fn apply(&mut self, action: Action) {
+        match action {
+            Action::Dial { link, url } => self.dial(link, url),
+            Action::Send { link, frame, order } => self.send(link, &frame, order),
+            Action::HangUp { link, bye } => self.hang_up(link, bye),
+            Action::Up { link, peer, max_frame } => {
+                if let Some(line) = self.lines.get(&link) {
+                    line.up(peer, max_frame);
+                }
+            }
+            Action::Clock { link, offset_micros, error, .. } => {
+                if let Some(line) = self.lines.get(&link) {
+                    line.set_offset(offset_micros, error);
+                }
+            }
+            Action::OpenOutlet { link, intent, alias, delivery } => {
+                self.open_outlet(link, intent, alias, delivery);
+            }
+            Action::CloseOutlet { link, intent, alias } => self.close_outlet(link, intent, alias),
+            Action::OpenInlet { link, interest, alias } => self.open_inlet(link, interest, alias),
+            Action::DrainInlet { link, alias } => {
+                if let Some(line) = self.lines.get(&link).cloned() {
+                    self.close_inlet(link, alias);
+                    line.change(Change::Drain(alias));
+                }
+            }
+            Action::CloseInlet { link, alias } => {
+                if let Some(line) = self.lines.get(&link).cloned() {
+                    self.close_inlet(link, alias);
+                    line.change(Change::Close(alias));
+                }
+            }
+            Action::LinkLocal { intent, interest } => self.link_local(intent, interest),
+            Action::UnlinkLocal { intent, interest } => self.unlink_local(intent, interest),
+            Action::Event(event) => self.tell(event),
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        match &event {
+            Event::LinkDown { peer, reason } => log::info!("link to {peer} is down: {reason}"),
+            Event::LinkUp { peer, version } => log::info!("link to {peer} is up, version {version}"),
+            Event::RouteRefused { route, refusal, .. } => log::warn!("{route} is not linked: {refusal}"),
+            other => log::debug!("{other:?}"),
+        }
+        self.events.send(event);
+    }
+
+    fn dial(&mut self, link: LinkId, url: Arc<PeerUrl>) {
+        // The thread takes one order at a time and the engine gives the next one only after an answer.
+        let given = self.dials.get(&link).is_some_and(|orders| orders.try_send(url).is_ok());
+        if !given {
+            let text = "the dialling thread is gone".to_owned();
+            self.engine.dial_failed(self.clock.now(), link, text);
+        }
+    }
+
+    fn send(&mut self, link: LinkId, frame: &Control, order: Order) {
+        if let Some(line) = self.lines.get(&link) {
+            if !line.send(frame, order) {
+                self.backlog(link);
+            }
+        }
+    }
+
+    fn hang_up(&mut self, link: LinkId, bye: Option<Bye>) {
+        let Some(line) = self.lines.remove(&link) else { return };
+        match bye {
+            Some(bye) => {
+                let drain = bye.code == ReasonCode::Closing;
+                line.finish(Some(&Control::Bye(bye)), drain);
+                self.lingering.push((self.clock.now() + LINGER, line));
+            }
+            None => line.abort(),
+        }
+    }
+
+    // ---- samples out ------------------------------------------------------------------------
+
+    fn open_outlet(&mut self, link: LinkId, intent: IntentId, alias: u32, delivery: Delivery) {
+        let (Some(line), Some(outlets)) = (self.lines.get(&link), self.intents.get(&intent)) else { return };
+        line.open_lane(alias, delivery, Arc::clone(&outlets.signal));
+        let outlet = Outlet::Remote { line: Arc::clone(line), alias, lossless: delivery.is_lossless() };
+        outlets.publish(|list| list.push(outlet));
+        self.outgoing.insert((link, alias), intent);
+        self.losses.begin(Stream::Out(link, alias));
+    }
+
+    fn close_outlet(&mut self, link: LinkId, intent: IntentId, alias: u32) {
+        self.report_loss(Stream::Out(link, alias));
+        self.losses.end(Stream::Out(link, alias));
+        self.outgoing.remove(&(link, alias));
+        if let Some(outlets) = self.intents.get(&intent) {
+            outlets.publish(|list| {
+                list.retain(|outlet| !outlet.is_remote(link, alias));
+            });
+        }
+        if let Some(line) = self.lines.get(&link) {
+            line.end_lane(alias);
+        }
+    }
+
+    /// The first credit of a lane came: it is open now, and a latecomer gets the retained sample.
+    pub(super) fn opened(&mut self, link: LinkId, line: &Line, alias: u32) {
+        let Some(outlets) = self.outgoing.get(&(link, alias)).and_then(|id| self.intents.get(id)) else {
+            return;
+        };
+        if let Some(retained) = outlets.retained() {
+            let payload = &retained.payload;
+            line.put_first(alias, Outgoing { payload, shared: Some(payload) }, retained.sent);
+        }
+        outlets.signal.raise();
+    }
+
+    // ---- samples in -------------------------------------------------------------------------
+
+    fn open_inlet(&mut self, link: LinkId, interest: InterestId, alias: u32) {
+        let (Some(line), Some(inbox)) = (self.lines.get(&link), self.interests.get(&interest)) else { return };
+        let source = Source::remote(inbox.route.clone(), line, alias, inbox.window());
+        inbox.add_supplier(source.clone());
+        line.change(Change::Open(alias, Inlet { inbox: Arc::clone(inbox), source: source.clone() }));
+        source.open();
+        self.incoming.insert((link, alias), (interest, source));
+        self.losses.begin(Stream::In(link, alias));
+    }
+
+    fn close_inlet(&mut self, link: LinkId, alias: u32) {
+        self.report_loss(Stream::In(link, alias));
+        self.losses.end(Stream::In(link, alias));
+        if let Some((interest, source)) = self.incoming.remove(&(link, alias)) {
+            if let Some(inbox) = self.interests.get(&interest) {
+                inbox.remove_supplier(&source);
+            }
+        }
+    }
+
+    // ---- inside this endpoint ---------------------------------------------------------------
+
+    fn link_local(&mut self, intent: IntentId, interest: InterestId) {
+        let (Some(outlets), Some(inbox)) = (self.intents.get(&intent), self.interests.get(&interest)) else {
+            return;
+        };
+        let room = Arc::clone(&outlets.signal);
+        let source = Source::local(inbox.route.clone(), self.clock, inbox.window(), room);
+        inbox.add_supplier(source.clone());
+        let outlet = Outlet::Local { inbox: Arc::clone(inbox), source: source.clone() };
+        outlets.publish(|list| list.push(outlet));
+        if let Some(retained) = outlets.retained() {
+            self.give_retained(retained, Arc::clone(inbox), source.clone());
+        }
+        self.local.insert((intent, interest), source);
+        self.losses.begin(Stream::Local(intent, interest));
+    }
+
+    fn unlink_local(&mut self, intent: IntentId, interest: InterestId) {
+        let stream = Stream::Local(intent, interest);
+        self.report_loss(stream);
+        self.losses.end(stream);
+        let Some(source) = self.local.remove(&(intent, interest)) else { return };
+        if let Some(outlets) = self.intents.get(&intent) {
+            outlets.publish(|list| list.retain(|outlet| !outlet.is_local(&source)));
+        }
+        if let Some(inbox) = self.interests.get(&interest) {
+            inbox.remove_supplier(&source);
+        }
+    }
+
+    /// Gives a latecomer of this endpoint the retained sample, unless the intent sent it a newer one.
+    fn give_retained(&self, retained: Retained, inbox: Arc<Inbox>, source: SourceRef) {
+        let Retained { sent, payload } = retained;
+        if !inbox.is_callback() {
+            inbox.deliver_first(&source, sent, payload);
+            return;
+        }
+        // A callback is the application's code, which must not run on this thread.
+        let name = format!("bowline/retained {}", inbox.route);
+        let given = move || inbox.deliver_first(&source, sent, payload);
+        if let Err(error) = self.ends.threads.start(name, given) {
+            log::error!("no thread to give the retained sample on: {error}");
+        }
+    }
+}
+
+/// How long a line that was hung up may take to say BYE and hear the other side end.
+const LINGER: Duration = Duration::from_millis(250);

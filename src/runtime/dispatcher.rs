@@ -1,0 +1,338 @@
+//! The dispatcher thread: the only place where control happens.
+//!
+//! It owns the [`Engine`], which decides, and the tables that say which line, intent and interest a
+//! number stands for. It never waits but for its one channel and the engine's next wake-up.
+
+use super::clock::Clock;
+use super::events::EventSender;
+use super::inbox::Inbox;
+use super::input::{Input, LineInput};
+use super::line::Line;
+use super::losses::Losses;
+use super::outlets::Outlets;
+use super::source::SourceRef;
+use super::status::LinkStatus;
+use super::threads::Threads;
+use crate::event::Event;
+use crate::peer::PeerUrl;
+use crate::proto::{Engine, IntentId, InterestId, LinkId};
+use crate::reason::{Reason, ReasonCode};
+use crate::time::Timestamp;
+use crate::transport::{Cancel, Listener};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The state of the dispatcher thread.
+pub(crate) struct Dispatcher {
+    pub(super) engine: Engine,
+    pub(super) clock: Clock,
+    pub(super) inputs: Receiver<Input>,
+    pub(super) events: EventSender,
+    pub(super) lines: HashMap<LinkId, Arc<Line>>,
+    /// Lines that were hung up and may still be saying BYE: closed for good at the time given.
+    pub(super) lingering: Vec<(Timestamp, Arc<Line>)>,
+    /// Lines whose threads have not ended.
+    pub(super) open_lines: usize,
+    pub(super) dials: HashMap<LinkId, Sender<Arc<PeerUrl>>>,
+    pub(super) intents: HashMap<IntentId, Arc<Outlets>>,
+    pub(super) interests: HashMap<InterestId, Arc<Inbox>>,
+    /// Which intent sends under an alias of a link.
+    pub(super) outgoing: BTreeMap<(LinkId, u32), IntentId>,
+    /// Which interest an alias of a link is for.
+    pub(super) incoming: BTreeMap<(LinkId, u32), (InterestId, SourceRef)>,
+    pub(super) local: HashMap<(IntentId, InterestId), SourceRef>,
+    pub(super) losses: Losses,
+    /// Lines with inputs waiting, each once.
+    pub(super) ready: VecDeque<LinkId>,
+    pub(super) ends: Ends,
+}
+
+/// What the dispatcher ends when the endpoint closes.
+pub(crate) struct Ends {
+    pub(crate) listeners: Vec<Arc<dyn Listener>>,
+    /// Dropped to end the acceptors.
+    pub(crate) acceptors: Option<Sender<()>>,
+    pub(crate) cancel: Cancel,
+    pub(crate) threads: Threads,
+}
+
+/// The parts a dispatcher is made of.
+pub(crate) struct Parts {
+    pub(crate) engine: Engine,
+    pub(crate) clock: Clock,
+    pub(crate) inputs: Receiver<Input>,
+    pub(crate) events: EventSender,
+    pub(crate) dials: HashMap<LinkId, Sender<Arc<PeerUrl>>>,
+    pub(crate) ends: Ends,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { engine, clock, inputs, events, dials, ends } = parts;
+        Self {
+            engine,
+            clock,
+            inputs,
+            events,
+            lines: HashMap::new(),
+            lingering: Vec::new(),
+            open_lines: 0,
+            dials,
+            intents: HashMap::new(),
+            interests: HashMap::new(),
+            outgoing: BTreeMap::new(),
+            incoming: BTreeMap::new(),
+            local: HashMap::new(),
+            losses: Losses::new(clock.now()),
+            ready: VecDeque::new(),
+            ends,
+        }
+    }
+
+    /// Runs until the endpoint closes. True if every thread ended in time.
+    pub(crate) fn run(mut self) -> bool {
+        self.tick();
+        let deadline = loop {
+            match self.next_input() {
+                Some(Input::Close(deadline)) => break deadline,
+                Some(input) => self.take(input),
+                None => self.tick(),
+            }
+            self.serve_ready();
+        };
+        self.close(deadline)
+    }
+
+    /// The next input, or none when it is time for a tick.
+    fn next_input(&mut self) -> Option<Input> {
+        if !self.ready.is_empty() {
+            return self.inputs.try_recv().ok();
+        }
+        let now = self.clock.now();
+        let lingering = self.lingering.iter().map(|(until, _)| *until).min();
+        let wake = [self.engine.next_wake(), lingering, self.losses.next_wake()].into_iter().flatten().min();
+        let received = match wake {
+            Some(wake) if wake <= now => self.inputs.try_recv().map_err(|_| RecvTimeoutError::Timeout),
+            // One more microsecond, as the clock counts whole ones and must not come a fraction early.
+            Some(wake) => self.inputs.recv_timeout(wake - now + Duration::from_micros(1)),
+            None => self.inputs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match received {
+            Ok(input) => Some(input),
+            // Every sender is gone: nobody holds the endpoint any more.
+            Err(RecvTimeoutError::Disconnected) => Some(Input::Close(Instant::now() + ORPHAN)),
+            Err(RecvTimeoutError::Timeout) => None,
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.clock.now();
+        let lines = &self.lines;
+        self.engine.tick(now, &|link| lines.get(&link).map_or(Timestamp::ZERO, |line| line.heard()));
+        self.apply_all();
+        self.lingering.retain(|(until, line)| {
+            let waits = *until > now;
+            if !waits {
+                line.abort();
+            }
+            waits
+        });
+        if self.losses.is_due(now) {
+            self.report_losses(now);
+        }
+    }
+
+    /// Serves each line that has inputs for a while, in turn, so that none keeps the others waiting.
+    fn serve_ready(&mut self) {
+        for _ in 0..self.ready.len() {
+            let Some(link) = self.ready.pop_front() else { return };
+            let mut served = 0;
+            loop {
+                let Some(line) = self.lines.get(&link).cloned() else { break };
+                let Some(input) = line.next_input() else { break };
+                self.take_line_input(link, &line, input);
+                served += 1;
+                if served == SERVED_AT_ONCE {
+                    self.ready.push_back(link);
+                    break;
+                }
+            }
+        }
+        self.overdue();
+    }
+
+    /// Ticks even when inputs never cease.
+    fn overdue(&mut self) {
+        if !self.ready.is_empty() || !self.inputs.is_empty() {
+            let now = self.clock.now();
+            if self.engine.next_wake().is_some_and(|wake| wake <= now) || self.losses.is_due(now) {
+                self.tick();
+            }
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        let now = self.clock.now();
+        match input {
+            Input::Ready(link) => self.ready.push_back(link),
+            Input::Accepted(line, begin) => {
+                let link = self.engine.accepted(now, line.url.clone());
+                self.adopt(link, line, &begin);
+            }
+            Input::Dialled(link, line, begin) => {
+                self.adopt(link, line, &begin);
+                self.engine.dialled(now, link);
+            }
+            Input::DialFailed(link, text) => self.engine.dial_failed(now, link, text),
+            Input::LineEnded(_) => self.open_lines = self.open_lines.saturating_sub(1),
+            Input::ListenerFault { url, text } => self.events.send(Event::ListenerFault { url, text }),
+            Input::ThreadPanicked { thread, text } => {
+                self.events.send(Event::ThreadPanicked { thread, text });
+            }
+            Input::DeclareIntent(intent, declaration) => {
+                let (id, exclusive, retains) = (intent.id, intent.exclusive, intent.retains());
+                self.intents.insert(id, intent);
+                self.engine.declare_intent(now, id, declaration, exclusive, retains);
+            }
+            Input::WithdrawIntent(id) => {
+                self.engine.withdraw_intent(now, id);
+                self.apply_all();
+                self.intents.remove(&id);
+            }
+            Input::DeclareInterest(interest, declaration) => {
+                let (id, delivery) = (interest.id, interest.delivery);
+                self.interests.insert(id, interest);
+                self.engine.declare_interest(now, id, declaration, delivery);
+            }
+            Input::WithdrawInterest(id) => self.withdraw_interest(id),
+            Input::CallbackPanicked(id, text) => {
+                if let Some(interest) = self.interests.get(&id) {
+                    self.events.send(Event::CallbackPanicked { route: interest.route.clone(), text });
+                }
+                self.withdraw_interest(id);
+            }
+            Input::Status(answer) => {
+                let _ = answer.send(self.status());
+            }
+            // A second close while the first one is under way.
+            Input::Close(_) => {}
+        }
+        self.apply_all();
+    }
+
+    fn withdraw_interest(&mut self, id: InterestId) {
+        self.engine.withdraw_interest(self.clock.now(), id);
+        self.apply_all();
+        if let Some(interest) = self.interests.remove(&id) {
+            interest.discard();
+        }
+    }
+
+    fn adopt(&mut self, link: LinkId, line: Arc<Line>, begin: &Sender<()>) {
+        line.set_id(link);
+        if begin.send(()).is_ok() {
+            self.open_lines += 1;
+            self.lines.insert(link, line);
+        }
+    }
+
+    fn take_line_input(&mut self, link: LinkId, line: &Line, input: LineInput) {
+        match input {
+            LineInput::Control(at, control) => self.engine.control(at, link, control),
+            LineInput::Opened { alias } => self.opened(link, line, alias),
+            LineInput::Fault(reason) => self.engine.fault(self.clock.now(), link, reason),
+            LineInput::Lost(reason) => {
+                self.engine.link_lost(self.clock.now(), link, reason);
+                if let Some(line) = self.lines.remove(&link) {
+                    line.abort();
+                }
+            }
+        }
+        self.apply_all();
+    }
+
+    /// Ends everything: BYE to all, then what is left when the deadline comes is cut.
+    fn close(mut self, deadline: Instant) -> bool {
+        self.ends.acceptors = None;
+        self.ends.cancel.cancel();
+        self.dials.clear();
+        for listener in &self.ends.listeners {
+            listener.close();
+        }
+        for intent in self.intents.values() {
+            intent.close();
+        }
+        self.engine.close(self.clock.now());
+        self.apply_all();
+        let mut cut = false;
+        let mut until = deadline;
+        while self.open_lines > 0 {
+            match self.inputs.recv_deadline(until) {
+                Ok(Input::LineEnded(_)) => self.open_lines -= 1,
+                Ok(Input::Accepted(line, _) | Input::Dialled(_, line, _)) => line.abort(),
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) if cut => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    cut = true;
+                    until = Instant::now() + CUT;
+                    for (_, line) in self.lingering.drain(..) {
+                        line.abort();
+                    }
+                    for line in self.lines.values() {
+                        line.abort();
+                    }
+                }
+            }
+        }
+        for interest in self.interests.values() {
+            interest.close();
+        }
+        self.finish_threads(deadline)
+    }
+
+    /// Joins the threads. Those that dial or accept were told to end; one stuck in the application's
+    /// code is left behind.
+    fn finish_threads(self, deadline: Instant) -> bool {
+        let until = deadline.max(Instant::now() + CUT);
+        let Self { inputs, ends, .. } = self;
+        loop {
+            if ends.threads.join() == 0 {
+                return true;
+            }
+            // Threads that end may still have something to say; nobody is left to hear it.
+            let step = Instant::now() + JOIN_STEP;
+            while let Ok(input) = inputs.recv_deadline(step) {
+                if let Input::Accepted(line, _) | Input::Dialled(_, line, _) = input {
+                    line.abort();
+                }
+            }
+            if Instant::now() >= until {
+                return ends.threads.join() == 0;
+            }
+        }
+    }
+
+    fn status(&self) -> Vec<LinkStatus> {
+        self.engine.links().map(|view| LinkStatus::new(&view, self.lines.get(&view.id))).collect()
+    }
+
+    pub(super) fn backlog(&mut self, link: LinkId) {
+        let reason = Reason::new(ReasonCode::Backlog, "the peer does not read what is sent to it");
+        self.engine.fault(self.clock.now(), link, reason);
+    }
+}
+
+/// How many inputs of one line are served before the next line's.
+const SERVED_AT_ONCE: usize = 32;
+
+/// How long lines may take to end once their connections were closed.
+const CUT: Duration = Duration::from_millis(250);
+
+/// How often ending threads are looked at.
+const JOIN_STEP: Duration = Duration::from_millis(2);
+
+/// The deadline of a close that nobody asked for.
+const ORPHAN: Duration = Duration::from_millis(500);

@@ -1,0 +1,138 @@
+//! Losses, told to the other side and to the application.
+
+use super::dispatcher::Dispatcher;
+use crate::delivery::Delivery;
+use crate::event::{Event, PeerName, Side};
+use crate::proto::{IntentId, InterestId, LinkId};
+use crate::route::Route;
+use crate::time::Timestamp;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What was reported so far.
+pub(crate) struct Losses {
+    due: Timestamp,
+    seen: HashMap<Stream, Counts>,
+}
+
+/// A stream of samples as its losses are counted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Stream {
+    Out(LinkId, u32),
+    In(LinkId, u32),
+    Local(IntentId, InterestId),
+}
+
+/// Lost on this side, lost on the other.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) here: u64,
+    pub(super) there: u64,
+}
+
+/// What losses are of.
+pub(super) struct Subject {
+    pub(super) route: Route,
+    pub(super) peer: Option<Arc<PeerName>>,
+    /// An interest in only the latest sample has what it wants when others were replaced.
+    pub(super) is_loss: bool,
+}
+
+impl Losses {
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self { due: now + EVERY, seen: HashMap::new() }
+    }
+
+    pub(super) fn next_wake(&self) -> Option<Timestamp> {
+        (!self.seen.is_empty()).then_some(self.due)
+    }
+
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        !self.seen.is_empty() && now >= self.due
+    }
+
+    pub(super) fn begin(&mut self, stream: Stream) {
+        self.seen.insert(stream, Counts::default());
+    }
+
+    pub(super) fn end(&mut self, stream: Stream) {
+        self.seen.remove(&stream);
+    }
+
+    /// What was lost since the last call.
+    fn since(&mut self, stream: Stream, counts: Counts) -> Counts {
+        let Some(seen) = self.seen.get_mut(&stream) else { return Counts::default() };
+        let since = Counts {
+            here: counts.here.saturating_sub(seen.here),
+            there: counts.there.saturating_sub(seen.there),
+        };
+        *seen = counts;
+        since
+    }
+}
+
+impl Dispatcher {
+    pub(super) fn report_losses(&mut self, now: Timestamp) {
+        self.losses.due = now + EVERY;
+        let streams: Vec<_> = self.losses.seen.keys().copied().collect();
+        for stream in streams {
+            self.report_loss(stream);
+        }
+    }
+
+    /// Reports what a stream lost since the last time.
+    pub(super) fn report_loss(&mut self, stream: Stream) {
+        let Some((counts, subject)) = self.look_at(stream) else { return };
+        let since = self.losses.since(stream, counts);
+        if since.here > 0 {
+            if let Stream::In(link, alias) = stream {
+                if let Some((_, source)) = self.incoming.get(&(link, alias)) {
+                    source.report_now();
+                }
+            }
+        }
+        if !subject.is_loss {
+            return;
+        }
+        for (count, dropped) in [(since.here, Side::Here), (since.there, Side::There)] {
+            if count > 0 {
+                let peer = subject.peer.as_deref().cloned();
+                log::info!("{}: {count} samples lost, dropped {dropped:?}", subject.route);
+                self.events.send(Event::SamplesLost { route: subject.route.clone(), peer, count, dropped });
+            }
+        }
+    }
+
+    fn look_at(&self, stream: Stream) -> Option<(Counts, Subject)> {
+        let of_interest = |id: &InterestId| self.interests.get(id).map(|inbox| inbox.delivery);
+        match stream {
+            Stream::Out(link, alias) => {
+                let intent = self.intents.get(self.outgoing.get(&(link, alias))?)?;
+                let line = self.lines.get(&link)?;
+                let (here, there, delivery) = line.lane_losses(alias)?;
+                let subject = Subject {
+                    route: intent.route.clone(),
+                    peer: line.peer(),
+                    is_loss: delivery != Delivery::Latest,
+                };
+                Some((Counts { here, there }, subject))
+            }
+            Stream::In(link, alias) => {
+                let (interest, source) = self.incoming.get(&(link, alias))?;
+                let counts = Counts { here: source.lost_here(), there: source.lost_there() };
+                let is_loss = of_interest(interest)? != Delivery::Latest;
+                Some((counts, Subject { route: source.route.clone(), peer: source.peer.clone(), is_loss }))
+            }
+            Stream::Local(intent, interest) => {
+                let source = self.local.get(&(intent, interest))?;
+                let counts = Counts { here: source.lost_here(), there: 0 };
+                let is_loss = of_interest(&interest)? != Delivery::Latest;
+                Some((counts, Subject { route: source.route.clone(), peer: None, is_loss }))
+            }
+        }
+    }
+}
+
+/// How often losses are looked at: an event and a report per stream at most this often.
+const EVERY: Duration = Duration::from_secs(1);

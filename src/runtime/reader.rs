@@ -1,0 +1,229 @@
+//! The reader thread of a line: from bytes to mailboxes.
+//!
+//! It reads a chunk, cuts it into frames, sorts the samples by alias, and hands each interest its samples
+//! of the whole chunk at once. Credits, gaps and times belong to the path of samples and are dealt
+//! with here; every other control frame goes to the dispatcher. It waits for the socket and, when a
+//! peer floods control frames, for the dispatcher; never for an application.
+
+use super::input::LineInput;
+use super::inlets::Inlets;
+use super::line::Line;
+use crate::bytes::{Buffer, Bytes, Pool};
+use crate::reason::{Reason, ReasonCode};
+use crate::wire::control::Control;
+use crate::wire::{self, Frame, Limits, MessageHead, Split};
+use std::io::{self, IoSliceMut};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Reads `line` until it ends, then reports why.
+pub(crate) fn run(line: &Arc<Line>, max_frame: u32) {
+    let mut reader = Reader {
+        line: Arc::clone(line),
+        max_frame,
+        chunk: vec![0; CHUNK],
+        start: 0,
+        end: 0,
+        limits: Limits::HANDSHAKE,
+        opening: true,
+        inlets: Inlets::new(Arc::clone(line)),
+        large: Pool::new(LARGE_KEPT, LARGE_KEPT * max_frame as usize),
+    };
+    let reason = reader.run();
+    reader.inlets.flush();
+    if !line.discarding.load(Ordering::Acquire) {
+        line.input(LineInput::Lost(reason));
+    }
+}
+
+struct Reader {
+    line: Arc<Line>,
+    max_frame: u32,
+    chunk: Vec<u8>,
+    /// What was read and not yet cut lies between `start` and `end`.
+    start: usize,
+    end: usize,
+    limits: Limits,
+    /// Nothing was cut yet.
+    opening: bool,
+    inlets: Inlets,
+    /// Buffers that large payloads are read into.
+    large: Arc<Pool>,
+}
+
+impl Reader {
+    fn run(&mut self) -> Reason {
+        loop {
+            if let Err(reason) = self.read(None) {
+                return reason;
+            }
+            let mut cut = self.cut();
+            while let Ok(Some(head)) = cut {
+                cut = match self.read_large(head) {
+                    Err(reason) => return reason,
+                    Ok(Err(reason)) => Err(reason),
+                    Ok(Ok(())) => self.cut(),
+                };
+            }
+            self.inlets.flush();
+            if let Err(reason) = cut {
+                log::warn!("{}: {reason}", self.line.url);
+                self.line.input(LineInput::Fault(reason));
+                return self.discard();
+            }
+            if self.line.discarding.load(Ordering::Relaxed) {
+                return self.discard();
+            }
+        }
+    }
+
+    /// Waits for bytes: into the chunk, or first into `large` and what is over into the chunk.
+    fn read(&mut self, large: Option<&mut [u8]>) -> Result<usize, Reason> {
+        if self.start > 0 {
+            self.chunk.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        let room = &mut self.chunk[self.end..];
+        let wanted = large.as_ref().map_or(0, |large| large.len());
+        let read = match large {
+            None => retried(|| self.line.connection.read(room)),
+            Some(large) => {
+                let ahead = room.len().min(AHEAD);
+                let room = &mut room[..ahead];
+                retried(|| {
+                    let mut slices = [IoSliceMut::new(large), IoSliceMut::new(room)];
+                    self.line.connection.read_vectored(&mut slices)
+                })
+            }
+        };
+        let count = match read {
+            Ok(0) => return Err(lost("the peer ended the connection without a BYE".to_owned())),
+            Ok(count) => count,
+            Err(error) => return Err(lost(format!("the connection broke: {error}"))),
+        };
+        self.line.note_heard(self.line.clock.now());
+        self.line.bytes_in.fetch_add(count as u64, Ordering::Relaxed);
+        self.end += count.saturating_sub(wanted);
+        Ok(count.min(wanted))
+    }
+
+    /// Cuts all whole frames. Returns the head of a large message whose payload is not all there.
+    fn cut(&mut self) -> Result<Option<MessageHead>, Reason> {
+        let chunk = std::mem::take(&mut self.chunk);
+        let result = self.cut_frames(&chunk);
+        self.chunk = chunk;
+        result
+    }
+
+    fn cut_frames(&mut self, chunk: &[u8]) -> Result<Option<MessageHead>, Reason> {
+        if self.opening {
+            wire::check_opening(&chunk[self.start..self.end])?;
+        }
+        if self.line.has_changes() {
+            self.inlets.apply_changes();
+        }
+        let offset = self.line.offset();
+        loop {
+            let rest = &chunk[self.start..self.end];
+            match wire::split(rest, self.limits)? {
+                Split::Frame { frame, consumed } => {
+                    self.start += consumed;
+                    self.opening = false;
+                    match frame {
+                        Frame::Message { alias, stamp, payload } => {
+                            self.inlets.message(alias, stamp, payload, offset)?;
+                        }
+                        Frame::Control { kind, body } => self.control(wire::decode(kind, body)?)?,
+                    }
+                }
+                Split::NeedMore { total } => {
+                    if total.is_none_or(|total| total < LARGE) {
+                        return Ok(None);
+                    }
+                    return Ok(wire::peek_message(rest).filter(|head| head.payload_len >= LARGE));
+                }
+            }
+        }
+    }
+
+    fn control(&mut self, control: Control) -> Result<(), Reason> {
+        let agreed = self.limits != Limits::HANDSHAKE;
+        match control {
+            Control::Credit(credit) if agreed => self.line.credit(credit)?,
+            Control::Time(time) if agreed => self.inlets.time(time),
+            Control::Gap { alias, count } if agreed => self.inlets.gap(alias, count)?,
+            Control::Credit(_) | Control::Time(_) | Control::Gap { .. } => {
+                let text = "a frame of the path of samples came before the handshake was done";
+                return Err(Reason::new(ReasonCode::Malformed, text));
+            }
+            control => {
+                if matches!(control, Control::Accept(_)) {
+                    self.limits = Limits::agreed(self.max_frame);
+                }
+                // What the dispatcher makes of a frame must not overtake the samples before it.
+                self.inlets.flush();
+                self.line.input(LineInput::Control(self.line.clock.now(), control));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a large payload straight into the buffer it will be delivered in. The outer error is a lost
+    /// line, the inner a broken rule.
+    fn read_large(&mut self, head: MessageHead) -> Result<Result<(), Reason>, Reason> {
+        if let Err(reason) = self.inlets.expect(head.alias) {
+            return Ok(Err(reason));
+        }
+        // The rest of it may be long in coming: what is there must not wait.
+        self.inlets.flush();
+        let mut payload = self.large.take();
+        payload.resize(head.payload_len, 0);
+        let there = (self.end - self.start).min(head.frame_total) - head.header_len;
+        let from = self.start + head.header_len;
+        payload[..there].copy_from_slice(&self.chunk[from..from + there]);
+        self.start += head.header_len + there;
+        let mut filled = there;
+        while filled < payload.len() {
+            filled += self.read(Some(&mut payload[filled..]))?;
+        }
+        let bytes = Bytes::whole(Arc::new(Buffer::new(payload, &self.large)));
+        Ok(self.inlets.large(head.alias, head.stamp, bytes, self.line.offset()))
+    }
+
+    /// Reads and drops until the line ends, so that a BYE on its way out is not lost in a reset.
+    fn discard(&mut self) -> Reason {
+        loop {
+            (self.start, self.end) = (0, 0);
+            if let Err(reason) = self.read(None) {
+                return reason;
+            }
+        }
+    }
+}
+
+fn lost(text: String) -> Reason {
+    Reason::new(ReasonCode::Lost, text)
+}
+
+fn retried(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match read() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+/// How much is read at once. A control frame, or any message that is not large, fits in it whole.
+const CHUNK: usize = 128 * 1024;
+
+/// From this payload on, a message is read into a buffer of its own rather than copied there.
+const LARGE: usize = 16 * 1024;
+
+/// How much may be read beyond a large payload by the same call: enough for the heads of what
+/// follows, little enough to copy.
+const AHEAD: usize = 4 * 1024;
+
+/// How many buffers for large payloads a line keeps.
+const LARGE_KEPT: usize = 4;

@@ -1,0 +1,46 @@
+//! One connection from its first byte to its last: the reader, here, and its writer.
+
+use super::input::Input;
+use super::line::Line;
+use super::threads::{Threads, panic_text};
+use super::{reader, writer};
+use crossbeam_channel::Sender;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What every line of an endpoint is made with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LineSettings {
+    /// The largest frame taken, counted after its length field.
+    pub(crate) max_frame: u32,
+    pub(crate) outbox_bytes: usize,
+    pub(crate) dial_timeout: Duration,
+}
+
+/// Reads `line` on this thread and writes it on another, until both ended; tells the dispatcher.
+pub(crate) fn run(line: &Arc<Line>, threads: &Threads, settings: &LineSettings, dispatcher: &Sender<Input>) {
+    let writing = Arc::clone(line);
+    let name = format!("bowline/writer {}", line.url);
+    match threads.spawn(name, move || writer::run(&writing)) {
+        Ok(writer) => {
+            let read = catch_unwind(AssertUnwindSafe(|| reader::run(line, settings.max_frame)));
+            if let Err(panic) = read {
+                let thread = format!("bowline/reader {}", line.url);
+                let text = panic_text(panic.as_ref());
+                log::error!("{thread} panicked: {text}");
+                let _ = dispatcher.send(Input::ThreadPanicked { thread, text });
+            }
+            line.abort();
+            // Its panic, if any, was reported inside the thread.
+            let _ = writer.join();
+        }
+        Err(error) => {
+            log::error!("{}: no thread to write with: {error}", line.url);
+            line.abort();
+        }
+    }
+    if let Some(id) = line.id() {
+        let _ = dispatcher.send(Input::LineEnded(id));
+    }
+}

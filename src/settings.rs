@@ -1,0 +1,184 @@
+//! How an intent or an interest is declared.
+
+use crate::delivery::Delivery;
+use crate::error::Error;
+use crate::message::Message;
+use crate::path::Path;
+use crate::route::Route;
+use crate::schema::{Schema, SchemaError};
+use std::time::Duration;
+
+/// How the messages of a route are named; the same for intents and interests.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Naming {
+    type_name: Option<String>,
+    version: Option<u64>,
+    hashed: Option<String>,
+}
+
+impl Naming {
+    /// The route and the schema of messages `T` under `path`.
+    pub(crate) fn resolve<T: Message>(&self, path: &str) -> Result<(Route, Schema), Error> {
+        let path = Path::parse(path)?;
+        let named = |error: SchemaError| Error::Schema {
+            type_name: std::any::type_name::<T>().to_owned(),
+            text: error.to_string(),
+        };
+        let schema = match self.version {
+            Some(version) => {
+                let name = match &self.type_name {
+                    Some(name) => name.clone(),
+                    None => short_name(std::any::type_name::<T>()),
+                };
+                Schema::versioned(&name, version).map_err(named)?
+            }
+            None => T::schema().map_err(named)?,
+        };
+        let route = Route::new(self.type_name.as_deref().unwrap_or(schema.name()), &path)?;
+        let route = match &self.hashed {
+            Some(prefix) => route.hashed(&Path::parse(prefix)?)?,
+            None => route,
+        };
+        Ok((route, schema))
+    }
+}
+
+/// The name of a Rust type without the modules it lies in.
+fn short_name(full: &str) -> String {
+    let plain = full.split('<').next().unwrap_or(full);
+    plain.rsplit("::").next().unwrap_or(plain).to_owned()
+}
+
+macro_rules! naming_setters {
+    () => {
+        /// Names the type in the route, instead of what serde calls it.
+        pub fn type_name(mut self, name: impl Into<String>) -> Self {
+            self.naming.type_name = Some(name.into());
+            self
+        }
+
+        /// States the version of the message type by hand, for types whose shape cannot be traced, and
+        /// for those where a change of meaning leaves the shape as it is. Both sides must state it.
+        pub fn schema_version(mut self, version: u64) -> Self {
+            self.naming.version = Some(version);
+            self
+        }
+
+        /// Hides the type and all of the path but `prefix` behind a digest; see
+        /// [`Route::hashed`](crate::Route::hashed). Both sides must hide it by the same prefix.
+        pub fn hashed(mut self, prefix: impl Into<String>) -> Self {
+            self.naming.hashed = Some(prefix.into());
+            self
+        }
+    };
+}
+
+/// How an intent supplies its route.
+///
+/// ```
+/// use bowline::{Endpoint, Intent, IntentSettings};
+/// let robot = Endpoint::builder("robot").start()?;
+/// let settings = IntentSettings::new().retain().exclusive();
+/// let mode: Intent<String> = robot.intent_with("robot.mode", settings)?;
+/// mode.send("idle".to_owned())?; // whoever asks later gets it too
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct IntentSettings {
+    pub(crate) naming: Naming,
+    pub(crate) retain: bool,
+    pub(crate) exclusive: bool,
+    pub(crate) max_wait: Duration,
+}
+
+impl IntentSettings {
+    /// The defaults: nothing is retained or claimed, and `send` never waits.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    naming_setters!();
+
+    /// Keeps the last sample, and gives it to each interest that comes later. Default: not kept.
+    pub fn retain(mut self) -> Self {
+        self.retain = true;
+        self
+    }
+
+    /// Claims the route: any other intent on it is a [`Conflict`](crate::Event::Conflict), told to
+    /// both sides. Samples flow all the same. Default: not claimed.
+    pub fn exclusive(mut self) -> Self {
+        self.exclusive = true;
+        self
+    }
+
+    /// How long [`send`](crate::Intent::send) may wait for room. Default: zero, it never waits.
+    pub fn max_wait(mut self, wait: Duration) -> Self {
+        self.max_wait = wait;
+        self
+    }
+}
+
+/// What an interest asks of delivery.
+///
+/// ```
+/// use bowline::{Endpoint, Interest, InterestSettings};
+/// use std::time::Duration;
+/// let desk = Endpoint::builder("desk").start()?;
+/// let settings = InterestSettings::new().latest().fresh_for(Duration::from_millis(50));
+/// let target: Interest<f64> = desk.interest_with("desk.target", settings)?;
+/// # Ok::<(), bowline::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct InterestSettings {
+    pub(crate) naming: Naming,
+    pub(crate) delivery: Delivery,
+    pub(crate) fresh_for: Option<Duration>,
+}
+
+impl InterestSettings {
+    /// The defaults: a queue of 64, and a sample never grows stale.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    naming_setters!();
+
+    /// Only the newest sample matters; see [`Delivery::Latest`].
+    pub fn latest(self) -> Self {
+        self.delivery(Delivery::Latest)
+    }
+
+    /// Keeps the newest `depth` samples; see [`Delivery::Queue`]. Range: 1 to [`Delivery::MAX_DEPTH`].
+    pub fn queue(self, depth: u32) -> Self {
+        self.delivery(Delivery::Queue(depth))
+    }
+
+    /// Takes every sample; see [`Delivery::Lossless`]. `depth` is how many each intent may have on the
+    /// way or unread. Range: 1 to [`Delivery::MAX_DEPTH`].
+    pub fn lossless(self, depth: u32) -> Self {
+        self.delivery(Delivery::Lossless(depth))
+    }
+
+    /// Sets the delivery as a value. Default: a queue of 64.
+    pub fn delivery(mut self, delivery: Delivery) -> Self {
+        self.delivery = delivery;
+        self
+    }
+
+    /// The age from which [`latest`](crate::Interest::latest) calls a sample stale. Default: none.
+    pub fn fresh_for(mut self, age: Duration) -> Self {
+        self.fresh_for = Some(age);
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let depth = self.delivery.depth();
+        if (1..=Delivery::MAX_DEPTH).contains(&depth) {
+            return Ok(());
+        }
+        let name = if self.delivery.is_lossless() { "lossless" } else { "queue" };
+        let rule = format!("a depth is 1 to {} samples", Delivery::MAX_DEPTH);
+        Err(Error::InvalidSetting { name, value: depth.to_string(), rule })
+    }
+}

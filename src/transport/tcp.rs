@@ -1,0 +1,191 @@
+//! TCP.
+
+use super::resolve::resolve;
+use super::socket::{Acceptor, BACKLOG, Stream, connect};
+use super::{Cancel, Connection, Listener, Transport, cancelled, deadline_after};
+use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Connections over TCP, `tcp://host:port`.
+///
+/// Small samples are sent at once (no Nagle). A peer that reads nothing holds at most 512 KiB in this
+/// machine's send buffer and what its own receive buffer takes. A peer that vanished is found by
+/// bowline's own pings; keepalive and, on Linux, `TCP_USER_TIMEOUT` are a second net of about 30 s.
+///
+/// A host name is looked up anew at each attempt to dial; every address it has is tried, each for
+/// its share of the time. Listening at a name takes the first of its addresses that can be had;
+/// `0.0.0.0` listens at all IPv4 addresses of the machine, `[::]` at all of both kinds.
+///
+/// ```
+/// use bowline::transport::{Cancel, Tcp, Transport};
+/// use std::time::Duration;
+/// let listener = Tcp.listen("127.0.0.1:0")?;
+/// let here = Tcp.dial(&listener.address(), Duration::from_secs(1), &Cancel::default())?;
+/// let there = listener.accept()?;
+/// here.write(b"ahoy")?;
+/// let mut buffer = [0; 16];
+/// let length = there.read(&mut buffer)?;
+/// assert_eq!(&buffer[..length], b"ahoy");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tcp;
+
+impl Transport for Tcp {
+    fn scheme(&self) -> &str {
+        "tcp"
+    }
+
+    fn dial(&self, address: &str, timeout: Duration, cancel: &Cancel) -> io::Result<Arc<dyn Connection>> {
+        let deadline = deadline_after(timeout);
+        let addresses = resolve(address, deadline, cancel)?;
+        let mut failures = Failures::default();
+        for (tried, address) in addresses.iter().enumerate() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let share = left / u32::try_from(addresses.len() - tried).unwrap_or(1);
+            match dial_one(*address, Instant::now() + share, cancel) {
+                Ok(stream) => return Ok(Arc::new(stream)),
+                Err(_) if cancel.is_cancelled() => return Err(cancelled()),
+                Err(error) => failures.add(*address, error),
+            }
+        }
+        Err(failures.into_error())
+    }
+
+    fn listen(&self, address: &str) -> io::Result<Arc<dyn Listener>> {
+        let addresses = resolve(address, Instant::now() + LONGEST_LOOKUP, &Cancel::default())?;
+        let mut failures = Failures::default();
+        for address in addresses {
+            match listen_at(address) {
+                Ok(socket) => return Ok(Arc::new(TcpListener(Acceptor::new(socket)))),
+                Err(error) => failures.add(address, error),
+            }
+        }
+        Err(failures.into_error())
+    }
+}
+
+struct TcpListener(Acceptor);
+
+impl Listener for TcpListener {
+    fn accept(&self) -> io::Result<Arc<dyn Connection>> {
+        let stream = self.0.accept(|socket, from| {
+            set_options(&socket)?;
+            Ok(Stream::new(socket, name_of(&from)))
+        })?;
+        Ok(Arc::new(stream))
+    }
+
+    fn address(&self) -> String {
+        self.0.local_addr().ok().and_then(|a| a.as_socket()).map_or_else(String::new, |a| a.to_string())
+    }
+
+    fn close(&self) {
+        self.0.close();
+    }
+}
+
+fn dial_one(address: SocketAddr, deadline: Instant, cancel: &Cancel) -> io::Result<Stream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    set_buffers(&socket)?;
+    connect(&socket, &address.into(), deadline, cancel)?;
+    let (here, there) = (socket.local_addr()?.as_socket(), socket.peer_addr()?.as_socket());
+    if here == there {
+        // Dialling a local port where nobody listens can, once in some ten thousand times, pick the
+        // same port to dial from; TCP then connects the socket to itself and keeps the port taken.
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    set_options(&socket)?;
+    Ok(Stream::new(socket, address.to_string()))
+}
+
+fn listen_at(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        // `[::]` means both kinds on every system that can; one that cannot serves IPv6 alone.
+        let _ = socket.set_only_v6(false);
+    }
+    // Without it a restarted program waits a minute for its port. On Windows it means something
+    // else: that two programs may take the same port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    set_buffers(&socket)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
+}
+
+/// Before connecting or listening, because the window offered to the peer is agreed on then. Accepted
+/// sockets inherit them from the listening one.
+fn set_buffers(socket: &Socket) -> io::Result<()> {
+    if let Some(bytes) = SEND_BUFFER {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    if let Some(bytes) = RECEIVE_BUFFER {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    Ok(())
+}
+
+fn set_options(socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER);
+    #[cfg(not(target_os = "openbsd"))]
+    let keepalive = keepalive.with_interval(KEEPALIVE_EVERY);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    Ok(())
+}
+
+fn name_of(address: &SockAddr) -> String {
+    match address.as_socket() {
+        // An IPv4 peer of a listener for both kinds is shown as what it is.
+        Some(inet) => match inet.ip().to_canonical() {
+            ip @ std::net::IpAddr::V4(_) => SocketAddr::new(ip, inet.port()).to_string(),
+            _ => inet.to_string(),
+        },
+        None => "an address of unknown kind".into(),
+    }
+}
+
+/// What went wrong at each address of a host, told as one error of the last one's kind.
+#[derive(Default)]
+struct Failures {
+    text: String,
+    kind: Option<io::ErrorKind>,
+}
+
+impl Failures {
+    fn add(&mut self, address: SocketAddr, error: io::Error) {
+        let separator = if self.text.is_empty() { "" } else { "; " };
+        self.text.push_str(&format!("{separator}{address}: {error}"));
+        self.kind = Some(error.kind());
+    }
+
+    fn into_error(self) -> io::Error {
+        io::Error::new(self.kind.unwrap_or(io::ErrorKind::Other), self.text)
+    }
+}
+
+/// The send buffer asked of the system for each connection, in bytes; `None` lets it grow to
+/// megabytes for a stalled peer. Linux counts its own bookkeeping too, doubles the number for it,
+/// and allows at most `net.core.wmem_max`.
+const SEND_BUFFER: Option<usize> = Some(256 * 1024);
+
+/// The same for receiving. `None`: the system's own tuning starts at some 128 KiB, and only grows
+/// for peers that send much at a time; a fixed size would also fix the window on slow, long lines.
+const RECEIVE_BUFFER: Option<usize> = None;
+
+/// Quiet for so long, a connection is probed, and then so often. After [`USER_TIMEOUT`] without any
+/// answer, on Linux, it is given up; elsewhere after the system's number of probes.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(10);
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const USER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a name to listen at may take to be looked up. Nothing else can happen meanwhile.
+const LONGEST_LOOKUP: Duration = Duration::from_secs(10);
