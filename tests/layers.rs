@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 /// The layers, top first. A module may use its own layer and those below it.
 const LAYERS: &[(&str, &[&str])] = &[
     ("the crate root", &["lib"]),
-    ("what a user holds", &["endpoint", "intent", "interest", "sample", "events", "subscription", "testing"]),
+    (
+        "what a user holds",
+        &["endpoint", "intent", "interest", "sample", "events", "subscription", "testing", "fuzzing"],
+    ),
     ("runtime", &["runtime"]),
     ("transport", &["transport"]),
     ("proto", &["proto"]),
