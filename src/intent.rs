@@ -130,7 +130,10 @@ impl<M> fmt::Display for SendError<M> {
 
 impl<M> fmt::Debug for SendError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SendError").field("route", &self.route).field("why", &self.why).finish_non_exhaustive()
+        f.debug_struct("SendError")
+            .field("route", &self.route)
+            .field("why", &self.why)
+            .finish_non_exhaustive()
     }
 }
 
@@ -272,7 +275,8 @@ impl<T: Message> Intent<T> {
                 None => Bytes::copy_from_slice(encoded),
             };
             let sample = Outgoing { payload: &payload, shared: Some(&payload) };
-            let before = self.core.retain(Some(Retained { sent: self.clock.now(), payload: payload.clone() }));
+            let before =
+                self.core.retain(Some(Retained { sent: self.clock.now(), payload: payload.clone() }));
             // What is retained is seen by all who are linked from here on; so the list is read again.
             sending.refresh();
             let result = self.send_waiting(sending, sample, message, wait);

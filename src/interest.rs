@@ -1,14 +1,14 @@
 //! What a program wants.
 
+use crate::delivery::Delivery;
+use crate::flow::mailbox::Slot;
+use crate::flow::run::{Content, Run, Taken};
 use crate::message::{CodecError, Message};
 use crate::route::Route;
 use crate::runtime::inbox::{Inbox, Waited};
 use crate::runtime::input::Input;
 use crate::runtime::source::SourceRef;
 use crate::sample::{Reading, Sample};
-use crate::flow::mailbox::Slot;
-use crate::flow::run::{Content, Run, Taken};
-use crate::delivery::Delivery;
 use crossbeam_channel::Sender;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -331,11 +331,15 @@ pub(crate) fn decode<T: Message>(taken: Taken<'_, SourceRef>) -> Result<Sample<T
 /// Made by [`Endpoint::on_sample`](crate::Endpoint::on_sample), which states the rules.
 #[must_use = "dropping it ends the calls"]
 pub struct Subscription {
-    pub(crate) inbox: Arc<Inbox>,
-    pub(crate) dispatcher: Sender<Input>,
+    inbox: Arc<Inbox>,
+    dispatcher: Sender<Input>,
 }
 
 impl Subscription {
+    pub(crate) fn new(inbox: Arc<Inbox>, dispatcher: Sender<Input>) -> Self {
+        Self { inbox, dispatcher }
+    }
+
     /// The route it is for.
     pub fn route(&self) -> &Route {
         &self.inbox.route

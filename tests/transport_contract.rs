@@ -745,8 +745,9 @@ fn a_stalled_tcp_peer_holds_a_bounded_number_of_bytes() {
     while let Ok(taken) = here.try_write(&[0; 16 * 1024]) {
         held += taken;
     }
-    // The send buffer here, and what the peer's system takes on its own: 128 KiB by default.
-    assert!(held <= 4 << 20, "{held} bytes");
+    println!("{held} bytes");
+    // 512 KiB in the send buffer here and 512 KiB in the receive buffer there.
+    assert!(held <= 1 << 20, "{held} bytes");
 }
 
 #[test]

@@ -177,6 +177,19 @@ impl<S: Clone + PartialEq> Slot<S> {
         Some(Taken { source: self.source.as_ref()?, sequence: self.sequence, sent: self.sent, content })
     }
 
+    /// The sample as a run, without the slot giving it up.
+    pub(crate) fn as_run(&self) -> Option<Run<S>> {
+        let source = self.source.clone()?;
+        Some(match &self.held {
+            Held::Nothing => return None,
+            Held::Copied => {
+                Run::whole(source, self.sequence, self.sent, Bytes::copy_from_slice(&self.copied))
+            }
+            Held::Whole(bytes) => Run::whole(source, self.sequence, self.sent, bytes.clone()),
+            Held::Local(message) => Run::local(source, self.sequence, self.sent, message.clone()),
+        })
+    }
+
     /// Fills the slot from a sample taken elsewhere.
     pub(crate) fn keep(&mut self, taken: Taken<'_, S>) {
         self.fill(&taken);

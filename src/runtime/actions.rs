@@ -141,7 +141,9 @@ impl Dispatcher {
     // ---- samples in -------------------------------------------------------------------------
 
     fn open_inlet(&mut self, link: LinkId, interest: InterestId, alias: u32) {
-        let (Some(line), Some(inbox)) = (self.lines.get(&link), self.interests.get(&interest)) else { return };
+        let (Some(line), Some(inbox)) = (self.lines.get(&link), self.interests.get(&interest)) else {
+            return;
+        };
         let source = Source::remote(inbox.route.clone(), line, alias, inbox.window());
         inbox.add_supplier(source.clone());
         line.change(Change::Open(alias, Inlet { inbox: Arc::clone(inbox), source: source.clone() }));

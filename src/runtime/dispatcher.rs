@@ -316,7 +316,8 @@ impl Dispatcher {
     }
 
     fn status(&self) -> Vec<LinkStatus> {
-        self.engine.links().map(|view| LinkStatus::new(&view, self.lines.get(&view.id))).collect()
+        let views = self.engine.links(self.clock.now());
+        views.map(|view| LinkStatus::new(&view, self.lines.get(&view.id))).collect()
     }
 
     pub(super) fn backlog(&mut self, link: LinkId) {

@@ -213,19 +213,14 @@ impl Open {
         if self.sequence < self.granted {
             return Ok(());
         }
-        let text = format!("sample {} of alias {alias} came, but {} were granted", self.sequence, self.granted);
+        let text =
+            format!("sample {} of alias {alias} came, but {} were granted", self.sequence, self.granted);
         Err(Reason::new(ReasonCode::NoCredit, text))
     }
 
     /// Puts one sample into the stage, or calls the callback; true if it is the first staged.
     #[inline]
-    fn put(
-        &mut self,
-        alias: u32,
-        sent: Timestamp,
-        payload: &[u8],
-        pool: &Arc<Pool>,
-    ) -> Result<bool, Reason> {
+    fn put(&mut self, alias: u32, sent: Timestamp, payload: &[u8], pool: &Arc<Pool>) -> Result<bool, Reason> {
         self.check_grant(alias)?;
         let sequence = self.sequence;
         self.sequence += 1;

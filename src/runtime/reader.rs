@@ -5,8 +5,8 @@
 //! with here; every other control frame goes to the dispatcher. It waits for the socket and, when a
 //! peer floods control frames, for the dispatcher; never for an application.
 
-use super::input::LineInput;
 use super::inlets::Inlets;
+use super::input::LineInput;
 use super::line::Line;
 use crate::bytes::{Buffer, Bytes, Pool};
 use crate::reason::{Reason, ReasonCode};

@@ -1,15 +1,19 @@
 //! How a link is, for the application to see.
 
+use super::line::Line;
 use crate::event::PeerName;
+use crate::proto;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Where a link is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LinkState {
-    /// Waiting for the next attempt to connect.
-    Waiting,
-    /// Connecting.
+    /// There is no connection. A dialled link is tried again by itself.
+    Down,
+    /// A connection is being made.
     Dialling,
     /// Connected; who is there and what can be spoken is being agreed.
     Handshaking,
@@ -53,4 +57,30 @@ pub struct LinkStatus {
     pub bytes_out: u64,
     /// How many pairs of intent and interest are linked over it.
     pub routes: usize,
+}
+
+impl LinkStatus {
+    pub(super) fn new(view: &proto::LinkView, line: Option<&Arc<Line>>) -> Self {
+        Self {
+            peer: PeerName::clone(&view.peer),
+            state: match view.state {
+                proto::LinkState::Down => LinkState::Down,
+                proto::LinkState::Dialling => LinkState::Dialling,
+                proto::LinkState::Handshaking => LinkState::Handshaking,
+                proto::LinkState::Up => LinkState::Up,
+            },
+            round_trip: view.round_trip.map(|seen| RoundTrip {
+                smoothed: seen.smoothed,
+                jitter: seen.jitter,
+                min: seen.min,
+                p50: seen.p50,
+                p99: seen.p99,
+            }),
+            clock_offset_micros: view.offset.map_or(0, |(micros, _)| micros),
+            clock_error: view.offset.map(|(_, error)| error),
+            bytes_in: line.map_or(0, |line| line.bytes_in.load(Ordering::Relaxed)),
+            bytes_out: line.map_or(0, |line| line.bytes_out.load(Ordering::Relaxed)),
+            routes: view.outlets + view.inlets,
+        }
+    }
 }

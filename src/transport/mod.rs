@@ -4,11 +4,11 @@
 //! pair are built in; a program can add its own with
 //! [`EndpointBuilder::transport`](crate::EndpointBuilder::transport).
 //!
-//! | Transport | Address | Bytes held for a peer that reads nothing |
+//! | Transport | Address | What a peer that reads nothing holds at most |
 //! | --- | --- | --- |
-//! | [`Tcp`] | `host:port` | the system's send buffer here and receive buffer there, see [`Tcp`] |
-//! | [`Unix`] | `/path/of/socket` | the system's send buffer here, see [`Unix`] |
-//! | [`Memory`] | `name` | 64 KiB each way, see [`Memory`] |
+//! | [`Tcp`] | `host:port` | 512 KiB in the system here, 512 KiB there |
+//! | `Unix` | `/path/of/socket` | 512 KiB in the system |
+//! | [`Memory`] | `name` | 64 KiB each way |
 
 use parking_lot::{Condvar, Mutex};
 use std::io;
@@ -100,7 +100,8 @@ pub trait Connection: Send + Sync + 'static {
     }
 
     /// Writes what fits without waiting. It is called by application threads in `send`, so it must
-    /// not block; the default takes nothing, and everything goes through the writer thread.
+    /// not block; the default takes nothing, and everything goes through the writer thread. It is
+    /// never called while a [`write`](Connection::write) is under way.
     ///
     /// # Errors
     /// `WouldBlock` where nothing fits; anything else ends the link.

@@ -24,7 +24,7 @@ pub(super) fn resolve(address: &str, deadline: Instant, cancel: &Cancel) -> io::
         // asking anybody.
         return first_addresses(host, port);
     }
-    let permit = Permit::take()?;
+    let permit = Permit::take(&RUNNING)?;
     let (answer, answered) = bounded(1);
     let owned = host.to_owned();
     std::thread::Builder::new().name(format!("bowline/resolver {host}")).spawn(move || {
@@ -48,7 +48,9 @@ pub(super) fn resolve(address: &str, deadline: Instant, cancel: &Cancel) -> io::
 }
 
 fn first_addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let addresses: Vec<_> = (host, port).to_socket_addrs()?.take(MAX_ADDRESSES).collect();
+    let found = (host, port).to_socket_addrs();
+    let found = found.map_err(|error| io::Error::new(error.kind(), format!("the name `{host}`: {error}")))?;
+    let addresses: Vec<_> = found.take(MAX_ADDRESSES).collect();
     if addresses.is_empty() {
         return Err(io::Error::new(io::ErrorKind::NotFound, format!("the name `{host}` has no address")));
     }
@@ -56,13 +58,13 @@ fn first_addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 }
 
 /// The right to run one look-up, given back on drop.
-struct Permit;
+struct Permit(&'static AtomicUsize);
 
 impl Permit {
-    fn take() -> io::Result<Permit> {
-        let more = |running| (running < MAX_LOOKUPS).then_some(running + 1);
-        match RUNNING.fetch_update(Ordering::AcqRel, Ordering::Acquire, more) {
-            Ok(_) => Ok(Permit),
+    fn take(running: &'static AtomicUsize) -> io::Result<Permit> {
+        let more = |count| (count < MAX_LOOKUPS).then_some(count + 1);
+        match running.fetch_update(Ordering::AcqRel, Ordering::Acquire, more) {
+            Ok(_) => Ok(Permit(running)),
             Err(_) => {
                 let text = format!("{MAX_LOOKUPS} name look-ups are still without an answer");
                 Err(io::Error::new(io::ErrorKind::WouldBlock, text))
@@ -73,7 +75,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        RUNNING.fetch_sub(1, Ordering::AcqRel);
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -119,5 +121,21 @@ mod tests {
         cancel.cancel();
         let deadline = Instant::now() + Duration::from_secs(3600);
         assert!(resolve("localhost:7400", deadline, &cancel).is_err());
+    }
+
+    #[test]
+    fn look_ups_without_an_answer_are_bounded() {
+        static RUNNING: AtomicUsize = AtomicUsize::new(0);
+        let mut permits: Vec<_> = (0..MAX_LOOKUPS).map(|_| Permit::take(&RUNNING).unwrap()).collect();
+        assert_eq!(Permit::take(&RUNNING).err().unwrap().kind(), io::ErrorKind::WouldBlock);
+        permits.pop();
+        assert!(Permit::take(&RUNNING).is_ok());
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_resolved_is_named() {
+        // No name may end like this: the system refuses it, or its resolver says there is none.
+        let error = resolved("nobody.invalid:7400").unwrap_err().to_string();
+        assert!(error.contains("nobody.invalid"), "{error}");
     }
 }

@@ -1,0 +1,323 @@
+//! How an endpoint is started.
+
+use crate::endpoint::{Done, End, Endpoint};
+use crate::error::Error;
+use crate::path::Path;
+use crate::peer::{ListenUrl, PeerUrl, Scope};
+use crate::proto::{Engine, EngineSettings};
+use crate::runtime::acceptor::Acceptor;
+use crate::runtime::clock::Clock;
+use crate::runtime::dial::Dialler;
+use crate::runtime::dispatcher::{Dispatcher, Ends, Parts};
+use crate::runtime::events::events;
+use crate::runtime::session::LineSettings;
+use crate::runtime::threads::Threads;
+use crate::transport::{Cancel, Memory, Tcp, Transport};
+use crate::wire::message::MAX_HEAD;
+use crossbeam_channel::bounded;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::time::Duration;
+
+/// An endpoint that is being set up. Nothing is checked or done before [`start`](Self::start).
+///
+/// ```
+/// use bowline::{Endpoint, Scope};
+/// use std::time::Duration;
+/// let robot = Endpoint::builder("robot.base")
+///     .listen("tcp://127.0.0.1:0")
+///     .connect("tcp://127.0.0.1:7401/robot.arm") // need not be there yet
+///     .scope(Scope::Own)
+///     .ping_interval(Duration::from_millis(100))
+///     .start()?;
+/// # Ok::<(), bowline::Error>(())
+/// ```
+#[must_use = "an endpoint exists once it is started"]
+pub struct EndpointBuilder {
+    path: String,
+    listen: Vec<String>,
+    connect: Vec<String>,
+    transports: Vec<Arc<dyn Transport>>,
+    scope: Scope,
+    ping_interval: Duration,
+    handshake_deadline: Duration,
+    redial: (Duration, Duration),
+    dial_timeout: Duration,
+    largest_message: usize,
+    outbox_bytes: usize,
+    event_capacity: usize,
+    link_limit: usize,
+}
+
+impl EndpointBuilder {
+    pub(crate) fn new(path: String) -> Self {
+        Self {
+            path,
+            listen: Vec::new(),
+            connect: Vec::new(),
+            transports: built_in(),
+            scope: Scope::Open,
+            ping_interval: Duration::from_secs(1),
+            handshake_deadline: Duration::from_secs(2),
+            redial: (Duration::from_millis(100), Duration::from_secs(5)),
+            dial_timeout: Duration::from_secs(2),
+            largest_message: 1 << 20,
+            outbox_bytes: 256 << 10,
+            event_capacity: 1024,
+            link_limit: 1024,
+        }
+    }
+
+    /// Listens at a URL such as `tcp://0.0.0.0:7400` or `unix:///run/robot.sock`. Can be given often.
+    pub fn listen(mut self, url: impl Into<String>) -> Self {
+        self.listen.push(url.into());
+        self
+    }
+
+    /// Connects to a peer, such as `tcp://10.0.0.2:7400/robot.arm`, and again whenever the link is lost.
+    /// The peer need not be there yet. Can be given often.
+    pub fn connect(mut self, url: impl Into<String>) -> Self {
+        self.connect.push(url.into());
+        self
+    }
+
+    /// Adds a transport for a scheme of its own; one for a scheme there already is replaces it.
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transports.retain(|known| known.scheme() != transport.scheme());
+        self.transports.push(Arc::new(transport));
+        self
+    }
+
+    /// Whose routes a peer may supply. Default: [`Scope::Open`], any.
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// How often each peer is pinged. A peer that is silent for 3.5 times as long is down, so this is
+    /// what decides how soon a dead link is found. Default: 1 s. Range: 1 ms to 1 h.
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.ping_interval = interval;
+        self
+    }
+
+    /// How long a handshake may take. Default: 2 s. Range: 1 ms to 1 h.
+    pub fn handshake_deadline(mut self, deadline: Duration) -> Self {
+        self.handshake_deadline = deadline;
+        self
+    }
+
+    /// How long to wait before dialling again: `min` after the first failure, twice as long after each
+    /// next one, at most `max`; each varied at random by a quarter. Defaults: 100 ms, 5 s.
+    /// Range: 1 ms to 1 h.
+    pub fn redial(mut self, min: Duration, max: Duration) -> Self {
+        self.redial = (min, max);
+        self
+    }
+
+    /// How long one attempt to connect may take. Default: 2 s. Range: 1 ms to 1 h.
+    pub fn dial_timeout(mut self, timeout: Duration) -> Self {
+        self.dial_timeout = timeout;
+        self
+    }
+
+    /// The largest encoded message that is sent or taken, in bytes; each peer is told. Default: 1 MiB.
+    /// Range: 64 B to 1 GiB. A link may hold a few buffers of this size.
+    pub fn largest_message(mut self, bytes: usize) -> Self {
+        self.largest_message = bytes;
+        self
+    }
+
+    /// How many bytes of samples may wait to be written to each link, and as many that found it
+    /// full. Default: 256 KiB. Range: 1 KiB to 1 GiB. One sample may wait even if it is larger.
+    pub fn outbox_bytes(mut self, bytes: usize) -> Self {
+        self.outbox_bytes = bytes;
+        self
+    }
+
+    /// How many events may wait to be read; then the oldest go. Default: 1024. Range: 1 to 1,048,576.
+    pub fn event_capacity(mut self, events: usize) -> Self {
+        self.event_capacity = events;
+        self
+    }
+
+    /// How many links there may be, dialled and accepted, beside 100 whose handshake is not done.
+    /// Default: 1024. Range: 1 to 65,536.
+    pub fn link_limit(mut self, links: usize) -> Self {
+        self.link_limit = links;
+        self
+    }
+
+    /// Checks the settings, opens the listeners, and starts the threads.
+    ///
+    /// Connecting goes on in the background and is reported by [events](crate::Event): a peer that is
+    /// not there yet is no error.
+    ///
+    /// # Errors
+    /// When a path, URL or setting is not valid, an address cannot be listened at, or the system gives
+    /// no thread. The error names the value, the rule, and the way out.
+    pub fn start(self) -> Result<Endpoint, Error> {
+        self.check()?;
+        let path = Path::parse(&self.path)?;
+        let peers: Vec<_> = self.connect.iter().map(|url| PeerUrl::parse(url)).collect::<Result<_, _>>()?;
+        let places: Vec<_> = self.listen.iter().map(|url| ListenUrl::parse(url)).collect::<Result<_, _>>()?;
+        for scheme in peers.iter().map(PeerUrl::scheme).chain(places.iter().map(ListenUrl::scheme)) {
+            self.transport_for(scheme)?;
+        }
+        let clock = Clock::start();
+        let (dispatcher, inputs) = bounded(INPUTS);
+        let (event_sender, events) = events(self.event_capacity);
+        let threads = Threads::new(dispatcher.clone());
+        let mut listeners = Vec::new();
+        for place in &places {
+            let listen = self.transport_for(place.scheme())?.listen(place.address());
+            let listener =
+                listen.map_err(|source| Error::Listen { url: place.as_str().to_owned(), source })?;
+            listeners.push((place.scheme().to_owned(), listener));
+        }
+        let listening =
+            listeners.iter().map(|(scheme, listener)| format!("{scheme}://{}", listener.address())).collect();
+        let mut engine = Engine::new(self.engine_settings(path.clone()));
+        let settings = LineSettings {
+            max_frame: self.max_frame(),
+            outbox_bytes: self.outbox_bytes,
+            dial_timeout: self.dial_timeout,
+        };
+        let cancel = Cancel::default();
+        let mut dials = HashMap::new();
+        for url in peers {
+            let (order, orders) = bounded(1);
+            let transport = Arc::clone(self.transport_for(url.scheme())?);
+            let url = Arc::new(url);
+            let name = format!("bowline/reader {url}");
+            let link = engine.dialler(clock.now(), url);
+            let dialler = Dialler {
+                link,
+                transport,
+                orders,
+                cancel: cancel.clone(),
+                dispatcher: dispatcher.clone(),
+                clock,
+                threads: threads.clone(),
+                settings,
+            };
+            threads.start(name, move || dialler.run()).map_err(thread_error)?;
+            dials.insert(link, order);
+        }
+        let (acceptors, closed) = bounded(0);
+        let alive = Arc::new(AtomicUsize::new(0));
+        for (scheme, listener) in &listeners {
+            let acceptor = Acceptor {
+                scheme: scheme.clone(),
+                listener: Arc::clone(listener),
+                closed: closed.clone(),
+                dispatcher: dispatcher.clone(),
+                clock,
+                threads: threads.clone(),
+                settings,
+                alive: Arc::clone(&alive),
+                alive_limit: self.link_limit + 2 * PENDING,
+            };
+            let name = format!("bowline/acceptor {scheme}://{}", listener.address());
+            threads.start(name, move || acceptor.run()).map_err(thread_error)?;
+        }
+        let listeners = listeners.into_iter().map(|(_, listener)| listener).collect();
+        let ends = Ends { listeners, acceptors: Some(acceptors), cancel, threads: threads.clone() };
+        let parts = Parts { engine, clock, inputs, events: event_sender, dials, ends };
+        let done = Arc::new(Done::default());
+        let ending = Arc::clone(&done);
+        let run = move || {
+            let in_time = Dispatcher::new(parts).run();
+            ending.end(in_time);
+        };
+        let thread = threads.spawn(format!("bowline/dispatcher {path}"), run).map_err(thread_error)?;
+        Ok(Endpoint {
+            path,
+            listening,
+            dispatcher,
+            clock,
+            events,
+            largest: self.largest_message,
+            next_id: AtomicU32::new(1),
+            declared: Mutex::default(),
+            end: End { thread: Mutex::new(Some(thread)), done },
+        })
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let spans = [
+            ("ping_interval", self.ping_interval),
+            ("handshake_deadline", self.handshake_deadline),
+            ("redial", self.redial.0),
+            ("redial", self.redial.1),
+            ("dial_timeout", self.dial_timeout),
+        ];
+        for (name, span) in spans {
+            let range = Duration::from_millis(1)..=Duration::from_secs(3600);
+            require(name, range.contains(&span), format!("{span:?}"), "it is 1 ms to 1 h")?;
+        }
+        let (min, max) = self.redial;
+        require("redial", min <= max, format!("{min:?}, {max:?}"), "the first is at most the second")?;
+        let numbers = [
+            ("largest_message", self.largest_message, 64, 1 << 30, "it is 64 B to 1 GiB"),
+            ("outbox_bytes", self.outbox_bytes, 1 << 10, 1 << 30, "it is 1 KiB to 1 GiB"),
+            ("event_capacity", self.event_capacity, 1, 1 << 20, "it is 1 to 1,048,576"),
+            ("link_limit", self.link_limit, 1, 1 << 16, "it is 1 to 65,536"),
+        ];
+        for (name, value, least, most, rule) in numbers {
+            require(name, (least..=most).contains(&value), value.to_string(), rule)?;
+        }
+        Ok(())
+    }
+
+    fn transport_for(&self, scheme: &str) -> Result<&Arc<dyn Transport>, Error> {
+        let found = self.transports.iter().find(|transport| transport.scheme() == scheme);
+        found.ok_or_else(|| {
+            let known: Vec<_> = self.transports.iter().map(|transport| transport.scheme()).collect();
+            Error::UnknownScheme { scheme: scheme.to_owned(), known: known.join(", ") }
+        })
+    }
+
+    fn max_frame(&self) -> u32 {
+        u32::try_from(self.largest_message + MAX_HEAD).unwrap_or(u32::MAX)
+    }
+
+    fn engine_settings(&self, path: Path) -> EngineSettings {
+        let mut instance = [0; 16];
+        fastrand::fill(&mut instance);
+        let mut settings = EngineSettings::new(path, instance, fastrand::u64(..));
+        settings.scope = self.scope;
+        settings.ping_interval = self.ping_interval;
+        settings.handshake_deadline = self.handshake_deadline;
+        (settings.backoff_min, settings.backoff_max) = self.redial;
+        settings.max_frame = self.max_frame();
+        settings.max_pending = PENDING;
+        settings.max_links = self.link_limit;
+        settings
+    }
+}
+
+fn require(name: &'static str, holds: bool, value: String, rule: &str) -> Result<(), Error> {
+    if holds { Ok(()) } else { Err(Error::InvalidSetting { name, value, rule: rule.to_owned() }) }
+}
+
+fn thread_error(source: std::io::Error) -> Error {
+    Error::Thread { source }
+}
+
+fn built_in() -> Vec<Arc<dyn Transport>> {
+    vec![
+        Arc::new(Tcp),
+        #[cfg(unix)]
+        Arc::new(crate::transport::Unix),
+        Arc::new(Memory),
+    ]
+}
+
+/// How many inputs of all threads may wait for the dispatcher, at some 100 bytes each.
+const INPUTS: usize = 1024;
+
+/// How many accepted connections may be in their handshake; beyond, the oldest is closed.
+const PENDING: usize = 100;

@@ -1,0 +1,331 @@
+//! One program's presence.
+
+use crate::builder::EndpointBuilder;
+use crate::delivery::Delivery;
+use crate::error::Error;
+use crate::flow::run::Taken;
+use crate::intent::Intent;
+use crate::interest::{Interest, Subscription, decode};
+use crate::message::Message;
+use crate::path::Path;
+use crate::proto::{Declaration, IntentId, InterestId};
+use crate::route::Route;
+use crate::runtime::clock::Clock;
+use crate::runtime::events::Events;
+use crate::runtime::inbox::{Callback, Inbox};
+use crate::runtime::input::Input;
+use crate::runtime::outlets::Outlets;
+use crate::runtime::signal::Signal;
+use crate::runtime::source::SourceRef;
+use crate::runtime::status::LinkStatus;
+use crate::runtime::threads::panic_text;
+use crate::sample::Sample;
+use crate::schema::Schema;
+use crate::settings::{IntentSettings, InterestSettings, Naming};
+use crossbeam_channel::{Sender, bounded};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// One program's presence, under a path of its own: its links, its intents and interests.
+///
+/// It is used from any number of threads by reference or in an `Arc`. Dropping it closes it, which
+/// takes at most 0.75 s; [`close`](Endpoint::close) lets the program choose.
+///
+/// ```
+/// use bowline::{Endpoint, Intent, Interest};
+/// use std::time::Duration;
+/// let robot = Endpoint::builder("robot.base").listen("tcp://127.0.0.1:0").start()?;
+/// let desk = Endpoint::builder("desk").connect(robot.listening()[0].clone() + "/robot.base").start()?;
+///
+/// let speed: Intent<f64> = robot.intent("robot.base.speed")?;
+/// let wanted: Interest<f64> = desk.interest("robot.base.speed")?;
+/// assert!(speed.wait_interest(Duration::from_secs(5)));
+/// speed.send(1.5)?;
+/// let sample = wanted.recv_timeout(Duration::from_secs(5))?;
+/// assert_eq!(*sample, 1.5);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Endpoint {
+    pub(crate) path: Path,
+    pub(crate) listening: Vec<String>,
+    pub(crate) dispatcher: Sender<Input>,
+    pub(crate) clock: Clock,
+    pub(crate) events: Events,
+    pub(crate) largest: usize,
+    pub(crate) next_id: AtomicU32,
+    /// What is declared here, to tell at once that two types collide: the schema, and how many use it.
+    pub(crate) declared: Mutex<HashMap<Route, Arc<Schema>>>,
+    pub(crate) end: End,
+}
+
+/// How the end of the dispatcher thread is known.
+pub(crate) struct End {
+    pub(crate) thread: Mutex<Option<JoinHandle<()>>>,
+    pub(crate) done: Arc<Done>,
+}
+
+/// Raised when the dispatcher thread ends; says whether every other thread did.
+#[derive(Default)]
+pub(crate) struct Done {
+    pub(crate) signal: Signal,
+    pub(crate) ended: AtomicBool,
+    pub(crate) in_time: AtomicBool,
+}
+
+impl Endpoint {
+    /// Begins an endpoint with this path, such as `robot.base`; see [`Path`] for the rules.
+    pub fn builder(path: impl Into<String>) -> EndpointBuilder {
+        EndpointBuilder::new(path.into())
+    }
+
+    /// The path of this endpoint.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The URLs it really listens at, in the order they were given: a port 0 is filled in.
+    pub fn listening(&self) -> &[String] {
+        &self.listening
+    }
+
+    /// Declares that this endpoint can supply `T@path`.
+    ///
+    /// # Errors
+    /// When the path is not valid, the type's shape cannot be found, or the same route is declared in
+    /// this endpoint with another type, or the endpoint is closed.
+    pub fn intent<T: Message>(&self, path: &str) -> Result<Intent<T>, Error> {
+        self.intent_with(path, IntentSettings::new())
+    }
+
+    /// As [`intent`](Endpoint::intent), with settings.
+    ///
+    /// # Errors
+    /// As [`intent`](Endpoint::intent).
+    pub fn intent_with<T: Message>(&self, path: &str, settings: IntentSettings) -> Result<Intent<T>, Error> {
+        let declaration = self.declaration::<T>(path, &settings.naming)?;
+        let id = IntentId(self.next_id());
+        let outlets = Outlets::new(id, declaration.route.clone(), settings.exclusive, settings.retain);
+        let outlets = Arc::new(outlets);
+        self.tell(Input::DeclareIntent(Arc::clone(&outlets), declaration))?;
+        Ok(Intent::new(outlets, self.dispatcher.clone(), self.clock, settings.max_wait, self.largest))
+    }
+
+    /// Declares that this endpoint wants `T@path`, in a queue of 64.
+    ///
+    /// # Errors
+    /// As [`intent`](Endpoint::intent).
+    pub fn interest<T: Message>(&self, path: &str) -> Result<Interest<T>, Error> {
+        self.interest_with(path, InterestSettings::new())
+    }
+
+    /// As [`interest`](Endpoint::interest), with settings.
+    ///
+    /// # Errors
+    /// As [`intent`](Endpoint::intent), or when a depth is out of range.
+    pub fn interest_with<T: Message>(
+        &self,
+        path: &str,
+        settings: InterestSettings,
+    ) -> Result<Interest<T>, Error> {
+        let inbox = self.declare_interest::<T>(path, &settings, |_| None)?;
+        Ok(Interest::new(inbox, self.dispatcher.clone(), settings.fresh_for))
+    }
+
+    /// Declares that this endpoint wants `T@path`, and calls `callback` for each sample.
+    ///
+    /// This is the shortest path a sample can take: the call is made by the thread that received it,
+    /// the link's reader, or, for an intent of this endpoint, the thread that sends. Hence the rules:
+    ///
+    /// - It must not block, wait, or compute for long: as long as it runs, nothing else is read from
+    ///   that link, and an intent of this endpoint waits in its `send`. It may send
+    ///   ([`try_send`](Intent::try_send)).
+    /// - Calls are made one at a time. A sample that the callback itself causes, by sending on its own
+    ///   route in this endpoint, is not delivered but counted as lost.
+    /// - It must not call [`close`](Endpoint::close) on its endpoint: that would wait for itself until
+    ///   the deadline.
+    /// - If it panics, the panic is caught, it is never called again, its interest is withdrawn, and
+    ///   [`Event::CallbackPanicked`](crate::Event::CallbackPanicked) says so. The link goes on.
+    /// - A sample that cannot be decoded is passed over and logged.
+    ///
+    /// With `lossless`, credit for the next sample is given when the callback returns.
+    ///
+    /// ```
+    /// use bowline::{Endpoint, Intent, InterestSettings, Sample};
+    /// use std::sync::mpsc::channel;
+    /// use std::time::Duration;
+    /// let robot = Endpoint::builder("robot").start()?;
+    /// let (seen, seeing) = channel();
+    /// let stop = robot.on_sample("robot.stop", InterestSettings::new(), move |stop: Sample<bool>| {
+    ///     let _ = seen.send(*stop);
+    /// })?;
+    /// let button = robot.intent("robot.stop")?;
+    /// assert!(stop.wait_intent(Duration::from_secs(1)));
+    /// button.send(true)?;
+    /// assert_eq!(seeing.recv_timeout(Duration::from_secs(1)), Ok(true));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`interest_with`](Endpoint::interest_with).
+    pub fn on_sample<T: Message>(
+        &self,
+        path: &str,
+        settings: InterestSettings,
+        callback: impl FnMut(Sample<T>) + Send + 'static,
+    ) -> Result<Subscription, Error> {
+        let dispatcher = self.dispatcher.clone();
+        let inbox =
+            self.declare_interest::<T>(path, &settings, |id| Some(guarded(id, dispatcher, callback)))?;
+        Ok(Subscription::new(inbox, self.dispatcher.clone()))
+    }
+
+    /// What changes: links, routes, losses, conflicts.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// How each link is now. Empty once the endpoint is closed.
+    pub fn links(&self) -> Vec<LinkStatus> {
+        let (answer, answered) = bounded(1);
+        match self.tell(Input::Status(answer)) {
+            Ok(()) => answered.recv().unwrap_or_default(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Says BYE to all peers, writes what waits to be sent, and ends every thread.
+    ///
+    /// By the deadline, what was not written is dropped and connections are cut; ending takes at most
+    /// 0.25 s more. True if everything was written and ended in time; false too where a callback does
+    /// not return, whose thread is left behind. It can be called from several threads at once and
+    /// again: all wait for the one end.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let robot = bowline::Endpoint::builder("robot").listen("tcp://127.0.0.1:0").start()?;
+    /// assert!(robot.close(Duration::from_secs(1)));
+    /// assert!(robot.interest::<u8>("robot.x").unwrap_err().is_closed());
+    /// # Ok::<(), bowline::Error>(())
+    /// ```
+    pub fn close(&self, deadline: Duration) -> bool {
+        let done = &self.end.done;
+        let until = Instant::now() + deadline.min(LONGEST_CLOSE);
+        let seen = done.signal.seen();
+        if !done.ended.load(Ordering::Acquire) {
+            // A full channel is being emptied by a dispatcher that ends already, or is about to.
+            let _ = self.dispatcher.send_deadline(Input::Close(until), until);
+            if !done.ended.load(Ordering::Acquire) {
+                done.signal.wait(seen, Some(until + LEAVE));
+            }
+        }
+        if !done.ended.load(Ordering::Acquire) {
+            return false;
+        }
+        let thread = self.end.thread.lock().take();
+        if let Some(thread) = thread {
+            // It has said its last word; what is left of it is its return.
+            let _ = thread.join();
+        }
+        done.in_time.load(Ordering::Acquire)
+    }
+
+    fn declaration<T: Message>(&self, path: &str, naming: &Naming) -> Result<Declaration, Error> {
+        let (route, schema) = naming.resolve::<T>(path)?;
+        let mut declared = self.declared.lock();
+        let schema = match declared.get(&route) {
+            Some(known) => {
+                if let Some(difference) = known.difference(&schema) {
+                    return Err(Error::TypeInUse { route, difference });
+                }
+                Arc::clone(known)
+            }
+            None => Arc::new(schema),
+        };
+        if declared.len() < REMEMBERED {
+            declared.insert(route.clone(), Arc::clone(&schema));
+        }
+        Ok(Declaration { route, schema, codec: T::CODEC })
+    }
+
+    fn declare_interest<T: Message>(
+        &self,
+        path: &str,
+        settings: &InterestSettings,
+        callback: impl FnOnce(InterestId) -> Option<Callback>,
+    ) -> Result<Arc<Inbox>, Error> {
+        settings.check()?;
+        let declaration = self.declaration::<T>(path, &settings.naming)?;
+        let id = InterestId(self.next_id());
+        let inbox = Inbox::new(id, declaration.route.clone(), settings.delivery, callback(id));
+        let inbox = Arc::new(inbox);
+        self.tell(Input::DeclareInterest(Arc::clone(&inbox), declaration))?;
+        Ok(inbox)
+    }
+
+    fn next_id(&self) -> u32 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn tell(&self, input: Input) -> Result<(), Error> {
+        if self.end.done.closing() {
+            return Err(Error::Closed);
+        }
+        self.dispatcher.send(input).map_err(|_| Error::Closed)
+    }
+}
+
+impl Done {
+    fn closing(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn end(&self, in_time: bool) {
+        self.in_time.store(in_time, Ordering::Release);
+        self.ended.store(true, Ordering::Release);
+        self.signal.raise();
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.close(DROP_DEADLINE);
+    }
+}
+
+/// The callback as the runtime calls it: samples decoded, panics caught and reported once.
+fn guarded<T: Message>(
+    id: InterestId,
+    dispatcher: Sender<Input>,
+    mut callback: impl FnMut(Sample<T>) + Send + 'static,
+) -> Callback {
+    Box::new(move |taken: Taken<'_, SourceRef>| {
+        let route = taken.source.route.clone();
+        let called = catch_unwind(AssertUnwindSafe(|| match decode(taken) {
+            Ok(sample) => callback(sample),
+            Err(error) => log::warn!("a sample of `{route}` cannot be decoded: {error}"),
+        }));
+        let Err(panic) = called else { return true };
+        let text = panic_text(panic.as_ref());
+        log::error!("the callback for `{route}` panicked: {text}");
+        // Should the channel be full, the interest stays but is never called again.
+        let _ = dispatcher.try_send(Input::CallbackPanicked(id, text));
+        false
+    })
+}
+
+/// How long dropping an endpoint waits for what is still to be written.
+const DROP_DEADLINE: Duration = Duration::from_millis(500);
+
+/// How much longer than its deadline a close may take: lines are cut, threads end.
+const LEAVE: Duration = Duration::from_millis(400);
+
+/// What a longer deadline is taken for.
+const LONGEST_CLOSE: Duration = Duration::from_secs(3600);
+
+/// For how many routes the type is remembered, to tell collisions at once.
+const REMEMBERED: usize = 65_536;
