@@ -1,0 +1,153 @@
+//! The bowline side that listens: echoes, or publishes as fast as there is credit.
+
+use crate::meter::stamp;
+use crate::options::{Mode, Options, Via};
+use bowline::{Bytes, Endpoint, Intent, IntentSettings, Interest, InterestSettings, Sample};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What the two sides call each other and their routes.
+pub const SERVER: &str = "perf.server";
+pub const PING: &str = "perf.ping";
+pub const PONG: &str = "perf.pong";
+pub const FEED: &str = "perf.feed";
+
+/// How long a call waits before it looks around again.
+pub const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Unread messages a lossless interest asks room for: less than a millisecond of them when small,
+/// 16 MiB when large.
+pub fn depth(size: usize) -> u32 {
+    match size {
+        0..=64 => 8192,
+        65..=1024 => 1024,
+        1025..=65_536 => 64,
+        _ => 16,
+    }
+}
+
+/// The largest message either side takes.
+pub fn largest(options: &Options) -> usize {
+    options.size.max(1024 * 1024)
+}
+
+/// Serves until the process is ended.
+pub fn serve(options: &Options) -> Result<(), String> {
+    let endpoint = Endpoint::builder(SERVER)
+        .listen(format!("tcp://{}", options.addr))
+        .largest_message(largest(options))
+        .start()
+        .map_err(|e| e.to_string())?;
+    match options.mode {
+        Mode::Rtt => echo(&endpoint, options.via),
+        Mode::Idle => tick(&endpoint, options),
+        _ => publish(&endpoint, options),
+    }
+}
+
+fn echo(endpoint: &Endpoint, via: Via) -> Result<(), String> {
+    let text = |e: bowline::Error| e.to_string();
+    let pong: Intent<Bytes> = endpoint.intent(PONG).map_err(text)?;
+    match via {
+        Via::Mailbox => {
+            let ping: Interest<Bytes> = endpoint.interest(PING).map_err(text)?;
+            println!("READY");
+            for sample in ping.iter() {
+                pong.send(sample.into_inner()).map_err(|e| e.to_string())?;
+            }
+        }
+        Via::Callback => {
+            let answer = move |sample: Sample<Bytes>| {
+                // Whoever went away needs no answer.
+                let _ = pong.try_send(sample.into_inner());
+            };
+            let _subscription = endpoint.on_sample(PING, InterestSettings::new(), answer).map_err(text)?;
+            println!("READY");
+            thread::sleep(Options::SERVE);
+        }
+    }
+    Ok(())
+}
+
+fn tick(endpoint: &Endpoint, options: &Options) -> Result<(), String> {
+    let feed: Intent<Bytes> = endpoint.intent(FEED).map_err(|e| e.to_string())?;
+    println!("READY");
+    let mut ring = Ring::new(options.size);
+    let mut next = 0;
+    loop {
+        if let Ok(outcome) = feed.send(ring.next(next)) {
+            next += u64::from(outcome.taken() > 0);
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn publish(endpoint: &Endpoint, options: &Options) -> Result<(), String> {
+    let settings = IntentSettings::new().exclusive();
+    let feed: Intent<Bytes> = endpoint.intent_with(FEED, settings).map_err(|e| e.to_string())?;
+    println!("READY");
+    let wanted = if options.mode == Mode::Fan { options.clients.unwrap_or(1) } else { 1 };
+    let mut ring = Ring::new(options.size);
+    let mut next = 0;
+    loop {
+        while !feed.wait_interest(PATIENCE) {}
+        let until = Instant::now() + Options::LINK / 2;
+        while feed.interested() < wanted && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
+        }
+        while send_one(&feed, ring.next(next))? {
+            next += 1;
+        }
+    }
+}
+
+/// Waits for credit however long it takes. Returns false when nobody is interested any more.
+fn send_one(feed: &Intent<Bytes>, mut message: Bytes) -> Result<bool, String> {
+    loop {
+        match feed.send_timeout(message, PATIENCE) {
+            Ok(outcome) => return Ok(outcome.taken() > 0),
+            Err(e) if e.is_no_credit() => message = e.into_inner(),
+            Err(e) => return Err(e.to_string()),
+        }
+    }
+}
+
+/// A few buffers, written again once nobody holds them any more.
+pub struct Ring {
+    buffers: [Bytes; Ring::BUFFERS],
+    at: usize,
+    size: usize,
+}
+
+impl Ring {
+    const BUFFERS: usize = 4;
+
+    pub fn new(size: usize) -> Self {
+        Self { buffers: std::array::from_fn(|_| Bytes::new()), at: 0, size }
+    }
+
+    /// A message of the wanted size that carries this counter.
+    #[inline]
+    pub fn next(&mut self, counter: u64) -> Bytes {
+        for _ in 0..Self::BUFFERS {
+            if let Some(bytes) = self.buffers[self.at].get_mut().filter(|bytes| !bytes.is_empty()) {
+                stamp(bytes, counter);
+                return self.buffers[self.at].clone();
+            }
+            if self.buffers[self.at].is_empty() {
+                break;
+            }
+            self.at = (self.at + 1) % Self::BUFFERS;
+        }
+        self.renew(counter)
+    }
+
+    /// None is free: the next one is left to whoever holds it.
+    #[cold]
+    fn renew(&mut self, counter: u64) -> Bytes {
+        let mut message = vec![7; self.size];
+        stamp(&mut message, counter);
+        self.buffers[self.at] = Bytes::from(message);
+        self.buffers[self.at].clone()
+    }
+}
