@@ -80,7 +80,10 @@ fn round_trips_by_callback(endpoint: &Endpoint, options: &Options) -> Result<Rou
             Err(e) => done.try_send(Err(e)),
         };
     };
-    let _subscription = endpoint.on_sample(PONG, InterestSettings::new(), answer).map_err(text)?;
+    let pongs = endpoint.on_sample(PONG, InterestSettings::new(), answer).map_err(text)?;
+    if !pongs.wait_intent(Options::LINK) {
+        return Err(not_linked(options));
+    }
     first.send(Ring::new(size).next(0)).map_err(|e| e.to_string())?;
     drop(first);
     result.recv_timeout(Options::SERVE).map_err(|e| format!("no result: {e}"))?
