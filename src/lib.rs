@@ -26,5 +26,5 @@ pub use path::Path;
 pub use peer::{PeerUrl, Scope};
 pub use reason::{Reason, ReasonCode};
 pub use route::Route;
-pub use schema::Schema;
+pub use schema::{Schema, SchemaError};
 pub use time::Timestamp;
