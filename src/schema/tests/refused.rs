@@ -198,6 +198,37 @@ fn types_beyond_the_bounds_are_refused() {
 }
 
 #[test]
+fn names_beyond_the_bounds_are_refused() {
+    struct Visitor;
+    impl<'de> serde::de::Visitor<'de> for Visitor {
+        type Value = ();
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("anything")
+        }
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+            seq.next_element::<u8>().map(drop)
+        }
+    }
+    fn names(count: usize, length: usize) -> &'static [&'static str] {
+        vec![&*"x".repeat(length).leak(); count].leak()
+    }
+    struct LongNamed;
+    impl<'de> Deserialize<'de> for LongNamed {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_struct("L", names(1, 17_000), Visitor).map(|()| Self)
+        }
+    }
+    struct Many;
+    impl<'de> Deserialize<'de> for Many {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_enum("M", names(3_000, 1), Visitor).map(|()| Self)
+        }
+    }
+    assert!(matches!(error::<LongNamed>(), SchemaError::TooLarge { limit, .. } if limit.contains("16 KiB")));
+    assert!(matches!(error::<Many>(), SchemaError::TooLarge { limit, .. } if limit.contains("2048")));
+}
+
+#[test]
 fn names_that_no_route_takes_are_refused() {
     for name in ["", "two words", "a@b", "a#b", "größe", &"x".repeat(128)] {
         let text = Schema::versioned(name, 1).unwrap_err().to_string();
