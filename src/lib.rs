@@ -30,5 +30,5 @@ pub use path::Path;
 pub use peer::{ListenUrl, PeerUrl, Scope};
 pub use reason::{Reason, ReasonCode};
 pub use route::Route;
-pub use schema::Schema;
+pub use schema::{Schema, SchemaError};
 pub use time::Timestamp;
