@@ -13,7 +13,7 @@ use crate::runtime::events::events;
 use crate::runtime::session::LineSettings;
 use crate::runtime::threads::Threads;
 use crate::transport::{Cancel, Memory, Tcp, Transport};
-use crate::wire::message::MAX_HEAD;
+use crate::wire::message::max_frame;
 use crossbeam_channel::bounded;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -281,7 +281,7 @@ impl EndpointBuilder {
     }
 
     fn max_frame(&self) -> u32 {
-        u32::try_from(self.largest_message + MAX_HEAD).unwrap_or(u32::MAX)
+        max_frame(self.largest_message)
     }
 
     fn engine_settings(&self, path: Path) -> EngineSettings {

@@ -27,15 +27,15 @@ use crate::delivery::Delivery;
 use crate::time::Timestamp;
 use crate::wire::control::{Control, Credit};
 use crate::wire::encode;
-use crate::wire::message::{MAX_HEAD, put_message_head};
+use crate::wire::message::{max_payload, put_message_head};
 use crate::wire::stamp::StampWriter;
 use std::time::Duration;
 
 /// The outgoing side of one link.
 pub(crate) struct Outbox {
     capacity: usize,
-    /// The largest frame the peer takes.
-    max_frame: u32,
+    /// The largest payload the peer takes.
+    largest: usize,
     urgent: Vec<u8>,
     /// How many bytes of `urgent` are our own tables, whose size no peer can raise.
     tables: usize,
@@ -97,7 +97,7 @@ impl Outbox {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             capacity,
-            max_frame: 0,
+            largest: 0,
             urgent: Vec::new(),
             tables: 0,
             batch: Batch::default(),
@@ -114,12 +114,12 @@ impl Outbox {
 
     /// The handshake told how large the peer's frames may be.
     pub(crate) fn set_max_frame(&mut self, max_frame: u32) {
-        self.max_frame = max_frame;
+        self.largest = max_payload(max_frame);
     }
 
     /// The largest payload the peer takes, whatever the alias.
     pub(crate) fn largest(&self) -> usize {
-        (self.max_frame as usize).saturating_sub(MAX_HEAD)
+        self.largest
     }
 
     /// Makes a lane for samples under `alias`. They wait for its first credit.
@@ -163,7 +163,7 @@ impl Outbox {
         };
         if lane.limit.is_none() {
             Put::NotOpen
-        } else if size > self.largest() {
+        } else if size > self.largest {
             Put::TooLarge
         } else if lane.delivery.is_lossless() && !(lane.has_credit() && self.has_room(size)) {
             Put::NoRoom
@@ -196,7 +196,7 @@ impl Outbox {
             return Put::Closed;
         }
         let Some(limit) = lane.limit else { return Put::NotOpen };
-        if size > self.largest() {
+        if size > self.largest {
             return Put::TooLarge;
         }
         if lane.delivery.is_lossless() {
@@ -224,7 +224,7 @@ impl Outbox {
 
     /// Sends a sample made earlier to a lane that has sent nothing yet, and does nothing to any other.
     pub(crate) fn put_first(&mut self, alias: u32, sample: Outgoing<'_>, sent: Timestamp) {
-        let fits = sample.payload.len() <= self.largest() && !self.closed;
+        let fits = sample.payload.len() <= self.largest && !self.closed;
         let Some(lane) = self.lane_mut(alias) else { return };
         let fresh = lane.sequence == 0 && lane.parked.is_empty() && lane.gap == 0;
         if fits && fresh && !lane.ending && lane.has_credit() {
@@ -237,8 +237,8 @@ impl Outbox {
     fn append(&mut self, alias: u32, sent: Timestamp, sample: Outgoing<'_>) {
         let out = self.stamps.stamp(sent);
         let bytes = self.batch.bytes();
-        if let Some(time) = out.time_first {
-            encode(bytes, &Control::Time(time));
+        if out.time_first {
+            encode(bytes, &Control::Time(sent));
         }
         put_message_head(bytes, alias, out.stamp, sample.payload.len());
         self.batch.payload(sample.payload, sample.shared);
