@@ -29,7 +29,7 @@ const PERIOD: Duration = Duration::from_millis(1);
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     env_logger::init();
     let robot = Endpoint::builder("robot").listen("tcp://127.0.0.1:0").start()?;
-    let address = robot.listening().into_iter().next().ok_or("the robot does not listen")?;
+    let address = robot.listening().first().cloned().ok_or("the robot does not listen")?;
     let planner = thread::spawn(move || plan(&address));
 
     // A set-point older than 100 ms is stale: the loop then brakes.

@@ -91,7 +91,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let counted = Counted::default();
     let robot =
         Endpoint::builder("robot").transport(counted.clone()).listen("counted://127.0.0.1:0").start()?;
-    let address = robot.listening().into_iter().next().ok_or("the robot does not listen")?;
+    let address = robot.listening().first().cloned().ok_or("the robot does not listen")?;
     let url = format!("{address}/robot");
     let desk = Endpoint::builder("desk").transport(counted.clone()).connect(&url).start()?;
 

@@ -31,7 +31,7 @@ const WAIT: Duration = Duration::from_secs(5);
 fn main() -> Result<(), Fault> {
     env_logger::init();
     let hub = Endpoint::builder("hub").listen("tcp://127.0.0.1:0").start()?;
-    let address = hub.listening().into_iter().next().ok_or("the hub does not listen")?;
+    let address = hub.listening().first().cloned().ok_or("the hub does not listen")?;
     let reports: Interest<Report> = hub.interest_with("arms.report", InterestSettings::new().lossless(64))?;
     let commands: Intent<Command> = hub.intent("hub.command")?;
 
@@ -42,9 +42,12 @@ fn main() -> Result<(), Fault> {
         })
         .collect();
 
+    // The reports are read beside the commands: arms that could not report would stop to listen.
+    let collected = thread::spawn(move || collect(&reports));
+
     // Fan-out: one intent, one call, every arm. Wait until all are there, so that all hear all.
     while commands.interested() < ARMS as usize {
-        hub.events().recv_timeout(WAIT).map_err(|_| "not every arm came")?;
+        hub.events().recv_timeout(WAIT).ok_or("not every arm came")?;
     }
     for number in 0..EACH {
         let outcome = commands.send_timeout(Command { number }, WAIT)?;
@@ -52,8 +55,16 @@ fn main() -> Result<(), Fault> {
             return Err(format!("command {number} reached {} arms", outcome.taken()).into());
         }
     }
+    collected.join().map_err(|_| "the collecting thread panicked")??;
+    for arm in arms {
+        let (number, heard) = arm.join().map_err(|_| "an arm panicked")??;
+        println!("fan-out: arm {number} heard {heard} commands in order");
+    }
+    Ok(())
+}
 
-    // Fan-in: one interest, every arm's reports; those of one arm in order.
+/// Fan-in: one interest, every arm's reports; those of one arm in order.
+fn collect(reports: &Interest<Report>) -> Result<(), Fault> {
     let mut next = BTreeMap::new();
     for _ in 0..ARMS * EACH {
         let report = reports.recv_timeout(WAIT)?;
@@ -64,10 +75,6 @@ fn main() -> Result<(), Fault> {
         *expected += 1;
     }
     println!("fan-in: {} reports of {ARMS} arms, each arm's in order: {next:?}", ARMS * EACH);
-    for arm in arms {
-        let (number, heard) = arm.join().map_err(|_| "an arm panicked")??;
-        println!("fan-out: arm {number} heard {heard} commands in order");
-    }
     Ok(())
 }
 

@@ -22,7 +22,7 @@ const SAMPLES: u32 = 200;
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     env_logger::init();
     let robot = Endpoint::builder("robot.base").listen("tcp://127.0.0.1:0").start()?;
-    let address = robot.listening().into_iter().next().ok_or("the robot does not listen")?;
+    let address = robot.listening().first().cloned().ok_or("the robot does not listen")?;
     println!("the robot listens at {address}");
 
     // Elsewhere, usually: another process, another machine.

@@ -131,7 +131,7 @@ fn nobody(options: &Options) -> Result<Value, String> {
 fn allocations(options: &Options) -> Result<Value, String> {
     let text = |e: bowline::Error| e.to_string();
     let robot = Endpoint::builder("perf.robot").listen("tcp://127.0.0.1:0").start().map_err(text)?;
-    let address = robot.listening().into_iter().next().ok_or("nothing listens")?;
+    let address = robot.listening().first().cloned().ok_or("nothing listens")?;
     let desk = Endpoint::builder("perf.desk").connect(address).start().map_err(text)?;
     let interest: Interest<Imu> = desk.interest_with(PATH, InterestSettings::new().latest()).map_err(text)?;
     let intent: Intent<Imu> = robot.intent(PATH).map_err(text)?;

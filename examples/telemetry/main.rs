@@ -64,7 +64,7 @@ fn both(options: &Options) -> Result<(), String> {
     let here = Options { listen: vec!["tcp://127.0.0.1:0".into()], ..options.clone() };
     let endpoint = start(ROBOT, &here)?;
     let robot = Robot::new(&endpoint).map_err(|e| e.to_string())?;
-    let address = endpoint.listening().into_iter().next().ok_or("the robot does not listen")?;
+    let address = endpoint.listening().first().cloned().ok_or("the robot does not listen")?;
     let own = std::env::current_exe().map_err(|e| format!("cannot find this program: {e}"))?;
     let mut command = Command::new(own);
     command.args(["--role", "station", "--peer", &format!("{address}/{ROBOT}")]);
@@ -94,7 +94,7 @@ fn robot(options: &Options) -> Result<(), String> {
     }
     let until = options.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     robot.run(|| {
-        while let Ok(event) = endpoint.events().try_recv() {
+        while let Some(event) = endpoint.events().try_recv() {
             print_event(&event, options.json, &mut None);
         }
         until.is_none_or(|until| Instant::now() < until)
@@ -110,7 +110,7 @@ fn station(options: &Options) -> Result<(), String> {
         let until = begun + Duration::from_secs(second);
         // Events are shown as they come; the figures once a second.
         while let Some(left) = until.checked_duration_since(Instant::now()) {
-            if let Ok(event) = endpoint.events().recv_timeout(left) {
+            if let Some(event) = endpoint.events().recv_timeout(left) {
                 print_event(&event, options.json, &mut screen);
             }
         }
