@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 /// Immutable bytes that are cheap to clone: the message type for payloads that are bytes already.
 ///
-/// Up to 30 bytes are held in place; more are shared by count. A received payload of 16 KiB or more
-/// is the very buffer the socket was read into. Buffers go back to the link they came from when the
-/// last clone is dropped, so steady traffic allocates nothing for them.
+/// Clones share one buffer, by count. A received payload is a part of the very buffer its samples came
+/// in, and one of 16 KiB or more is the buffer the socket was read into. Buffers go back to the link
+/// they came from when the last clone is dropped, so steady traffic allocates nothing for them. What
+/// is kept for long keeps its buffer, of up to 128 KiB, alive: copy it then.
 ///
 /// ```
 /// use bowline::Bytes;
@@ -20,21 +21,17 @@ use std::sync::Arc;
 /// assert!(image.get_mut().is_none());
 /// ```
 #[derive(Clone)]
-pub struct Bytes(Repr);
-
-#[derive(Clone)]
-enum Repr {
-    Inline { len: u8, data: [u8; Bytes::INLINE] },
-    Shared { buffer: Arc<Buffer>, start: u32, len: u32 },
+pub struct Bytes {
+    /// `None` only without any bytes.
+    buffer: Option<Arc<Buffer>>,
+    start: u32,
+    len: u32,
 }
 
 impl Bytes {
-    /// How many bytes are held in place, without a shared buffer.
-    pub const INLINE: usize = 30;
-
     /// No bytes.
     pub const fn new() -> Self {
-        Self(Repr::Inline { len: 0, data: [0; Self::INLINE] })
+        Self { buffer: None, start: 0, len: 0 }
     }
 
     /// A copy of `bytes`.
@@ -42,35 +39,24 @@ impl Bytes {
     /// ```
     /// assert_eq!(&*bowline::Bytes::copy_from_slice(&[1, 2]), &[1, 2]);
     /// ```
+    ///
+    /// # Panics
+    /// If the slice is larger than 4 GiB.
     pub fn copy_from_slice(bytes: &[u8]) -> Self {
-        match Self::inline(bytes) {
-            Some(inline) => inline,
-            None => Self::from(bytes.to_vec()),
-        }
+        Self::from(bytes.to_vec())
     }
 
     /// The bytes for changing them in place, if no clone of them is alive; `None` otherwise.
     pub fn get_mut(&mut self) -> Option<&mut [u8]> {
-        match &mut self.0 {
-            Repr::Inline { len, data } => data.get_mut(..usize::from(*len)),
-            Repr::Shared { buffer, start, len } => {
-                let start = *start as usize;
-                Arc::get_mut(buffer)?.data.get_mut(start..start + *len as usize)
-            }
-        }
-    }
-
-    #[inline]
-    fn inline(bytes: &[u8]) -> Option<Self> {
-        let mut data = [0; Self::INLINE];
-        data.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(Self(Repr::Inline { len: bytes.len() as u8, data }))
+        let Some(buffer) = &mut self.buffer else { return Some(&mut []) };
+        let start = self.start as usize;
+        Arc::get_mut(buffer)?.data.get_mut(start..start + self.len as usize)
     }
 
     /// All of a buffer. The buffer is at most as large as a frame, so its length fits.
     pub(crate) fn whole(buffer: Arc<Buffer>) -> Self {
         let len = buffer.data.len().min(u32::MAX as usize) as u32;
-        Self(Repr::Shared { buffer, start: 0, len })
+        Self { buffer: Some(buffer), start: 0, len }
     }
 }
 
@@ -81,14 +67,11 @@ impl Default for Bytes {
 }
 
 impl From<Vec<u8>> for Bytes {
-    /// Takes the vector over without copying it, if it holds more than 30 bytes.
+    /// Takes the vector over without copying it.
     ///
     /// # Panics
     /// If the vector is larger than 4 GiB.
     fn from(data: Vec<u8>) -> Self {
-        if let Some(inline) = Self::inline(&data) {
-            return inline;
-        }
         assert!(u32::try_from(data.len()).is_ok(), "Bytes holds at most 4 GiB, got {} bytes", data.len());
         Self::whole(Arc::new(Buffer { data, home: None }))
     }
@@ -105,12 +88,9 @@ impl Deref for Bytes {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        match &self.0 {
-            Repr::Inline { len, data } => &data[..usize::from(*len)],
-            Repr::Shared { buffer, start, len } => {
-                let start = *start as usize;
-                &buffer.data[start..start + *len as usize]
-            }
+        match &self.buffer {
+            Some(buffer) => &buffer.data[self.start as usize..][..self.len as usize],
+            None => &[],
         }
     }
 }
@@ -165,14 +145,11 @@ impl<'a> Payload<'a> {
     }
 
     /// The encoded bytes to keep; shares the buffer they were received into where there is one.
-    #[inline]
+    #[inline(always)]
     pub fn to_bytes(&self) -> Bytes {
-        if let Some(inline) = Bytes::inline(self.slice) {
-            return inline;
-        }
         match self.owner {
             Some((buffer, start)) => {
-                Bytes(Repr::Shared { buffer: Arc::clone(buffer), start, len: self.slice.len() as u32 })
+                Bytes { buffer: Some(Arc::clone(buffer)), start, len: self.slice.len() as u32 }
             }
             None => Bytes::copy_from_slice(self.slice),
         }
@@ -186,10 +163,7 @@ impl<'a> Payload<'a> {
     }
 
     pub(crate) fn of(bytes: &'a Bytes) -> Self {
-        match &bytes.0 {
-            Repr::Inline { .. } => Self::new(bytes),
-            Repr::Shared { buffer, start, .. } => Self { slice: bytes, owner: Some((buffer, *start)) },
-        }
+        Self { slice: bytes, owner: bytes.buffer.as_ref().map(|buffer| (buffer, bytes.start)) }
     }
 }
 
@@ -265,24 +239,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn short_bytes_stay_in_place_and_long_ones_are_shared() {
-        let short = Bytes::from(vec![1; Bytes::INLINE]);
-        let long = Bytes::from(vec![2; Bytes::INLINE + 1]);
-        assert!(matches!(short.0, Repr::Inline { .. }));
-        assert!(matches!(long.0, Repr::Shared { .. }));
-        assert_eq!(short.len(), 30);
-        assert_eq!(long.len(), 31);
-        assert_eq!(std::mem::size_of::<Bytes>(), 32);
+    fn empty_bytes_are_bytes_too() {
+        assert_eq!(Bytes::new(), Bytes::from(Vec::new()));
+        assert_eq!(Bytes::new().get_mut().map(|bytes| bytes.len()), Some(0));
     }
 
     #[test]
     fn a_payload_shares_the_buffer_it_lies_in() {
         let pool = Pool::new(4, 1 << 20);
         let buffer = Arc::new(Buffer::new((0..=255).collect(), &pool));
-        let payload = Payload::part(&buffer, 10, 60).expect("inside");
+        let payload = Payload::part(&buffer, 10, 110).expect("inside");
         let bytes = payload.to_bytes();
         assert_eq!(bytes[0], 10);
-        assert_eq!(bytes.len(), 50);
+        assert_eq!(bytes.len(), 100);
         assert_eq!(Arc::strong_count(&buffer), 2);
         assert!(Payload::part(&buffer, 250, 257).is_none());
     }

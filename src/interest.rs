@@ -268,22 +268,20 @@ impl<T: Message> Interest<T> {
     }
 
     /// The next sample, from what was taken or from the mailbox.
-    #[inline]
+    #[inline(always)]
     fn pop(&self) -> Option<Result<Sample<T>, RecvError>> {
         let mut runs = self.taken.borrow_mut();
         loop {
-            let Some(run) = runs.front_mut() else {
-                if !self.refill(&mut runs) {
-                    return None;
-                }
-                continue;
-            };
-            let Some(taken) = run.next() else {
-                runs.pop_front();
-                continue;
-            };
-            taken.source.took_one();
-            return Some(decode(taken).map_err(|source| self.undecodable(source)));
+            if let Some(taken) = runs.front_mut().and_then(Run::next) {
+                taken.source.took_one();
+                return match decode(taken) {
+                    Ok(sample) => Some(Ok(sample)),
+                    Err(source) => Some(Err(self.undecodable(source))),
+                };
+            }
+            if !self.refill(&mut runs) {
+                return None;
+            }
         }
     }
 
@@ -293,7 +291,12 @@ impl<T: Message> Interest<T> {
         RecvError::Decode { route: self.inbox.route.clone(), source }
     }
 
+    /// Goes on to the next run, from the mailbox if need be.
     fn refill(&self, runs: &mut VecDeque<Run<SourceRef>>) -> bool {
+        runs.pop_front();
+        if !runs.is_empty() {
+            return true;
+        }
         if self.inbox.delivery != Delivery::Latest {
             return self.inbox.take(runs);
         }
@@ -314,7 +317,7 @@ impl<T> Drop for Interest<T> {
 }
 
 /// Makes a sample of what was taken.
-#[inline]
+#[inline(always)]
 pub(crate) fn decode<T: Message>(taken: Taken<'_, SourceRef>) -> Result<Sample<T>, CodecError> {
     let Taken { source, sequence, sent, content } = taken;
     match content {

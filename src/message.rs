@@ -117,7 +117,7 @@ impl Message for Bytes {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn decode(payload: Payload<'_>) -> Result<Self, CodecError> {
         Ok(payload.to_bytes())
     }

@@ -19,7 +19,7 @@ pub const PATIENCE: Duration = Duration::from_millis(100);
 /// 16 MiB when large.
 pub fn depth(size: usize) -> u32 {
     match size {
-        0..=64 => 8192,
+        0..=64 => 65536,
         65..=1024 => 1024,
         1025..=65_536 => 64,
         _ => 16,
@@ -95,13 +95,35 @@ fn publish(endpoint: &Endpoint, options: &Options) -> Result<(), String> {
         while feed.interested() < wanted && Instant::now() < until {
             thread::sleep(Duration::from_millis(1));
         }
-        while send_one(&feed, ring.next(next))? {
-            next += 1;
+        if options.size < LARGE {
+            let mut message = vec![0; options.size];
+            while send_small(&feed, &mut message, next)? {
+                next += 1;
+            }
+        } else {
+            while send_one(&feed, ring.next(next))? {
+                next += 1;
+            }
         }
     }
 }
 
 /// Waits for credit however long it takes. Returns false when nobody is interested any more.
+/// From this size on, a message that is shared is not copied on its way out.
+const LARGE: usize = 16 * 1024;
+
+/// Sends from one buffer that is written anew each time. False once nobody is interested.
+fn send_small(feed: &Intent<Bytes>, message: &mut [u8], number: u64) -> Result<bool, String> {
+    message[..8].copy_from_slice(&number.to_le_bytes());
+    loop {
+        match feed.send_slice(message, PATIENCE) {
+            Ok(outcome) => return Ok(outcome.taken() > 0),
+            Err(e) if e.is_no_credit() => {}
+            Err(e) => return Err(e.to_string()),
+        }
+    }
+}
+
 fn send_one(feed: &Intent<Bytes>, mut message: Bytes) -> Result<bool, String> {
     loop {
         match feed.send_timeout(message, PATIENCE) {

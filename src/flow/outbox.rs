@@ -326,6 +326,17 @@ impl Outbox {
         !self.rest.is_empty() || !self.urgent.is_empty() || !self.batch.is_empty()
     }
 
+    /// Takes control frames that nothing waits ahead of, to be written inline by the caller.
+    pub(crate) fn take_urgent_inline(&mut self, into: &mut Batch) -> bool {
+        let alone = self.batch.is_empty() && self.rest.is_empty() && self.tables == 0;
+        let free = alone && !self.gate.writing && !self.gate.woken && !self.urgent.is_empty();
+        if free {
+            std::mem::swap(&mut self.urgent, into.bytes());
+            self.gate.writing = true;
+        }
+        free
+    }
+
     /// Swaps the batch for an emptied one, to be written inline by the caller.
     pub(crate) fn take_inline(&mut self, into: &mut Batch) {
         std::mem::swap(&mut self.batch, into);

@@ -77,7 +77,7 @@ impl<S> Run<S> {
     }
 
     /// Takes the next sample.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<Taken<'_, S>> {
         let (sent, content) = match &mut self.body {
             Body::Encoded { buffer, start, heads, next } => {

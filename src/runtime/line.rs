@@ -241,9 +241,22 @@ impl Line {
     }
 
     /// Grants credit and reports losses; a peer that does not read its answers is cut off.
+    ///
+    /// The thread that took the samples writes it, if nobody else is writing: the other side may wait
+    /// for it, and on a busy core the writer thread may not run before this one pauses.
     pub(crate) fn send_credit(&self, credit: Credit) {
-        if !self.send(&Control::Credit(credit), Order::Ahead) {
+        let mut out = self.out.lock();
+        if !out.outbox.urgent(&Control::Credit(credit)) {
+            drop(out);
             self.fault(Reason::new(ReasonCode::Backlog, "the peer does not read what is sent to it"));
+            return;
+        }
+        let mut batch = Batch::default();
+        if out.outbox.take_urgent_inline(&mut batch) {
+            drop(out);
+            self.write_inline(&mut batch);
+        } else {
+            self.wake_after(out);
         }
     }
 

@@ -200,6 +200,12 @@ impl Sending {
         self.needs
     }
 
+    /// Whether nobody is interested, by the list taken over last.
+    #[inline]
+    pub(crate) fn is_alone(&self) -> bool {
+        self.needs.is_nothing()
+    }
+
     /// Sends to all outlets or, where a lossless one has no room, to none.
     #[inline]
     pub(crate) fn send(
