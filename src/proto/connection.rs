@@ -135,7 +135,7 @@ impl Engine {
         if let Some(instance) = self.links.get(&id).and_then(Link::instance) {
             self.by_instance.entry(instance).or_default().insert(id);
         }
-        if let Some(kept) = self.better_link(id) {
+        if let Some(kept) = self.kept_instead(id) {
             let reason = self.lost_to(id, kept);
             return self.refuse(id, reason);
         }
@@ -160,11 +160,12 @@ impl Engine {
         let Some(theirs) = handshake.theirs().cloned() else { return };
         let greeted_at = handshake.ours().clock;
         let own_scope = wish || theirs.scope_own;
-        if let Some(kept) = self.better_link(id) {
+        let kept = if dialled { self.kept_instead(id) } else { self.kept_after_all(id) };
+        if let Some(kept) = kept {
             let reason = self.lost_to(id, kept);
             return self.hang_up(id, reason);
         }
-        for other in self.worse_links(id) {
+        for other in self.rivals(id).map(|(other, ..)| other).collect::<Vec<_>>() {
             let reason = self.lost_to(other, id);
             self.hang_up(other, reason);
         }
@@ -314,44 +315,41 @@ impl Engine {
         }
     }
 
-    /// Of two links to one peer that different sides dialled, the one that the smaller instance dialled
-    /// stays: both sides see it the same way, whatever the order of things.
-    ///
-    /// This is such a link that is up and stays instead of `id`.
-    fn better_link(&self, id: LinkId) -> Option<LinkId> {
-        let (link, instance) = self.links.get(&id).and_then(|link| Some((link, link.instance()?)))?;
-        let dialled = link.dialler.is_some();
-        let ours_stay = self.settings.instance < instance;
-        if dialled == ours_stay {
-            return None;
-        }
-        let mut others = self.by_instance.get(&instance).into_iter().flatten();
-        others
-            .find(|other| {
-                let other = self.links.get(*other);
-                other.is_some_and(|other| other.session().is_some() && other.dialler.is_some() != dialled)
-            })
-            .copied()
+    /// The other links to the peer of `id` that are up.
+    fn rivals(&self, id: LinkId) -> impl Iterator<Item = (LinkId, &Link, &Session)> {
+        let instance = self.links.get(&id).and_then(Link::instance);
+        let links = instance.and_then(|instance| self.by_instance.get(&instance)).into_iter().flatten();
+        let others = links.filter(move |other| **other != id);
+        others.filter_map(|other| {
+            let link = self.links.get(other)?;
+            Some((*other, link, link.session()?))
+        })
     }
 
-    /// The links that are up and must give way now that `id` comes up. Of two that the peer dialled, the
-    /// older is dead, or the peer would not have dialled again; of two that were dialled here, the
-    /// peer decides by the same rule.
-    fn worse_links(&self, id: LinkId) -> Vec<LinkId> {
-        let Some((link, instance)) = self.links.get(&id).and_then(|link| Some((link, link.instance()?)))
-        else {
-            return Vec::new();
-        };
-        let dialled = link.dialler.is_some();
-        let others = self.by_instance.get(&instance).into_iter().flatten();
-        others
-            .filter(|other| **other != id)
-            .filter(|other| {
-                let other = self.links.get(*other).filter(|other| other.session().is_some());
-                other.is_some_and(|other| !dialled || other.dialler.is_none())
-            })
-            .copied()
-            .collect()
+    /// A link to the same peer that is kept instead of `id`, as long as `id` was not promised to be kept:
+    /// one that is up and alive. Where the peer dialled both, it must have given the older one up.
+    fn kept_instead(&self, id: LinkId) -> Option<LinkId> {
+        let dialled = self.links.get(&id).is_some_and(|link| link.dialler.is_some());
+        let kept = self
+            .rivals(id)
+            .find(|(_, other, session)| self.is_alive(session) && (dialled || other.dialler.is_some()));
+        kept.map(|(other, ..)| other)
+    }
+
+    /// The same for an accepted link whose dialler sent its final: both sides may have promised to keep
+    /// their own. The one that the smaller instance dialled stays, and both sides see it so.
+    fn kept_after_all(&self, id: LinkId) -> Option<LinkId> {
+        let instance = self.links.get(&id).and_then(Link::instance)?;
+        let ours_stays = self.settings.instance < instance;
+        let kept = self
+            .rivals(id)
+            .find(|(_, other, session)| ours_stays && other.dialler.is_some() && self.is_alive(session));
+        kept.map(|(other, ..)| other)
+    }
+
+    /// Whether the peer came up or answered a ping not long ago.
+    fn is_alive(&self, session: &Session) -> bool {
+        self.now - session.answered_at <= self.settings.ping_interval.saturating_mul(2)
     }
 
     fn lost_to(&self, id: LinkId, kept: LinkId) -> Reason {

@@ -48,10 +48,10 @@ impl Engine {
                 round_trip,
             });
         }
-        if !std::mem::replace(&mut session.proven, true) {
-            if let Some(Dialler { backoff, .. }) = &mut link.dialler {
-                backoff.reset();
-            }
+        session.answered_at = now;
+        if let Some(Dialler { backoff, .. }) = &mut link.dialler {
+            // Not as soon as it is up: a link that comes up only to fail at once is dialled ever slower.
+            backoff.reset();
         }
     }
 

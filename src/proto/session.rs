@@ -54,8 +54,8 @@ pub(super) struct Session {
     pub(super) own_scope: bool,
     /// Silence counts from here at the earliest.
     pub(super) alive_at: Timestamp,
-    /// The peer answered a ping on this connection.
-    pub(super) proven: bool,
+    /// When the peer last answered a ping, or came up.
+    pub(super) answered_at: Timestamp,
 
     /// The peer's tables, by its numbers.
     pub(super) intents: BTreeMap<u32, Intent>,
@@ -95,7 +95,7 @@ impl Session {
             path,
             own_scope,
             alive_at: now,
-            proven: false,
+            answered_at: now,
             intents: BTreeMap::new(),
             interests: BTreeMap::new(),
             aliases: Aliases::default(),

@@ -2,8 +2,7 @@
 //! and what both ends may believe of them.
 
 use super::node::Place;
-use crate::delivery::Delivery;
-use crate::proto::{IntentId, InterestId, LinkId, Order};
+use crate::proto::{Declaration, IntentId, InterestId, LinkId, Order};
 use crate::time::Timestamp;
 use crate::wire::control::{Control, Credit};
 use std::collections::{BTreeMap, VecDeque};
@@ -16,11 +15,13 @@ pub(super) type Side = usize;
 #[derive(Clone, Debug)]
 pub(super) enum Wire {
     Frame(Control),
-    /// The number counts the samples of this alias since it was assigned.
+    /// The number counts the samples of this alias since it was assigned. What the intent declared
+    /// comes along for the check.
     Sample {
         alias: u32,
         intent: IntentId,
         number: u64,
+        declaration: Declaration,
     },
     /// The sender closed.
     Closed,
@@ -39,6 +40,7 @@ const GRANT: u64 = 4;
 #[derive(Debug)]
 struct Outlet {
     intent: IntentId,
+    declaration: Declaration,
     next: u64,
     limit: u64,
 }
@@ -69,8 +71,8 @@ impl End {
         End { who, link, open: true, heard: now, outlets, inlets, waiting }
     }
 
-    pub(super) fn open_outlet(&mut self, alias: u32, intent: IntentId, _: Delivery) {
-        let before = self.outlets.insert(alias, Outlet { intent, next: 0, limit: 0 });
+    pub(super) fn open_outlet(&mut self, alias: u32, intent: IntentId, declaration: Declaration) {
+        let before = self.outlets.insert(alias, Outlet { intent, declaration, next: 0, limit: 0 });
         assert!(before.is_none(), "alias {alias} is given to two pairs");
     }
 
@@ -127,7 +129,9 @@ impl End {
         let mut sent = 0;
         for (alias, outlet) in &mut self.outlets {
             for _ in 0..most.min(outlet.limit - outlet.next) {
-                let sample = Wire::Sample { alias: *alias, intent: outlet.intent, number: outlet.next };
+                let declaration = outlet.declaration.clone();
+                let (alias, intent, number) = (*alias, outlet.intent, outlet.next);
+                let sample = Wire::Sample { alias, intent, number, declaration };
                 self.waiting.push_back(sample);
                 outlet.next += 1;
                 sent += 1;

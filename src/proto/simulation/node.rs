@@ -96,9 +96,9 @@ impl Node {
 }
 
 /// The few routes there are: some meet, some differ in type only, one is hidden.
-pub(super) fn routes(nodes: usize) -> Vec<Route> {
+pub(super) fn routes() -> Vec<Route> {
     let mut routes = vec![route("Command@shared.command"), route("Status@shared.command")];
-    for place in 0..nodes {
+    for place in 0..2 {
         routes.push(route(&format!("Imu@{}.imu", path(place))));
         routes.push(route(&format!("Pose@{}.imu", path(place))));
     }

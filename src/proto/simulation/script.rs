@@ -13,7 +13,7 @@ impl World {
     /// Who there is, and who dials whom: one side, the other, both, or one side twice.
     pub(super) fn lay_out(&mut self, nodes: usize) {
         for place in 0..nodes {
-            let scope = if self.rng.u8(0..6) == 0 { Scope::Own } else { Scope::Open };
+            let scope = if self.rng.u8(0..8) == 0 { Scope::Own } else { Scope::Open };
             self.nodes.push(Node::new(path(place), scope));
         }
         for a in 0..nodes {
@@ -55,7 +55,7 @@ impl World {
     /// A while of things going wrong.
     pub(super) fn live(&mut self) {
         self.plan(Duration::from_millis(1), Happening::Step);
-        let span = self.millis(3000..10_000);
+        let span = self.millis(3000..12_000);
         self.run_until(self.now + span);
     }
 
@@ -85,23 +85,23 @@ impl World {
         if self.healed {
             return;
         }
-        let next = self.millis(1..80);
+        let next = self.millis(1..60);
         self.plan(next, Happening::Step);
         let place = self.rng.usize(0..self.nodes.len());
         match self.rng.u8(0..100) {
-            0..24 => self.declare_one(place),
-            24..38 => self.withdraw_one(place),
-            38..70 => self.supply(),
-            70..76 => self.partition(),
-            76..81 => self.freeze(place),
-            81..84 => self.stop(place),
-            84..88 => self.hostile_dials(place),
+            0..20 => self.declare_one(place),
+            20..36 => self.withdraw_one(place),
+            36..82 => self.supply(),
+            82..84 => self.partition(),
+            84..86 => self.freeze(place),
+            86 => self.stop(place),
+            87..89 => self.hostile_dials(place),
             _ => self.hostile_speaks(),
         }
     }
 
     pub(super) fn declare_some(&mut self, place: Place) {
-        for _ in 0..self.rng.usize(0..6) {
+        for _ in 0..self.rng.usize(0..8) {
             self.declare_one(place);
         }
     }
@@ -113,8 +113,8 @@ impl World {
             return;
         }
         let route = self.routes[self.rng.usize(0..self.routes.len())].clone();
-        let version = if self.rng.u8(0..5) == 0 { 2 } else { 1 };
-        let codec = if self.rng.u8(0..12) == 0 { "json" } else { "bincode2" };
+        let version = if self.rng.u8(0..8) == 0 { 2 } else { 1 };
+        let codec = if self.rng.u8(0..25) == 0 { "json" } else { "bincode2" };
         let delivery = [Delivery::Latest, Delivery::Queue(8), Delivery::Lossless(4)][self.rng.usize(0..3)];
         let exclusive = self.rng.u8(0..6) == 0;
         let declared = Declared { declaration: declaration(route, version, codec), exclusive };

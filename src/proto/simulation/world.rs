@@ -5,7 +5,7 @@ use super::line::{Conn, ConnId, End, Side, Who, Wire};
 use super::node::{Declared, Input, Node, Place, routes};
 use crate::delivery::Delivery;
 use crate::event::Event;
-use crate::proto::{Action, Engine, EngineSettings, IntentId, InterestId, LinkId, Order};
+use crate::proto::{Action, Declaration, Engine, EngineSettings, IntentId, InterestId, LinkId, Order};
 use crate::reason::{Reason, ReasonCode};
 use crate::route::Route;
 use crate::time::Timestamp;
@@ -96,7 +96,7 @@ impl World {
             digest: 0xcbf2_9ce4_8422_2325,
         };
         let nodes = world.rng.usize(2..=5);
-        world.routes = routes(nodes);
+        world.routes = routes();
         world.lay_out(nodes);
         world
     }
@@ -290,12 +290,11 @@ impl World {
                     }
                     self.close(conn, side);
                 }
-                Action::OpenOutlet { link, intent, alias, delivery } => {
-                    assert!(
-                        self.nodes[place].intents.contains_key(&intent),
-                        "an outlet of an intent that is gone"
-                    );
-                    self.end(place, link, |end| end.open_outlet(alias, intent, delivery));
+                Action::OpenOutlet { link, intent, alias, .. } => {
+                    let declared =
+                        self.nodes[place].intents.get(&intent).expect("an intent that is declared");
+                    let declaration = declared.declaration.clone();
+                    self.end(place, link, |end| end.open_outlet(alias, intent, declaration));
                 }
                 Action::CloseOutlet { link, intent, alias } => {
                     self.end(place, link, |end| end.close_outlet(alias, intent));
@@ -409,7 +408,7 @@ impl World {
             Wire::Frame(Control::Credit(credit)) => self.conns[conn].ends[side].credited(&credit),
             Wire::Frame(frame) => self.with_engine(place, |engine, now| engine.control(now, link, frame)),
             Wire::Sample { .. } if !honest => {}
-            Wire::Sample { alias, intent, number } => {
+            Wire::Sample { alias, intent, number, declaration } => {
                 let (interest, grant) = self.conns[conn].ends[side].sampled(alias, number);
                 if let Some(credit) = grant {
                     self.send(place, link, credit, Order::Ahead);
@@ -417,7 +416,8 @@ impl World {
                 if let (Some(interest), Who::Node { place: from, .. }) =
                     (interest, self.conns[conn].ends[1 - side].who)
                 {
-                    self.check_route(place, interest, from, intent);
+                    self.check_route(place, interest, &declaration);
+                    *self.received.entry((place, interest, from, intent)).or_default() += 1;
                 }
             }
             Wire::Closed => self.lost(place, conn, side, "the peer closed"),
@@ -425,14 +425,12 @@ impl World {
     }
 
     /// A sample is only ever for an interest in the route of its intent, and of its type.
-    fn check_route(&mut self, place: Place, interest: InterestId, from: Place, intent: IntentId) {
-        let wants = self.nodes[place].interests.get(&interest).expect("an interest that is declared");
-        // The intent may be withdrawn while its last samples are under way.
-        if let Some(offers) = self.nodes[from].intents.get(&intent) {
-            assert_eq!(wants.declaration.route, offers.declaration.route, "a sample on the wrong route");
-            assert_eq!(wants.declaration.schema, offers.declaration.schema, "a sample of the wrong type");
-        }
-        *self.received.entry((place, interest, from, intent)).or_default() += 1;
+    fn check_route(&self, place: Place, interest: InterestId, supplied: &Declaration) {
+        let wanted =
+            &self.nodes[place].interests.get(&interest).expect("an interest that is declared").declaration;
+        assert_eq!(wanted.route, supplied.route, "a sample on the wrong route");
+        assert_eq!(wanted.schema, supplied.schema, "a sample of the wrong type");
+        assert_eq!(wanted.codec, supplied.codec, "a sample that is encoded otherwise");
     }
 
     fn lost(&mut self, place: Place, conn: ConnId, side: Side, text: &str) {

@@ -39,17 +39,48 @@ fn two_endpoints_that_dial_each_other_at_once_end_with_one_session() {
 }
 
 #[test]
-fn of_two_links_that_one_side_dialled_the_newer_stays() {
+fn a_second_way_to_a_peer_waits_until_the_first_is_down() {
     let (mut bed, first) = joined();
     let second = bed.dial(0, "memory://robot.arm/*");
     bed.pass(seconds(20.0));
     let state = |bed: &Bed, id| bed.engines[0].links(bed.now).find(|link| link.id == id).unwrap().state;
-    assert_eq!((state(&bed, first), state(&bed, second)), (LinkState::Down, LinkState::Up));
+    assert_eq!((state(&bed, first), state(&bed, second)), (LinkState::Up, LinkState::Down));
     assert_eq!(ups(&bed, 1), 1);
-    assert_eq!(downs(&mut bed, 0).len(), 1, "they do not go on to oust each other");
-    bed.cut(0, second);
+    assert_eq!(downs(&mut bed, 0).len(), 1, "it does not try in vain again and again");
+    bed.cut(0, first);
     bed.pass(seconds(20.0));
     assert_eq!((ups(&bed, 0), ups(&bed, 1)), (1, 1));
+}
+
+#[test]
+fn a_link_that_is_up_is_not_given_up_for_a_later_one() {
+    for (desk, arm) in [(1, 2), (2, 1)] {
+        let mut bed = Bed::with(vec![settings("desk", desk), settings("robot.arm", arm)]);
+        bed.dial(0, "memory://robot.arm/robot.arm");
+        forget(&mut bed);
+        bed.dial(1, "memory://desk/desk");
+        let told = "have another link, over memory://robot.arm/robot.arm, which is kept";
+        assert_down(&mut bed, 0, ReasonCode::Duplicate, false, told);
+        bed.pass(seconds(20.0));
+        assert_eq!((ups(&bed, 0), ups(&bed, 1)), (1, 1));
+        assert_eq!(downs(&mut bed, 1).len(), 1);
+    }
+}
+
+#[test]
+fn a_peer_that_lost_a_link_is_let_in_again_at_once() {
+    let (mut bed, _) = joined();
+    bed.pass(seconds(5.0));
+    forget(&mut bed);
+    // Only the dialling side notices that the line broke.
+    let dead = bed.engines[1].links(bed.now).next().unwrap().id;
+    let link = bed.engines[0].links(bed.now).next().unwrap().id;
+    bed.joined.clear();
+    bed.engines[0].link_lost(bed.now, link, Reason::new(ReasonCode::Lost, "broke"));
+    bed.pass(seconds(0.2));
+    assert_eq!((ups(&bed, 0), ups(&bed, 1)), (1, 1));
+    assert_ne!(bed.engines[1].links(bed.now).next().unwrap().id, dead);
+    assert_down(&mut bed, 1, ReasonCode::Duplicate, false, "which is kept");
 }
 
 #[test]
