@@ -313,7 +313,3 @@ impl Engine {
         self.actions.push_back(Action::Event(event));
     }
 }
-
-#[cfg(test)]
-#[path = "engine/tests.rs"]
-mod tests;

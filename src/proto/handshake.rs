@@ -197,4 +197,4 @@ pub(super) fn kind(frame: &Control) -> &'static str {
 
 #[cfg(test)]
 #[path = "handshake/tests.rs"]
-mod tests;
+pub(super) mod tests;

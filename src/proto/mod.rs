@@ -4,6 +4,19 @@
 //! verbs: give it an input with `now`; take [`Action`]s with `poll` until there are none; ask
 //! `next_wake` when it next wants a `tick`. The dispatcher thread drives one; the simulation drives
 //! several, joined by simulated lines in virtual time.
+//!
+//! | File | What |
+//! | --- | --- |
+//! | `engine` | inputs, actions, wake-ups |
+//! | `connection`, `link`, `handshake` | how links come, go, and are told apart |
+//! | `session` | what is kept of a peer while a link to it is up |
+//! | `registry`, `wiring`, `claims` | who supplies and wants what, and what happens when two meet |
+//! | `advertise`, `tables` | what peers are told, and what they tell |
+//! | `aliases` | the numbers that samples go by |
+//! | `pulse`, `liveness`, `offset` | pings, round trips, clocks |
+//! | `backoff`, `timers` | when to try again |
+//! | `words` | what is said of a fault |
+//! | `view` | what status calls see |
 
 use crate::delivery::Delivery;
 use crate::event::{Event, PeerName};
@@ -32,6 +45,8 @@ mod simulation;
 mod tables;
 #[cfg(test)]
 mod testbed;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod view;
 mod wiring;
@@ -78,8 +93,9 @@ pub(crate) enum Action {
     Dial { link: LinkId, url: Arc<PeerUrl> },
     /// Send a frame.
     Send { link: LinkId, frame: Control, order: Order },
-    /// Say BYE if one is given and the line takes it, then close the connection. A dialled link will
-    /// be given a new `Dial` later; an accepted one is forgotten. No `link_lost` is wanted for it.
+    /// Say BYE if one is given and the line takes it, then close the connection or stop dialling. All
+    /// outlets and inlets of the link go with it. A dialled link will be given a new `Dial` later; an
+    /// accepted one is forgotten. No `link_lost` is wanted for it. It comes for a lost link too.
     HangUp { link: LinkId, bye: Option<Bye> },
     /// The handshake is done: samples may be sent, in frames of at most `max_frame` bytes.
     Up { link: LinkId, peer: Arc<PeerName>, max_frame: u32 },
@@ -87,13 +103,16 @@ pub(crate) enum Action {
     Clock { link: LinkId, offset_micros: i64, error: Duration, round_trip: Duration },
     /// Samples of `intent` go to this link as `alias`, once credit for it comes.
     OpenOutlet { link: LinkId, intent: IntentId, alias: u32, delivery: Delivery },
-    /// No more samples of `intent` as `alias`: what waits is sent, then END.
+    /// No more samples of `intent` as `alias`: what waits is sent, then END. Both stand in line before
+    /// the next action is done, since frames that follow rely on being behind the END.
     CloseOutlet { link: LinkId, intent: IntentId, alias: u32 },
     /// Samples of this alias are for `interest`: install the inlet, then grant credit.
     OpenInlet { link: LinkId, interest: InterestId, alias: u32 },
-    /// The interest is gone: samples of the alias are discarded until END.
+    /// The interest is gone: samples of the alias are discarded until END, and no more credit is
+    /// granted. It can come without an `OpenInlet`, where the interest was withdrawn in time.
     DrainInlet { link: LinkId, alias: u32 },
-    /// END came: the alias is unknown from now on.
+    /// END came: the alias is unknown from now on. No CREDIT for it may be queued after this: the peer
+    /// would take it for that of the next pair under this alias.
     CloseInlet { link: LinkId, alias: u32 },
     /// An intent and an interest of this endpoint met.
     LinkLocal { intent: IntentId, interest: InterestId },

@@ -145,9 +145,10 @@ impl Dispatcher {
             return;
         };
         let source = Source::remote(inbox.route.clone(), line, alias, inbox.window());
-        inbox.add_supplier(source.clone());
         line.change(Change::Open(alias, Inlet { inbox: Arc::clone(inbox), source: source.clone() }));
         source.open();
+        // Last, so that whoever waited for it sends behind the credit, not ahead of it.
+        inbox.add_supplier(source.clone());
         self.incoming.insert((link, alias), (interest, source));
         self.losses.begin(Stream::In(link, alias));
     }
@@ -170,9 +171,9 @@ impl Dispatcher {
         };
         let room = Arc::clone(&outlets.signal);
         let source = Source::local(inbox.route.clone(), self.clock, inbox.window(), room);
-        inbox.add_supplier(source.clone());
         let outlet = Outlet::Local { inbox: Arc::clone(inbox), source: source.clone() };
         outlets.publish(|list| list.push(outlet));
+        inbox.add_supplier(source.clone());
         if let Some(retained) = outlets.retained() {
             self.give_retained(retained, Arc::clone(inbox), source.clone());
         }

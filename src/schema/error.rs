@@ -36,9 +36,8 @@ pub enum SchemaError {
     },
     /// What the type reads in one field depends on the value of another.
     #[error(
-        "{place} is not of the same type each time; it depends on other values, as with serde's \
-         `tag = \"..\", content = \"..\"`. Use a plain enum there, or state a schema version by hand \
-         (`schema_version`), the same on both sides"
+        "{place} is not of the same type each time, but depends on other values. Use a plain enum there, or \
+         state a schema version by hand (`schema_version`), the same on both sides"
     )]
     ValueDependent {
         /// The type, and the field in it.

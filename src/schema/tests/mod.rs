@@ -1,8 +1,10 @@
 //! What the tracer survives, what it refuses, what differs, and what hostile bytes do.
 
 mod bytes;
+mod checked;
 mod difference;
 mod fingerprint;
+mod oracle;
 mod recursive;
 mod refused;
 mod traced;

@@ -4,21 +4,21 @@ use std::collections::{BTreeMap, VecDeque};
 
 #[derive(Deserialize)]
 #[allow(dead_code)]
-struct List {
+pub(super) struct List {
     next: Option<Box<List>>,
     value: u8,
 }
 
 #[derive(Deserialize)]
 #[allow(dead_code)]
-struct Tree {
+pub(super) struct Tree {
     value: f32,
     kids: Vec<Tree>,
 }
 
 #[derive(Deserialize)]
 #[allow(dead_code)]
-enum Expr {
+pub(super) enum Expr {
     Add(Box<Expr>, Box<Expr>),
     Neg(Box<Expr>),
     Let { name: String, value: Box<Expr>, body: Box<Expr> },
@@ -38,7 +38,7 @@ fn types_inside_themselves() {
 
 #[derive(Deserialize)]
 #[allow(dead_code)]
-struct Block {
+pub(super) struct Block {
     left: Option<Box<Block>>,
     kind: Kind,
     id: std::num::NonZeroU32,
@@ -46,7 +46,7 @@ struct Block {
 
 #[derive(Deserialize)]
 #[allow(dead_code)]
-enum Kind {
+pub(super) enum Kind {
     Inner(Box<Block>, Box<Block>),
     Loop(Box<Kind>),
     Leaf(u8),
@@ -54,14 +54,14 @@ enum Kind {
 
 #[derive(Deserialize)]
 #[allow(dead_code)]
-enum A {
+pub(super) enum A {
     X(B),
     Y(u8),
 }
 
 #[derive(Deserialize)]
 #[allow(dead_code)]
-enum B {
+pub(super) enum B {
     Z(Box<A>),
     W(BTreeMap<String, A>, Option<Box<B>>),
 }
@@ -76,7 +76,7 @@ fn types_inside_each_other_with_the_end_last() {
 
 #[derive(Deserialize)]
 #[allow(dead_code)]
-struct Menu(Vec<Menu>);
+pub(super) struct Menu(Vec<Menu>);
 
 #[derive(Deserialize)]
 #[serde(transparent)]

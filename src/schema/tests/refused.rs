@@ -37,6 +37,13 @@ fn types_that_ask_what_comes_next_are_refused_as_bincode_would() {
         first: u8,
         rest: serde::de::IgnoredAny,
     }
+    #[derive(Deserialize)]
+    #[serde(tag = "t", content = "c")]
+    #[allow(dead_code)]
+    enum Adjacent {
+        A(Option<u8>),
+        B(Option<f32>),
+    }
     fn check<T: serde::de::DeserializeOwned>(field: &str) {
         let text = error::<T>().to_string();
         assert!(matches!(error::<T>(), SchemaError::SelfDescribing { .. }), "{text}");
@@ -46,6 +53,7 @@ fn types_that_ask_what_comes_next_are_refused_as_bincode_would() {
     }
     check::<Untagged>("`bowline::schema::");
     check::<Internal>("`bowline::schema::");
+    check::<Adjacent>("field `t` of `bowline::schema::");
     check::<Flattened>("field `[key]` of `bowline::schema::");
     check::<Ignoring>("field `rest` of `bowline::schema::");
     check::<serde_json::Value>("`serde_json::");
@@ -87,17 +95,7 @@ fn a_type_that_gives_up_at_once_is_refused() {
 
 #[test]
 fn types_whose_parts_depend_on_values_are_refused() {
-    #[derive(Deserialize)]
-    #[serde(tag = "t", content = "c")]
-    #[allow(dead_code)]
-    enum Adjacent {
-        A(Option<u8>),
-        B(Option<f32>),
-    }
-    let found = error::<Adjacent>();
-    assert!(matches!(found, SchemaError::ValueDependent { .. }), "{found}");
-
-    /// Reads a `u8`, and a `u16` only if that is not 0.
+    /// Reads a `bool`, and a `u16` only if that is true.
     struct Optional;
     impl<'de> Deserialize<'de> for Optional {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -197,6 +195,37 @@ fn types_beyond_the_bounds_are_refused() {
         }
     }
     assert!(matches!(error::<Long>(), SchemaError::TooLarge { .. }));
+}
+
+#[test]
+fn names_beyond_the_bounds_are_refused() {
+    struct Visitor;
+    impl<'de> serde::de::Visitor<'de> for Visitor {
+        type Value = ();
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("anything")
+        }
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+            seq.next_element::<u8>().map(drop)
+        }
+    }
+    fn names(count: usize, length: usize) -> &'static [&'static str] {
+        vec![&*"x".repeat(length).leak(); count].leak()
+    }
+    struct LongNamed;
+    impl<'de> Deserialize<'de> for LongNamed {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_struct("L", names(1, 17_000), Visitor).map(|()| Self)
+        }
+    }
+    struct Many;
+    impl<'de> Deserialize<'de> for Many {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_enum("M", names(3_000, 1), Visitor).map(|()| Self)
+        }
+    }
+    assert!(matches!(error::<LongNamed>(), SchemaError::TooLarge { limit, .. } if limit.contains("16 KiB")));
+    assert!(matches!(error::<Many>(), SchemaError::TooLarge { limit, .. } if limit.contains("2048")));
 }
 
 #[test]

@@ -5,7 +5,9 @@
 //! by what a node is and by the classes of its parts, until nothing splits), and a reference back is
 //! written where a node's class is that of one around it.
 
-use super::{Kind, ROOT, Tracer, Variants};
+use super::ROOT;
+use super::node::{Fields, Kind, Variants};
+use super::tracer::Tracer;
 use crate::schema::encode::{put_text, put_varint};
 use crate::schema::error::SchemaError;
 use crate::schema::shape::{Leaf, Member, Shape};
@@ -162,7 +164,7 @@ impl Writer<'_> {
     }
 }
 
-impl super::Fields {
+impl Fields {
     /// One name for each field that is read.
     fn names_proper(&self) -> &[&'static str] {
         if self.labels.is_empty() { self.names } else { &self.labels }

@@ -1,1 +1,0 @@
-//! Several engines in virtual time, from one seed.

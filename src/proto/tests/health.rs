@@ -1,0 +1,82 @@
+use super::*;
+use crate::proto::Order;
+use crate::time::Timestamp;
+use crate::wire::control::{Control, Ping, Pong};
+
+#[test]
+fn a_silent_peer_is_down_at_three_and_a_half_ping_intervals() {
+    let (mut bed, _) = joined();
+    bed.pass(seconds(10.0));
+    assert!(downs(&mut bed, 0).is_empty());
+    let heard = bed.now;
+    bed.frozen.push(1);
+    bed.pass(seconds(3.4));
+    assert!(downs(&mut bed, 0).is_empty());
+    bed.pass(seconds(0.2));
+    assert_down(&mut bed, 0, ReasonCode::Silent, false, "`desk` heard nothing from robot.arm");
+    assert!(bed.now - heard <= seconds(3.6));
+}
+
+#[test]
+fn a_process_that_slept_itself_does_not_take_it_for_its_peers_silence() {
+    let (mut bed, link) = joined();
+    let heard = bed.now;
+    bed.now = bed.now + seconds(60.0);
+    bed.engines[0].tick(bed.now, &|_| heard);
+    bed.settle();
+    assert!(downs(&mut bed, 0).is_empty());
+    bed.pass(seconds(5.0));
+    assert_eq!(ups(&bed, 0), 1);
+    // It gets one interval, no more.
+    bed.frozen.push(1);
+    bed.now = bed.now + seconds(60.0);
+    bed.engines[0].tick(bed.now, &|_| heard);
+    forget(&mut bed);
+    bed.pass(seconds(1.1));
+    assert_down(&mut bed, 0, ReasonCode::Silent, false, "heard nothing");
+    let _ = link;
+}
+
+#[test]
+fn pings_are_paced_and_answered_at_once() {
+    let (mut bed, _) = joined();
+    bed.pass(seconds(10.0));
+    let pings = bed.frames(0).into_iter().filter(|(frame, _)| matches!(frame, Control::Ping(_))).count();
+    assert_eq!(pings, 10);
+    let link = bed.stranger(1);
+    let _ = link;
+    let desk = bed.engines[1].links(bed.now).next().unwrap().id;
+    forget(&mut bed);
+    let sent = Timestamp::from_micros(77);
+    bed.engines[1].control(bed.now, desk, Control::Ping(Ping { sent }));
+    let pong = Control::Pong(Pong { echo: sent, received: bed.now, sent: bed.now });
+    assert!(bed.frames(1).contains(&(pong, Order::Ahead)));
+}
+
+#[test]
+fn round_trips_and_clock_offset_are_measured_on_both_sides() {
+    let (mut bed, link) = joined();
+    // The test answers in place of the peer: 10 ms there, 30 ms back, its clock 5 s ahead.
+    bed.frozen.push(1);
+    bed.joined.clear();
+    bed.now = bed.now + seconds(1.0);
+    let now = bed.now;
+    bed.engines[0].tick(now, &|_| now);
+    let ping = bed.frames(0).into_iter().find_map(|(frame, _)| match frame {
+        Control::Ping(ping) => Some(ping),
+        _ => None,
+    });
+    let there = now + seconds(5.010);
+    let pong = Pong { echo: ping.unwrap().sent, received: there, sent: there };
+    bed.now = bed.now + seconds(0.040);
+    bed.say(0, link, Control::Pong(pong));
+    let view = bed.engines[0].links(bed.now).next().unwrap();
+    assert_eq!(view.round_trip.unwrap().p99, seconds(0.040));
+    // The best so far is the one without any delay, a second ago.
+    assert_eq!(view.offset.unwrap().0, 0);
+    let clocks = bed.actions[0].iter().filter(|action| matches!(action, Action::Clock { .. })).count();
+    assert_eq!(clocks, 1);
+    // A pong that answers nothing changes nothing.
+    bed.say(0, link, Control::Pong(pong));
+    assert_eq!(bed.engines[0].links(bed.now).next().unwrap().round_trip, view.round_trip);
+}
