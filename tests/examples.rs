@@ -2,20 +2,27 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
 
-/// Runs an example beside this test and returns what it printed.
+/// Some examples measure: no two run at once.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn output(name: &str, args: &[&str]) -> Output {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let output = Command::new(example(name)).args(args).output();
+    output.unwrap_or_else(|e| panic!("{name} does not start: {e}"))
+}
+
+/// Runs an example and returns what it printed.
 fn run(name: &str, args: &[&str]) -> String {
-    let Output { status, stdout, stderr } = Command::new(example(name))
-        .args(args)
-        .output()
-        .unwrap_or_else(|e| panic!("{name} does not start: {e}"));
+    let Output { status, stdout, stderr } = output(name, args);
     let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     assert!(status.success(), "{name} {args:?} ended with {status}\n{out}\n{err}");
     assert!(!err.contains("panicked"), "{name} {args:?}: {err}");
     out.into_owned()
 }
 
-/// `cargo test` builds the examples; they lie beside the folder of the test programs.
+/// The whole of `cargo test` builds the examples; they lie beside the folder of the test programs.
 fn example(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap_or_else(|e| panic!("this test has no path: {e}"));
     let mut path = own.clone();
@@ -86,8 +93,7 @@ fn telemetry_speaks_json_a_line_at_a_time() {
 fn a_station_without_a_robot_says_so_and_fails() {
     // Nothing listens at port 1 of this machine.
     let args = ["--role", "station", "--peer", "tcp://127.0.0.1:1/robot", "--seconds", "1", "--json"];
-    let output = Command::new(example("telemetry")).args(args).output();
-    let output = output.unwrap_or_else(|e| panic!("telemetry does not start: {e}"));
+    let output = output("telemetry", &args);
     assert!(!output.status.success());
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(err.contains("no data came on: about, cpu"), "{err}");

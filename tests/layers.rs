@@ -9,7 +9,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("the crate root", &["lib"]),
     (
         "what a user holds",
-        &["endpoint", "intent", "interest", "sample", "events", "subscription", "testing", "fuzzing"],
+        &[
+            "builder",
+            "endpoint",
+            "intent",
+            "interest",
+            "sample",
+            "events",
+            "subscription",
+            "testing",
+            "fuzzing",
+        ],
     ),
     ("runtime", &["runtime"]),
     ("transport", &["transport"]),

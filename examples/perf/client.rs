@@ -3,7 +3,7 @@
 use crate::meter::{Meter, RoundTrips, counter};
 use crate::options::{Mode, Options, Via};
 use crate::server::{FEED, PATIENCE, PING, PONG, Ring, SERVER, depth, largest};
-use bowline::{Bytes, Endpoint, Intent, Interest, InterestSettings, Sample};
+use bowline::{Bytes, Endpoint, Intent, Interest, InterestSettings, Outcome, Sample, SendError};
 use serde_json::Value;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ fn round_trips(endpoint: &Endpoint, options: &Options) -> Result<RoundTrips, Str
     for number in 0.. {
         let message = ring.next(number);
         let sent = Instant::now();
-        ping.send(message).map_err(|e| e.to_string())?;
+        taken(ping.send(message))?;
         let reply = pong.recv_timeout(REPLY).map_err(|e| format!("reply {number}: {e}"))?;
         let goes_on = trips.note(sent, Instant::now());
         check(&reply, number, options.size)?;
@@ -72,7 +72,7 @@ fn round_trips_by_callback(endpoint: &Endpoint, options: &Options) -> Result<Rou
             number += 1;
             let message = ring.next(number);
             sent = Instant::now();
-            ping.try_send(message).map(|_| true).map_err(|e| e.to_string())
+            taken(ping.try_send(message)).map(|()| true)
         });
         let _ = match step {
             Ok(true) => return trips = Some(kept),
@@ -80,11 +80,11 @@ fn round_trips_by_callback(endpoint: &Endpoint, options: &Options) -> Result<Rou
             Err(e) => done.try_send(Err(e)),
         };
     };
-    let pongs = endpoint.on_sample(PONG, InterestSettings::new(), answer).map_err(text)?;
-    if !pongs.wait_intent(Options::LINK) {
+    let subscription = endpoint.on_sample(PONG, InterestSettings::new(), answer).map_err(text)?;
+    if !subscription.wait_intent(Options::LINK) {
         return Err(not_linked(options));
     }
-    first.send(Ring::new(size).next(0)).map_err(|e| e.to_string())?;
+    taken(first.send(Ring::new(size).next(0)))?;
     drop(first);
     result.recv_timeout(Options::SERVE).map_err(|e| format!("no result: {e}"))?
 }
@@ -140,6 +140,15 @@ fn check(reply: &[u8], number: u64, size: usize) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("reply {number} of {size} bytes came back as {} of {}", counter(reply), reply.len()))
+}
+
+/// Whether the one interest there is took the message.
+fn taken(outcome: Result<Outcome, SendError<Bytes>>) -> Result<(), String> {
+    match outcome {
+        Ok(outcome) if outcome.taken() == 1 => Ok(()),
+        Ok(outcome) => Err(format!("{} took the message: {}", outcome.taken(), outcome.worst())),
+        Err(e) => Err(e.to_string()),
+    }
 }
 
 fn not_linked(options: &Options) -> String {

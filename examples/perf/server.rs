@@ -2,7 +2,9 @@
 
 use crate::meter::stamp;
 use crate::options::{Mode, Options, Via};
-use bowline::{Bytes, Endpoint, Intent, IntentSettings, Interest, InterestSettings, Sample};
+use bowline::{
+    Bytes, Endpoint, Intent, IntentSettings, Interest, InterestSettings, Outcome, Sample, SendError,
+};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -53,13 +55,12 @@ fn echo(endpoint: &Endpoint, via: Via) -> Result<(), String> {
             let ping: Interest<Bytes> = endpoint.interest(PING).map_err(text)?;
             println!("READY");
             for sample in ping.iter() {
-                pong.send(sample.into_inner()).map_err(|e| e.to_string())?;
+                report(pong.send(sample.into_inner()));
             }
         }
         Via::Callback => {
             let answer = move |sample: Sample<Bytes>| {
-                // Whoever went away needs no answer.
-                let _ = pong.try_send(sample.into_inner());
+                report(pong.try_send(sample.into_inner()));
             };
             let _subscription = endpoint.on_sample(PING, InterestSettings::new(), answer).map_err(text)?;
             println!("READY");
@@ -67,6 +68,15 @@ fn echo(endpoint: &Endpoint, via: Via) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// An answer that nobody takes is worth a word: its client waits for it.
+fn report(outcome: Result<Outcome, SendError<Bytes>>) {
+    match outcome {
+        Ok(outcome) if outcome.taken() > 0 => {}
+        Ok(outcome) => eprintln!("perf: an answer was not sent: {}", outcome.worst()),
+        Err(e) => eprintln!("perf: an answer was not sent: {e}"),
+    }
 }
 
 fn tick(endpoint: &Endpoint, options: &Options) -> Result<(), String> {

@@ -28,7 +28,8 @@ impl Screen {
     pub fn draw(&mut self, second: u64, rows: &[(Figures, Recent)], round_trip: Option<Duration>) {
         let mut lines = vec![format!("second {second}, round trip {}", millis(round_trip)), head()];
         lines.extend(rows.iter().map(|(figures, recent)| {
-            row(figures, recent.rate, recent.age_p50, recent.age_p99, round_trip, &figures.newest)
+            let newest = if figures.received == 0 { "no data" } else { &figures.newest };
+            row(figures, recent.rate, recent.age_p50, recent.age_p99, round_trip, newest)
         }));
         if self.terminal {
             lines.push(format!("last event: {}", self.last_event));
@@ -61,8 +62,8 @@ pub fn summary(all: &[Figures], ran: Duration, round_trip: Option<Duration>) {
 
 fn head() -> String {
     format!(
-        "{:<12} {:>9} {:>10} {:>10} {:>10} {:>6}  {}",
-        "route", "rate", "age p50", "age p99", "rtt", "lost", ""
+        "{:<12} {:>9} {:>10} {:>10} {:>10} {:>6}  newest",
+        "route", "rate", "age p50", "age p99", "rtt", "lost"
     )
 }
 

@@ -114,9 +114,9 @@ impl Station {
     }
 }
 
-/// The round trip of the first link that is up.
+/// The median round trip of the first link that is up.
 pub fn round_trip(endpoint: &Endpoint) -> Option<Duration> {
     let links = endpoint.links();
     let up = links.iter().find(|link| link.state == LinkState::Up)?;
-    up.round_trip.as_ref().map(|trip| trip.smoothed)
+    up.round_trip.as_ref().map(|trip| trip.p50)
 }
