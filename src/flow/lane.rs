@@ -36,6 +36,13 @@ pub(crate) struct Parked {
     pub(crate) payload: Bytes,
 }
 
+impl Parked {
+    /// What it holds of memory, in bytes: a peer may ask for a long queue of empty samples.
+    pub(crate) fn cost(&self) -> usize {
+        self.payload.len() + BESIDES
+    }
+}
+
 impl Lane {
     pub(crate) fn new(delivery: Delivery) -> Self {
         Self {
@@ -77,12 +84,12 @@ impl Lane {
     /// `parked` is what all lanes of the link park, in bytes, and `room` the bound; one sample may
     /// always be parked, however large. Returns the new total and how many samples had to go.
     pub(crate) fn park(&mut self, sample: Parked, mut parked: usize, room: usize) -> (usize, u64) {
-        let size = sample.payload.len();
+        let size = sample.cost();
         let mut dropped = 0;
         let fits = |parked: usize| parked == 0 || parked + size <= room;
         while self.parked.len() >= self.delivery.depth() as usize || !fits(parked) {
             let Some(oldest) = self.parked.pop_front() else { break };
-            parked -= oldest.payload.len();
+            parked -= oldest.cost();
             dropped += 1;
         }
         if fits(parked) {
@@ -96,3 +103,6 @@ impl Lane {
         (parked, dropped)
     }
 }
+
+/// What a parked sample costs besides its payload: its places in the queue and on the heap.
+const BESIDES: usize = 128;

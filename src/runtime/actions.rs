@@ -1,5 +1,6 @@
 //! Doing what the engine wants done.
 
+use super::closing::Lingering;
 use super::dispatcher::Dispatcher;
 use super::inbox::Inbox;
 use super::line::{Change, Inlet, Line};
@@ -8,12 +9,13 @@ use super::outlets::{Outlet, Retained};
 use super::source::{Source, SourceRef};
 use crate::delivery::Delivery;
 use crate::event::Event;
-use crate::flow::outbox::Outgoing;
+use crate::flow::outbox::{Outgoing, Rest};
 use crate::peer::PeerUrl;
 use crate::proto::{Action, IntentId, InterestId, LinkId, Order};
 use crate::reason::ReasonCode;
 use crate::wire::control::{Bye, Control};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 impl Dispatcher {
@@ -90,14 +92,28 @@ impl Dispatcher {
     }
 
     fn hang_up(&mut self, link: LinkId, bye: Option<Bye>) {
+        self.unlink(link);
         let Some(line) = self.lines.remove(&link) else { return };
-        match bye {
-            Some(bye) => {
-                let drain = bye.code == ReasonCode::Closing;
-                line.finish(Some(&Control::Bye(bye)), drain);
-                self.lingering.push((self.clock.now() + LINGER, line));
-            }
-            None => line.abort(),
+        let Some(bye) = bye else { return line.abort() };
+        let drains = bye.code == ReasonCode::Closing;
+        // Of one that said nothing yet, nothing can be under way that would destroy the BYE; and of those
+        // there may be very many.
+        let at_once = bye.code == ReasonCode::TooManyLinks || line.bytes_in.load(Ordering::Relaxed) == 0;
+        line.finish(Some(&Control::Bye(bye)), if drains { Rest::Write } else { Rest::Drop }, at_once);
+        let span = if drains { self.engine.silence() } else { LINGER };
+        let since = if drains { line.heard() } else { self.clock.now() };
+        self.lingering.push(Lingering { until: since + span, line: Arc::downgrade(&line), drains });
+    }
+
+    /// All outlets and inlets of a link go with it.
+    fn unlink(&mut self, link: LinkId) {
+        let aliases = (link, 0)..=(link, u32::MAX);
+        let outgoing = self.outgoing.range(aliases.clone()).map(|((_, alias), intent)| (*alias, *intent));
+        for (alias, intent) in outgoing.collect::<Vec<_>>() {
+            self.drop_outlet(link, intent, alias);
+        }
+        for (_, alias) in self.incoming.range(aliases).map(|(key, _)| *key).collect::<Vec<_>>() {
+            self.close_inlet(link, alias);
         }
     }
 
@@ -113,6 +129,13 @@ impl Dispatcher {
     }
 
     fn close_outlet(&mut self, link: LinkId, intent: IntentId, alias: u32) {
+        self.drop_outlet(link, intent, alias);
+        if let Some(line) = self.lines.get(&link) {
+            line.end_lane(alias);
+        }
+    }
+
+    fn drop_outlet(&mut self, link: LinkId, intent: IntentId, alias: u32) {
         self.report_loss(Stream::Out(link, alias));
         self.losses.end(Stream::Out(link, alias));
         self.outgoing.remove(&(link, alias));
@@ -120,9 +143,6 @@ impl Dispatcher {
             outlets.publish(|list| {
                 list.retain(|outlet| !outlet.is_remote(link, alias));
             });
-        }
-        if let Some(line) = self.lines.get(&link) {
-            line.end_lane(alias);
         }
     }
 
@@ -210,5 +230,6 @@ impl Dispatcher {
     }
 }
 
-/// How long a line that was hung up may take to say BYE and hear the other side end.
+/// How long a line that was hung up may take to say BYE and hear the other side end. One that closes in an
+/// orderly way has as long as the close has, while its peer is heard.
 const LINGER: Duration = Duration::from_millis(250);

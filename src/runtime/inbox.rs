@@ -229,20 +229,26 @@ impl Inbox {
 
     pub(crate) fn remove_supplier(&self, source: &SourceRef) {
         self.state.lock().suppliers.retain(|other| other != source);
-        self.past_lost_here.fetch_add(source.lost_here(), Ordering::Relaxed);
-        self.past_lost_there.fetch_add(source.lost_there(), Ordering::Relaxed);
+        for (past, more) in
+            [(&self.past_lost_here, source.lost_here()), (&self.past_lost_there, source.lost_there())]
+        {
+            // One thread at a time does this, the dispatcher.
+            past.store(past.load(Ordering::Relaxed).saturating_add(more), Ordering::Relaxed);
+        }
         self.ready.notify_all();
     }
 
     /// Received so far, lost here, lost by the sending sides.
     pub(crate) fn counts(&self) -> (u64, u64, u64) {
         let state = self.state.lock();
-        let here: u64 = state.suppliers.iter().map(|s| s.lost_here()).sum();
-        let there: u64 = state.suppliers.iter().map(|s| s.lost_there()).sum();
+        // What peers say they dropped can be any number.
+        let all = |past: &AtomicU64, count: fn(&SourceRef) -> u64| {
+            state.suppliers.iter().map(count).fold(past.load(Ordering::Relaxed), u64::saturating_add)
+        };
         (
             state.mailbox.received() + self.called.load(Ordering::Relaxed),
-            here + self.past_lost_here.load(Ordering::Relaxed),
-            there + self.past_lost_there.load(Ordering::Relaxed),
+            all(&self.past_lost_here, |source| source.lost_here()),
+            all(&self.past_lost_there, |source| source.lost_there()),
         )
     }
 

@@ -175,7 +175,11 @@ impl Inlets {
     pub(crate) fn gap(&mut self, alias: u32, count: u64) -> Result<(), Reason> {
         self.flush();
         if let Some(open) = self.open(alias)? {
-            open.sequence = open.sequence.saturating_add(count);
+            let Some(sequence) = open.sequence.checked_add(count) else {
+                let text = format!("a GAP of {count} samples goes past the last number of alias {alias}");
+                return Err(Reason::new(ReasonCode::Malformed, text));
+            };
+            open.sequence = sequence;
             open.inlet.source.note_lost_there(count);
         }
         Ok(())
