@@ -140,9 +140,7 @@ impl<'a> Payload<'a> {
     #[inline(always)]
     pub fn to_bytes(&self) -> Bytes {
         match self.owner {
-            Some((buffer, start)) => {
-                Bytes { buffer: Some(Arc::clone(buffer)), start, len: self.slice.len() }
-            }
+            Some((buffer, start)) => Bytes { buffer: Some(Arc::clone(buffer)), start, len: self.slice.len() },
             None => Bytes::copy_from_slice(self.slice),
         }
     }
