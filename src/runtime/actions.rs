@@ -13,6 +13,7 @@ use crate::peer::PeerUrl;
 use crate::proto::{Action, IntentId, InterestId, LinkId, Order};
 use crate::reason::ReasonCode;
 use crate::wire::control::{Bye, Control};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,6 +91,7 @@ impl Dispatcher {
     }
 
     fn hang_up(&mut self, link: LinkId, bye: Option<Bye>) {
+        self.close_streams(link);
         let Some(line) = self.lines.remove(&link) else { return };
         match bye {
             Some(bye) => {
@@ -98,6 +100,24 @@ impl Dispatcher {
                 self.lingering.push((self.clock.now() + LINGER, line));
             }
             None => line.abort(),
+        }
+    }
+
+    /// All outlets and inlets of a link go with it.
+    fn close_streams(&mut self, link: LinkId) {
+        let all = (link, 0)..=(link, u32::MAX);
+        let outgoing: Vec<_> =
+            self.outgoing.range(all.clone()).map(|((_, alias), id)| (*alias, *id)).collect();
+        for (alias, _) in &outgoing {
+            self.forget_outlet(link, *alias);
+        }
+        let intents: BTreeSet<_> = outgoing.into_iter().map(|(_, id)| id).collect();
+        for outlets in intents.iter().filter_map(|id| self.intents.get(id)) {
+            outlets.publish(|list| list.retain(|outlet| !outlet.is_on(link)));
+        }
+        let incoming: Vec<_> = self.incoming.range(all).map(|((_, alias), _)| *alias).collect();
+        for alias in incoming {
+            self.close_inlet(link, alias);
         }
     }
 
@@ -113,17 +133,19 @@ impl Dispatcher {
     }
 
     fn close_outlet(&mut self, link: LinkId, intent: IntentId, alias: u32) {
-        self.report_loss(Stream::Out(link, alias));
-        self.losses.end(Stream::Out(link, alias));
-        self.outgoing.remove(&(link, alias));
+        self.forget_outlet(link, alias);
         if let Some(outlets) = self.intents.get(&intent) {
-            outlets.publish(|list| {
-                list.retain(|outlet| !outlet.is_remote(link, alias));
-            });
+            outlets.publish(|list| list.retain(|outlet| !(outlet.is_on(link) && outlet.is_as(alias))));
         }
         if let Some(line) = self.lines.get(&link) {
             line.end_lane(alias);
         }
+    }
+
+    fn forget_outlet(&mut self, link: LinkId, alias: u32) {
+        self.report_loss(Stream::Out(link, alias));
+        self.losses.end(Stream::Out(link, alias));
+        self.outgoing.remove(&(link, alias));
     }
 
     /// The first credit of a lane came: it is open now, and a latecomer gets the retained sample.
@@ -157,6 +179,7 @@ impl Dispatcher {
         self.report_loss(Stream::In(link, alias));
         self.losses.end(Stream::In(link, alias));
         if let Some((interest, source)) = self.incoming.remove(&(link, alias)) {
+            source.end();
             if let Some(inbox) = self.interests.get(&interest) {
                 inbox.remove_supplier(&source);
             }

@@ -245,6 +245,8 @@ impl Dispatcher {
             LineInput::Fault(reason) => self.engine.fault(self.clock.now(), link, reason),
             LineInput::Lost(reason) => {
                 self.engine.link_lost(self.clock.now(), link, reason);
+                // What the engine wants done of it may need the line still.
+                self.apply_all();
                 if let Some(line) = self.lines.remove(&link) {
                     line.abort();
                 }

@@ -7,7 +7,7 @@ use crate::event::PeerName;
 use crate::route::Route;
 use crate::time::Timestamp;
 use crate::wire::control::Credit;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub(crate) struct Source {
     lost_here: AtomicU64,
     /// Dropped by the sending side, as its GAPs told.
     lost_there: AtomicU64,
+    /// No credit is granted any more.
+    ended: AtomicBool,
 }
 
 enum Back {
@@ -85,6 +87,7 @@ impl Source {
             reported: AtomicU64::new(0),
             lost_here: AtomicU64::new(0),
             lost_there: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
         }))
     }
 
@@ -162,7 +165,17 @@ impl Source {
             Back::Line { line, alias } => {
                 let Some(line) = line.upgrade() else { return };
                 let limit = if self.window == 0 { u64::MAX } else { taken + self.window };
-                line.send_credit(Credit { alias: *alias, limit, taken, lost: self.lost_here() });
+                let credit = Credit { alias: *alias, limit, taken, lost: self.lost_here() };
+                line.send_credit(credit, &self.ended);
+            }
+        }
+    }
+
+    /// Grants no credit any more, though samples of it are still to be read.
+    pub(crate) fn end(&self) {
+        if let Back::Line { line, .. } = &self.back {
+            if let Some(line) = line.upgrade() {
+                line.end_credit(&self.ended);
             }
         }
     }
