@@ -168,9 +168,7 @@ impl Dispatcher {
         };
         let source = Source::remote(inbox.route.clone(), line, alias, inbox.window());
         line.change(Change::Open(alias, Inlet { inbox: Arc::clone(inbox), source: source.clone() }));
-        source.open();
-        // Last, so that whoever waited for it sends behind the credit, not ahead of it.
-        inbox.add_supplier(source.clone());
+        inbox.add_supplier(source.clone(), || source.open());
         self.incoming.insert((link, alias), (interest, source));
         self.losses.begin(Stream::In(link, alias));
     }
@@ -195,8 +193,7 @@ impl Dispatcher {
         let room = Arc::clone(&outlets.signal);
         let source = Source::local(inbox.route.clone(), self.clock, inbox.window(), room);
         let outlet = Outlet::Local { inbox: Arc::clone(inbox), source: source.clone() };
-        outlets.publish(|list| list.push(outlet));
-        inbox.add_supplier(source.clone());
+        inbox.add_supplier(source.clone(), || outlets.publish(|list| list.push(outlet)));
         if let Some(retained) = outlets.retained() {
             self.give_retained(retained, Arc::clone(inbox), source.clone());
         }

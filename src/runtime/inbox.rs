@@ -37,6 +37,8 @@ pub(crate) struct Inbox {
 struct State {
     mailbox: Mailbox<SourceRef>,
     suppliers: Vec<SourceRef>,
+    /// How many of the suppliers are not told yet that they may send.
+    coming: usize,
 }
 
 enum Sink {
@@ -92,7 +94,7 @@ impl Inbox {
             route,
             delivery,
             sink,
-            state: Mutex::new(State { mailbox: Mailbox::new(delivery), suppliers: Vec::new() }),
+            state: Mutex::new(State { mailbox: Mailbox::new(delivery), suppliers: Vec::new(), coming: 0 }),
             ready: Condvar::new(),
             closed: AtomicBool::new(false),
             past_lost_here: AtomicU64::new(0),
@@ -252,7 +254,7 @@ impl Inbox {
 
     /// Waits until some intent supplies this interest.
     pub(crate) fn wait_supplier(&self, deadline: Option<Instant>) -> Waited {
-        self.wait(deadline, |state| !state.suppliers.is_empty())
+        self.wait(deadline, |state| state.suppliers.len() > state.coming)
     }
 
     fn wait(&self, deadline: Option<Instant>, ready: impl Fn(&State) -> bool) -> Waited {
@@ -279,8 +281,15 @@ impl Inbox {
         self.state.lock().suppliers.len()
     }
 
-    pub(crate) fn add_supplier(&self, source: SourceRef) {
-        self.state.lock().suppliers.push(source);
+    /// Adds a supplier, and then lets it `begin`: so its samples never come from nowhere, and whoever
+    /// waited for it finds it ready to send.
+    pub(crate) fn add_supplier(&self, source: SourceRef, begin: impl FnOnce()) {
+        let mut state = self.state.lock();
+        state.suppliers.push(source);
+        state.coming += 1;
+        drop(state);
+        begin();
+        self.state.lock().coming -= 1;
         self.ready.notify_all();
     }
 
