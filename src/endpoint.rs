@@ -1,7 +1,6 @@
 //! One program's presence.
 
 use crate::builder::EndpointBuilder;
-use crate::delivery::Delivery;
 use crate::error::Error;
 use crate::flow::run::Taken;
 use crate::intent::Intent;

@@ -1,7 +1,6 @@
 //! Messaging for robots and the machines around them, for programs that block.
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
-#![allow(dead_code, unused_imports)]
 
 mod builder;
 mod bytes;

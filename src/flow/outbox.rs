@@ -26,9 +26,8 @@ use crate::bytes::Bytes;
 use crate::delivery::Delivery;
 use crate::time::Timestamp;
 use crate::wire::control::{Control, Credit};
-use crate::wire::encode;
 use crate::wire::message::{max_payload, put_message_head};
-use crate::wire::stamp::StampWriter;
+use crate::wire::{StampWriter, encode};
 use std::time::Duration;
 
 /// The outgoing side of one link.

@@ -72,10 +72,6 @@ impl<S> Run<S> {
         }
     }
 
-    pub(crate) fn source(&self) -> &S {
-        &self.source
-    }
-
     /// Takes the next sample.
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<Taken<'_, S>> {

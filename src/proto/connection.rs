@@ -173,7 +173,7 @@ impl Engine {
             self.send(id, Control::Accept(accept), Order::Ahead);
         }
         let Some(link) = self.links.get_mut(&id) else { return };
-        let mut session = Session::new(accept.version, theirs.instance, theirs.path, own_scope, now);
+        let mut session = Session::new(theirs.instance, theirs.path, own_scope, now);
         if dialled {
             // The peer's Hello answered ours, as a PONG answers a PING.
             session.clock.measure([greeted_at, theirs.clock, theirs.clock, now]);
@@ -195,7 +195,6 @@ impl Engine {
                 link: id,
                 offset_micros: estimate.offset_micros,
                 error: estimate.error,
-                round_trip: now - greeted_at,
             });
         }
         self.untold.insert(id);
@@ -250,9 +249,8 @@ impl Engine {
     }
 
     fn end_session(&mut self, id: LinkId, session: &Session, peer: &PeerName) {
-        for outlet in session.outlets.values() {
-            if let Some(route) = self.registry.intent(outlet.intent).map(|own| own.declaration.route.clone())
-            {
+        for intent in session.outlets.values() {
+            if let Some(route) = self.registry.intent(*intent).map(|own| own.declaration.route.clone()) {
                 self.tell(Event::RouteUnlinked { route, peer: Some(peer.clone()), supplier: Side::Here });
             }
         }

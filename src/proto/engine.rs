@@ -13,7 +13,7 @@ use crate::peer::{PeerUrl, Scope};
 use crate::reason::{Reason, ReasonCode};
 use crate::route::Route;
 use crate::time::Timestamp;
-use crate::wire::control::{Control, Ping, Pong};
+use crate::wire::control::{Control, Pong};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;

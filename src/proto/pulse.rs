@@ -45,7 +45,6 @@ impl Engine {
                 link: id,
                 offset_micros: estimate.offset_micros,
                 error: estimate.error,
-                round_trip,
             });
         }
         session.answered_at = now;

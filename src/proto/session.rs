@@ -10,14 +10,6 @@ use crate::time::Timestamp;
 use crate::wire::control::{Intent, Interest};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Samples that go out.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Outlet {
-    pub(super) intent: IntentId,
-    /// The peer's number.
-    pub(super) interest: u32,
-}
-
 /// Samples that come in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Inlet {
@@ -44,7 +36,6 @@ pub(super) enum Due {
 /// The state of one link that is up.
 #[derive(Debug)]
 pub(super) struct Session {
-    pub(super) version: u8,
     pub(super) instance: [u8; 16],
     /// The peer's path.
     pub(super) path: Path,
@@ -60,7 +51,9 @@ pub(super) struct Session {
     pub(super) interests: BTreeMap<u32, Interest>,
 
     pub(super) aliases: Aliases,
-    pub(super) outlets: BTreeMap<u32, Outlet>,
+    /// Samples that go out: whose, by alias.
+    pub(super) outlets: BTreeMap<u32, IntentId>,
+    /// The alias of an own intent and an interest of the peer.
     pub(super) outlet_of: BTreeMap<(IntentId, u32), u32>,
     /// Until their END; those whose interest is gone drain.
     pub(super) inlets: BTreeMap<u32, Inlet>,
@@ -87,9 +80,8 @@ impl Session {
     /// not fill the outgoing queue.
     pub(super) const ALLOWANCE: usize = 128 * 1024;
 
-    pub(super) fn new(version: u8, instance: [u8; 16], path: Path, own_scope: bool, now: Timestamp) -> Self {
+    pub(super) fn new(instance: [u8; 16], path: Path, own_scope: bool, now: Timestamp) -> Self {
         Self {
-            version,
             instance,
             path,
             own_scope,

@@ -59,15 +59,15 @@ impl Source {
     /// An intent at the other end of a line.
     pub(crate) fn remote(route: Route, line: &Arc<Line>, alias: u32, window: Option<u32>) -> SourceRef {
         let back = Back::Line { line: Arc::downgrade(line), alias };
-        Self::new(route, line.peer(), line.clock, window, back)
+        Self::make(route, line.peer(), line.clock, window, back)
     }
 
     /// An intent of this endpoint; `room` is raised when a full interest has room again.
     pub(crate) fn local(route: Route, clock: Clock, window: Option<u32>, room: Arc<Signal>) -> SourceRef {
-        Self::new(route, None, clock, window, Back::Local(room))
+        Self::make(route, None, clock, window, Back::Local(room))
     }
 
-    fn new(
+    fn make(
         route: Route,
         peer: Option<Arc<PeerName>>,
         clock: Clock,

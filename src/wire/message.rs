@@ -74,7 +74,7 @@ pub(crate) fn put_message_head(out: &mut Vec<u8>, alias: u32, stamp: Stamp, payl
 }
 
 /// How many bytes stand before a payload of `payload_len` bytes.
-#[inline]
+#[cfg(test)]
 pub(crate) const fn head_len(alias: u32, payload_len: usize) -> usize {
     let inner = varint::len(tag(alias)) + Stamp::BYTES;
     varint::len(inner as u64 + payload_len as u64) + inner
