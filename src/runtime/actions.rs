@@ -90,6 +90,7 @@ impl Dispatcher {
     }
 
     fn hang_up(&mut self, link: LinkId, bye: Option<Bye>) {
+        self.release_routes(link);
         let Some(line) = self.lines.remove(&link) else { return };
         match bye {
             Some(bye) => {
@@ -98,6 +99,19 @@ impl Dispatcher {
                 self.lingering.push((self.clock.now() + LINGER, line));
             }
             None => line.abort(),
+        }
+    }
+
+    /// All outlets and inlets of a link go with it; what they lost is told first.
+    fn release_routes(&mut self, link: LinkId) {
+        let of_link = (link, 0)..=(link, u32::MAX);
+        let outgoing: Vec<_> = self.outgoing.range(of_link.clone()).map(|(key, id)| (key.1, *id)).collect();
+        for (alias, intent) in outgoing {
+            self.release_outlet(link, intent, alias);
+        }
+        let incoming: Vec<_> = self.incoming.range(of_link).map(|((_, alias), _)| *alias).collect();
+        for alias in incoming {
+            self.close_inlet(link, alias);
         }
     }
 
@@ -113,6 +127,13 @@ impl Dispatcher {
     }
 
     fn close_outlet(&mut self, link: LinkId, intent: IntentId, alias: u32) {
+        self.release_outlet(link, intent, alias);
+        if let Some(line) = self.lines.get(&link) {
+            line.end_lane(alias);
+        }
+    }
+
+    fn release_outlet(&mut self, link: LinkId, intent: IntentId, alias: u32) {
         self.report_loss(Stream::Out(link, alias));
         self.losses.end(Stream::Out(link, alias));
         self.outgoing.remove(&(link, alias));
@@ -120,9 +141,6 @@ impl Dispatcher {
             outlets.publish(|list| {
                 list.retain(|outlet| !outlet.is_remote(link, alias));
             });
-        }
-        if let Some(line) = self.lines.get(&link) {
-            line.end_lane(alias);
         }
     }
 
@@ -157,6 +175,7 @@ impl Dispatcher {
         self.report_loss(Stream::In(link, alias));
         self.losses.end(Stream::In(link, alias));
         if let Some((interest, source)) = self.incoming.remove(&(link, alias)) {
+            source.close();
             if let Some(inbox) = self.interests.get(&interest) {
                 inbox.remove_supplier(&source);
             }

@@ -243,12 +243,7 @@ impl Dispatcher {
             LineInput::Control(at, control) => self.engine.control(at, link, control),
             LineInput::Opened { alias } => self.opened(link, line, alias),
             LineInput::Fault(reason) => self.engine.fault(self.clock.now(), link, reason),
-            LineInput::Lost(reason) => {
-                self.engine.link_lost(self.clock.now(), link, reason);
-                if let Some(line) = self.lines.remove(&link) {
-                    line.abort();
-                }
-            }
+            LineInput::Lost(reason) => self.engine.link_lost(self.clock.now(), link, reason),
         }
         self.apply_all();
     }

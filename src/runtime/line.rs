@@ -239,12 +239,18 @@ impl Line {
         taken
     }
 
-    /// Grants credit and reports losses; a peer that does not read its answers is cut off.
+    /// Grants credit and reports losses, unless `closed`; a peer that does not read its answers is cut off.
+    ///
+    /// `closed` is looked at under the lock: once it is set, every later frame, so also the PONG that
+    /// lets the peer use the alias again, goes behind the last credit for it.
     ///
     /// The thread that took the samples writes it, if nobody else is writing: the other side may wait
     /// for it, and on a busy core the writer thread may not run before this one pauses.
-    pub(crate) fn send_credit(&self, credit: Credit) {
+    pub(crate) fn send_credit(&self, credit: Credit, closed: &AtomicBool) {
         let mut out = self.out.lock();
+        if closed.load(Ordering::Acquire) {
+            return;
+        }
         if !out.outbox.urgent(&Control::Credit(credit)) {
             drop(out);
             self.fault(Reason::new(ReasonCode::Backlog, "the peer does not read what is sent to it"));

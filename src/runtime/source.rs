@@ -7,7 +7,7 @@ use crate::event::PeerName;
 use crate::route::Route;
 use crate::time::Timestamp;
 use crate::wire::control::Credit;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub(crate) struct Source {
     lost_here: AtomicU64,
     /// Dropped by the sending side, as its GAPs told.
     lost_there: AtomicU64,
+    /// The alias ended, or nobody wants its samples any more: no credit is granted from now on.
+    closed: AtomicBool,
 }
 
 enum Back {
@@ -85,6 +87,7 @@ impl Source {
             reported: AtomicU64::new(0),
             lost_here: AtomicU64::new(0),
             lost_there: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
         }))
     }
 
@@ -162,9 +165,16 @@ impl Source {
             Back::Line { line, alias } => {
                 let Some(line) = line.upgrade() else { return };
                 let limit = if self.window == 0 { u64::MAX } else { taken + self.window };
-                line.send_credit(Credit { alias: *alias, limit, taken, lost: self.lost_here() });
+                let credit = Credit { alias: *alias, limit, taken, lost: self.lost_here() };
+                line.send_credit(credit, &self.closed);
             }
         }
+    }
+
+    /// Grants no credit from now on: the alias may come to stand for another pair, whose credit a late
+    /// one would be taken for. An application can still read what came, and takes from the source.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
     }
 
     /// Tells the sending side what was taken and lost up to now.
@@ -175,5 +185,45 @@ impl Source {
     /// When a sample was sent, as an age.
     pub(crate) fn age(&self, sent: Timestamp) -> Duration {
         self.clock.now() - sent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::memory;
+    use crate::wire::control::Control;
+    use crate::wire::{Frame, Limits, Split, decode, split};
+    use crossbeam_channel::bounded;
+
+    #[test]
+    fn an_alias_that_ended_gets_no_late_credit() {
+        let (here, there) = memory::pair();
+        let (clock, (dispatcher, _inputs)) = (Clock::start(), bounded(1));
+        let line = Line::new("memory://test".to_owned(), here, clock, 1024, dispatcher);
+        let route = Route::parse("Imu@robot.imu").unwrap();
+        let source = Source::remote(route, &line, 3, Some(1));
+        source.open();
+        source.took_one();
+        source.close();
+        source.took_one();
+        source.report_now();
+        line.connection.close();
+
+        let mut bytes = vec![0; 1024];
+        let mut count = 0;
+        while let Ok(more @ 1..) = there.read(&mut bytes[count..]) {
+            count += more;
+        }
+        let (mut credits, mut rest) = (Vec::new(), &bytes[..count]);
+        while let Ok(Split::Frame { frame: Frame::Control { kind, body }, consumed }) =
+            split(rest, Limits::HANDSHAKE)
+        {
+            credits.push(decode(kind, body).unwrap());
+            rest = &rest[consumed..];
+        }
+        let credit = |limit, taken| Control::Credit(Credit { alias: 3, limit, taken, lost: 0 });
+        assert_eq!(credits, [credit(1, 0), credit(2, 1)]);
+        assert!(rest.is_empty());
     }
 }
