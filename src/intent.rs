@@ -318,8 +318,9 @@ impl<T: Message> Intent<T> {
     ) -> Result<Outcome, SendError<M>> {
         let mut message = Some(message);
         let mut deadline = None;
+        // Looked at only once turned away: the first wait then ends at once, and the next is sure.
+        let mut seen = 0;
         loop {
-            let seen = self.core.signal.seen();
             let give = || message.take().map(|message| -> Shared { message.into_arc() });
             let turned = match sending.send(sample, give) {
                 Ok(outcome) => return Ok(outcome),
@@ -332,6 +333,7 @@ impl<T: Message> Intent<T> {
                     None => Ok(Outcome::NOBODY),
                 };
             }
+            seen = self.core.signal.seen();
             sending.refresh();
         }
     }

@@ -240,7 +240,7 @@ impl Sending {
                         _ => {}
                     }
                 }
-                Outlet::Local { inbox, source } if !inbox.is_closed() && !source.has_room() => {
+                Outlet::Local { inbox, source } if !source.has_room() && !inbox.is_closed() => {
                     return Err(Turned::NoRoom);
                 }
                 _ => {}
@@ -255,11 +255,7 @@ impl Sending {
                     fate_of(line.put(*alias, sample, *lossless, &mut self.spare))
                 }
                 Outlet::Local { inbox, source } => match &message {
-                    Some(message) if !inbox.is_closed() => {
-                        let sent = source.clock.now();
-                        inbox.deliver_local(source, sent, Arc::clone(message));
-                        Fate::Delivered
-                    }
+                    Some(message) if inbox.deliver_local(source, Arc::clone(message)) => Fate::Delivered,
                     _ => Fate::NoInterest,
                 },
             };

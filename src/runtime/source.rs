@@ -19,18 +19,37 @@ pub(crate) struct Source {
     /// How many samples may be on their way or unread; 0 where the interest is not lossless.
     window: u64,
     back: Back,
-    /// Sent so far, where the intent is in this process.
-    sent: AtomicU64,
-    /// Handed to the application, or dropped.
-    taken: AtomicU64,
-    /// What `taken` was when credit was granted last.
-    reported: AtomicU64,
+    /// What the thread that sends writes, where the intent is in this process.
+    sending: Apart<Sending>,
+    /// What the thread that reads writes.
+    reading: Apart<Reading>,
     /// Dropped or replaced in the mailbox.
     lost_here: AtomicU64,
     /// Dropped by the sending side, as its GAPs told.
     lost_there: AtomicU64,
     /// The alias ended, or nobody wants its samples any more: no credit is granted from now on.
     closed: AtomicBool,
+}
+
+/// Apart from its neighbours in memory: two threads on two cores that write to one cache line wait for
+/// each other at every write.
+#[derive(Default)]
+#[repr(align(128))]
+struct Apart<T>(T);
+
+#[derive(Default)]
+struct Sending {
+    sent: AtomicU64,
+    /// What `taken` was when it was looked at last.
+    taken_seen: AtomicU64,
+}
+
+#[derive(Default)]
+struct Reading {
+    /// Handed to the application, or dropped.
+    taken: AtomicU64,
+    /// What `taken` was when credit was granted last.
+    reported: AtomicU64,
 }
 
 enum Back {
@@ -46,6 +65,13 @@ impl PartialEq for SourceRef {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl SourceRef {
+    /// Notes samples that were dropped or replaced unread.
+    pub(crate) fn note_lost(&self, count: u64) {
+        self.note_lost_here(count);
     }
 }
 
@@ -82,9 +108,8 @@ impl Source {
             clock,
             window: u64::from(window.unwrap_or(0)),
             back,
-            sent: AtomicU64::new(0),
-            taken: AtomicU64::new(0),
-            reported: AtomicU64::new(0),
+            sending: Apart::default(),
+            reading: Apart::default(),
             lost_here: AtomicU64::new(0),
             lost_there: AtomicU64::new(0),
             closed: AtomicBool::new(false),
@@ -101,15 +126,17 @@ impl Source {
 
     /// Grants the first credit.
     pub(crate) fn open(&self) {
-        self.report(self.taken.load(Ordering::Relaxed));
+        self.report(self.reading.0.taken.load(Ordering::Relaxed));
     }
 
     /// Notes that the application took one more sample. One thread at a time does this.
     #[inline]
     pub(crate) fn took_one(&self) {
-        let taken = self.taken.load(Ordering::Relaxed) + 1;
-        self.taken.store(taken, Ordering::Relaxed);
-        if self.window > 0 && taken - self.reported.load(Ordering::Relaxed) >= self.window.div_ceil(2) {
+        let taken = self.reading.0.taken.load(Ordering::Relaxed) + 1;
+        self.reading.0.taken.store(taken, Ordering::Relaxed);
+        if self.window > 0
+            && taken - self.reading.0.reported.load(Ordering::Relaxed) >= self.window.div_ceil(2)
+        {
             self.report(taken);
         }
     }
@@ -134,32 +161,45 @@ impl Source {
 
     /// Samples with a number below this were granted.
     pub(crate) fn granted(&self) -> u64 {
-        if self.window == 0 { u64::MAX } else { self.reported.load(Ordering::Acquire) + self.window }
+        if self.window == 0 {
+            u64::MAX
+        } else {
+            self.reading.0.reported.load(Ordering::Acquire) + self.window
+        }
     }
 
     /// Whether there is room for one more sample of an intent of this endpoint.
     #[inline]
     pub(crate) fn has_room(&self) -> bool {
-        self.window == 0
-            || self.sent.load(Ordering::Relaxed) < self.taken.load(Ordering::Acquire) + self.window
+        if self.window == 0 {
+            return true;
+        }
+        let Sending { sent, taken_seen } = &self.sending.0;
+        let sent = sent.load(Ordering::Relaxed);
+        if sent < taken_seen.load(Ordering::Relaxed) + self.window {
+            return true;
+        }
+        let taken = self.reading.0.taken.load(Ordering::Acquire);
+        taken_seen.store(taken, Ordering::Relaxed);
+        sent < taken + self.window
     }
 
     /// Whether an intent of this endpoint sent anything yet.
     pub(crate) fn has_sent(&self) -> bool {
-        self.sent.load(Ordering::Relaxed) > 0
+        self.sending.0.sent.load(Ordering::Relaxed) > 0
     }
 
     /// The number of the next sample of an intent of this endpoint, under the lock of its interest.
     #[inline]
     pub(crate) fn next_sequence(&self) -> u64 {
-        let sequence = self.sent.load(Ordering::Relaxed);
-        self.sent.store(sequence + 1, Ordering::Relaxed);
+        let sequence = self.sending.0.sent.load(Ordering::Relaxed);
+        self.sending.0.sent.store(sequence + 1, Ordering::Relaxed);
         sequence
     }
 
     /// Tells the sending side what was taken and lost, and grants the next credit.
     pub(crate) fn report(&self, taken: u64) {
-        self.reported.store(taken, Ordering::Release);
+        self.reading.0.reported.store(taken, Ordering::Release);
         match &self.back {
             Back::Local(room) => room.raise(),
             Back::Line { line, alias } => {
@@ -179,7 +219,7 @@ impl Source {
 
     /// Tells the sending side what was taken and lost up to now.
     pub(crate) fn report_now(&self) {
-        self.report(self.taken.load(Ordering::Relaxed));
+        self.report(self.reading.0.taken.load(Ordering::Relaxed));
     }
 
     /// When a sample was sent, as an age.
