@@ -1,4 +1,11 @@
 //! How links come and go: dialling, handshakes, one link per peer, ends.
+//!
+//! An endpoint keeps one link to each instance of a peer. A link that is up and alive is kept: the
+//! acceptor refuses another one when it sees the dialler's Hello, the dialler when it has to send its
+//! final. Where both ends dial at once, each may have let the other's connection pass before its own
+//! came up; then the one stays that the smaller instance dialled, and both see it so. A link that was
+//! refused waits until the kept one is down. Where a peer dials although a link that it dialled is up
+//! here, it must have lost that one: the new one takes its place.
 
 use super::backoff::Backoff;
 use super::engine::Engine;

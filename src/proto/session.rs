@@ -76,9 +76,9 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// What explaining faults may cost between two pings, so that a peer with very many faults does
-    /// not fill the outgoing queue.
-    pub(super) const ALLOWANCE: usize = 128 * 1024;
+    /// What explaining faults may cost between two pings, save for the last: with it, well below the
+    /// 64 KiB of answers that a driver lets wait, so that a peer with very many faults is told of all.
+    pub(super) const ALLOWANCE: usize = 32 * 1024;
 
     pub(super) fn new(instance: [u8; 16], path: Path, own_scope: bool, now: Timestamp) -> Self {
         Self {
