@@ -11,10 +11,9 @@ use crate::time::Timestamp;
 use crate::wire::control::{
     Accept, Bye, Control, Credit, Declared, Entry, Hello, Intent, Interest, Notify, Ping, Pong,
 };
-use crate::wire::{
-    Frame, Limits, Split, Stamp, WireError, check_opening, decode, encode, kind, peek_message,
-    put_message_head, split,
-};
+use crate::wire::error::WireError;
+use crate::wire::message::put_message_head;
+use crate::wire::{Frame, Limits, Split, Stamp, check_opening, decode, encode, kind, peek_message, split};
 
 /// Any bytes as a stream: frames or an error, the same ones wherever the stream is cut, and every
 /// value in them can be sent again. The first two bytes choose limits and cut.

@@ -2,6 +2,7 @@
 
 use super::control::*;
 use super::error::WireError;
+use super::message::put_message_head;
 use super::*;
 use crate::delivery::Delivery;
 use crate::path::Path;

@@ -1,15 +1,12 @@
 //! Time, lines and nodes: what happens next, and what follows from it.
 
 use super::Trace;
-use super::line::{Conn, ConnId, End, Side, Who, Wire};
+use super::line::{Conn, ConnId, Side};
 use super::node::{Declared, Input, Node, Place, routes};
 use crate::delivery::Delivery;
-use crate::event::Event;
-use crate::proto::{Action, Declaration, Engine, EngineSettings, IntentId, InterestId, LinkId, Order};
-use crate::reason::{Reason, ReasonCode};
+use crate::proto::{Engine, EngineSettings, IntentId, InterestId, LinkId};
 use crate::route::Route;
 use crate::time::Timestamp;
-use crate::wire::control::Control;
 use fastrand::Rng;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
