@@ -210,7 +210,7 @@ impl Endpoint {
     /// use std::time::Duration;
     /// let robot = bowline::Endpoint::builder("robot").listen("tcp://127.0.0.1:0").start()?;
     /// assert!(robot.close(Duration::from_secs(1)));
-    /// assert!(robot.interest::<u8>("robot.x").unwrap_err().is_closed());
+    /// assert!(robot.interest::<u8>("robot.x").is_err_and(|error| error.is_closed()));
     /// # Ok::<(), bowline::Error>(())
     /// ```
     pub fn close(&self, deadline: Duration) -> bool {
