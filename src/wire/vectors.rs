@@ -118,7 +118,7 @@ fn desk() -> Hello {
 }
 
 fn declared(route: Route) -> Declared {
-    Declared { route, fingerprint: 0x0123_4567_89AB_CDEF, codec: "bincode".into(), lease_millis: 0 }
+    Declared { route, fingerprint: 0x0123_4567_89AB_CDEF, codec: "bincode-2".into(), lease_millis: 0 }
 }
 
 fn imu() -> Declared {
