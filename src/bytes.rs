@@ -24,8 +24,8 @@ use std::sync::Arc;
 pub struct Bytes {
     /// `None` only without any bytes.
     buffer: Option<Arc<Buffer>>,
-    start: u32,
-    len: u32,
+    start: usize,
+    len: usize,
 }
 
 impl Bytes {
@@ -39,9 +39,6 @@ impl Bytes {
     /// ```
     /// assert_eq!(&*bowline::Bytes::copy_from_slice(&[1, 2]), &[1, 2]);
     /// ```
-    ///
-    /// # Panics
-    /// If the slice is larger than 4 GiB.
     pub fn copy_from_slice(bytes: &[u8]) -> Self {
         Self::from(bytes.to_vec())
     }
@@ -49,13 +46,12 @@ impl Bytes {
     /// The bytes for changing them in place, if no clone of them is alive; `None` otherwise.
     pub fn get_mut(&mut self) -> Option<&mut [u8]> {
         let Some(buffer) = &mut self.buffer else { return Some(&mut []) };
-        let start = self.start as usize;
-        Arc::get_mut(buffer)?.data.get_mut(start..start + self.len as usize)
+        Arc::get_mut(buffer)?.data.get_mut(self.start..self.start + self.len)
     }
 
-    /// All of a buffer. The buffer is at most as large as a frame, so its length fits.
+    /// All of a buffer.
     pub(crate) fn whole(buffer: Arc<Buffer>) -> Self {
-        let len = buffer.data.len().min(u32::MAX as usize) as u32;
+        let len = buffer.data.len();
         Self { buffer: Some(buffer), start: 0, len }
     }
 }
@@ -68,11 +64,7 @@ impl Default for Bytes {
 
 impl From<Vec<u8>> for Bytes {
     /// Takes the vector over without copying it.
-    ///
-    /// # Panics
-    /// If the vector is larger than 4 GiB.
     fn from(data: Vec<u8>) -> Self {
-        assert!(u32::try_from(data.len()).is_ok(), "Bytes holds at most 4 GiB, got {} bytes", data.len());
         Self::whole(Arc::new(Buffer { data, home: None }))
     }
 }
@@ -89,7 +81,7 @@ impl Deref for Bytes {
     #[inline]
     fn deref(&self) -> &[u8] {
         match &self.buffer {
-            Some(buffer) => &buffer.data[self.start as usize..][..self.len as usize],
+            Some(buffer) => &buffer.data[self.start..][..self.len],
             None => &[],
         }
     }
@@ -125,7 +117,7 @@ impl fmt::Debug for Bytes {
 #[derive(Clone, Copy)]
 pub struct Payload<'a> {
     slice: &'a [u8],
-    owner: Option<(&'a Arc<Buffer>, u32)>,
+    owner: Option<(&'a Arc<Buffer>, usize)>,
 }
 
 impl<'a> Payload<'a> {
@@ -148,9 +140,7 @@ impl<'a> Payload<'a> {
     #[inline(always)]
     pub fn to_bytes(&self) -> Bytes {
         match self.owner {
-            Some((buffer, start)) => {
-                Bytes { buffer: Some(Arc::clone(buffer)), start, len: self.slice.len() as u32 }
-            }
+            Some((buffer, start)) => Bytes { buffer: Some(Arc::clone(buffer)), start, len: self.slice.len() },
             None => Bytes::copy_from_slice(self.slice),
         }
     }
@@ -159,7 +149,7 @@ impl<'a> Payload<'a> {
     #[inline]
     pub(crate) fn part(buffer: &'a Arc<Buffer>, start: u32, end: u32) -> Option<Self> {
         let slice = buffer.data.get(start as usize..end as usize)?;
-        Some(Self { slice, owner: Some((buffer, start)) })
+        Some(Self { slice, owner: Some((buffer, start as usize)) })
     }
 
     pub(crate) fn of(bytes: &'a Bytes) -> Self {

@@ -25,6 +25,7 @@ use crate::wire::kind::MAX_CODEC;
 use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -292,6 +293,13 @@ impl Done {
         self.in_time.store(in_time, Ordering::Release);
         self.ended.store(true, Ordering::Release);
         self.signal.raise();
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Endpoint { path, listening, .. } = self;
+        f.debug_struct("Endpoint").field("path", path).field("listening", listening).finish_non_exhaustive()
     }
 }
 

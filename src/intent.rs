@@ -434,6 +434,12 @@ impl Intent<Bytes> {
     }
 }
 
+impl<T> fmt::Debug for Intent<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intent").field("route", &self.core.route).finish_non_exhaustive()
+    }
+}
+
 impl<T> Drop for Intent<T> {
     fn drop(&mut self) {
         let _ = self.dispatcher.send(Input::WithdrawIntent(self.core.id));

@@ -12,6 +12,7 @@ use crate::sample::{Reading, Sample};
 use crossbeam_channel::Sender;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -148,8 +149,9 @@ impl<T: Message> Interest<T> {
     ///
     /// # Errors
     /// When the endpoint is closed, or a sample cannot be decoded.
+    #[inline]
     pub fn recv(&self) -> Result<Sample<T>, RecvError> {
-        self.next(None, || RecvError::Closed { route: self.route().clone() })
+        self.next(None)
     }
 
     /// The next sample if one waits.
@@ -158,10 +160,14 @@ impl<T: Message> Interest<T> {
     /// When none waits, the endpoint is closed, or a sample cannot be decoded.
     #[inline]
     pub fn try_recv(&self) -> Result<Sample<T>, RecvError> {
-        match self.pop() {
-            Some(result) => result,
-            None if self.inbox.is_closed() => Err(RecvError::Closed { route: self.route().clone() }),
-            None => Err(RecvError::Empty { route: self.route().clone() }),
+        let mut runs = self.taken.borrow_mut();
+        loop {
+            if let Some(taken) = runs.front_mut().and_then(Run::next) {
+                return self.sample(taken);
+            }
+            if !self.refill(&mut runs) {
+                return Err(self.nothing());
+            }
         }
     }
 
@@ -169,12 +175,9 @@ impl<T: Message> Interest<T> {
     ///
     /// # Errors
     /// When the time passed, the endpoint is closed, or a sample cannot be decoded.
+    #[inline]
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Sample<T>, RecvError> {
-        if let Some(result) = self.pop() {
-            return result;
-        }
-        let deadline = Instant::now().checked_add(timeout);
-        self.next(deadline, || RecvError::Timeout { route: self.route().clone(), waited: timeout })
+        self.next(Some(timeout))
     }
 
     /// All samples from now on; it waits for each, and ends when the endpoint is closed. Samples that
@@ -250,39 +253,52 @@ impl<T: Message> Interest<T> {
         InterestCounts { received, lost_here, lost_there }
     }
 
-    fn next(
-        &self,
-        deadline: Option<Instant>,
-        timed_out: impl FnOnce() -> RecvError,
-    ) -> Result<Sample<T>, RecvError> {
+    #[inline]
+    fn next(&self, timeout: Option<Duration>) -> Result<Sample<T>, RecvError> {
+        let mut runs = self.taken.borrow_mut();
+        // The clock is read only if there is something to wait for.
+        let mut deadline = None;
         loop {
-            if let Some(result) = self.pop() {
-                return result;
+            if let Some(taken) = runs.front_mut().and_then(Run::next) {
+                return self.sample(taken);
             }
-            match self.inbox.wait_ready(deadline) {
-                Waited::Ready => {}
-                Waited::TimedOut => return Err(timed_out()),
-                Waited::Closed => return Err(RecvError::Closed { route: self.route().clone() }),
+            if !self.refill(&mut runs) {
+                self.wait(timeout, &mut deadline)?;
             }
         }
     }
 
-    /// The next sample, from what was taken or from the mailbox.
-    #[inline(always)]
-    fn pop(&self) -> Option<Result<Sample<T>, RecvError>> {
-        let mut runs = self.taken.borrow_mut();
-        loop {
-            if let Some(taken) = runs.front_mut().and_then(Run::next) {
-                taken.source.took_one();
-                return match decode(taken) {
-                    Ok(sample) => Some(Ok(sample)),
-                    Err(source) => Some(Err(self.undecodable(source))),
-                };
-            }
-            if !self.refill(&mut runs) {
-                return None;
-            }
+    /// Waits until there is something to take.
+    #[cold]
+    fn wait(&self, timeout: Option<Duration>, deadline: &mut Option<Instant>) -> Result<(), RecvError> {
+        if let (Some(timeout), None) = (timeout, &deadline) {
+            *deadline = Instant::now().checked_add(timeout);
         }
+        let route = || self.inbox.route.clone();
+        match self.inbox.wait_ready(*deadline) {
+            Waited::Ready => Ok(()),
+            Waited::TimedOut => {
+                Err(RecvError::Timeout { route: route(), waited: timeout.unwrap_or_default() })
+            }
+            Waited::Closed => Err(RecvError::Closed { route: route() }),
+        }
+    }
+
+    /// Makes a sample of what was taken. Built where it is returned: under load, moving a sample once
+    /// more costs as much as taking it.
+    #[inline(always)]
+    fn sample(&self, taken: Taken<'_, SourceRef>) -> Result<Sample<T>, RecvError> {
+        taken.source.took_one();
+        match decode(taken) {
+            Ok(sample) => Ok(sample),
+            Err(source) => Err(self.undecodable(source)),
+        }
+    }
+
+    #[cold]
+    fn nothing(&self) -> RecvError {
+        let route = self.inbox.route.clone();
+        if self.inbox.is_closed() { RecvError::Closed { route } } else { RecvError::Empty { route } }
     }
 
     #[cold]
@@ -306,6 +322,13 @@ impl<T: Message> Interest<T> {
             runs.extend(newest.as_run());
         }
         taken
+    }
+}
+
+impl<T> fmt::Debug for Interest<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inbox { route, delivery, .. } = &*self.inbox;
+        f.debug_struct("Interest").field("route", route).field("delivery", delivery).finish_non_exhaustive()
     }
 }
 
@@ -362,6 +385,12 @@ impl Subscription {
     pub fn counts(&self) -> InterestCounts {
         let (received, lost_here, lost_there) = self.inbox.counts();
         InterestCounts { received, lost_here, lost_there }
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription").field("route", self.route()).finish_non_exhaustive()
     }
 }
 

@@ -34,7 +34,7 @@ impl Coarse {
 }
 
 /// How many samples one reading serves at most.
-const REUSE: u32 = 8;
+const REUSE: u32 = 32;
 
 /// Readings further apart than this are made for every sample.
 const DENSE: Duration = Duration::from_micros(20);
@@ -65,9 +65,9 @@ mod tests {
         for _ in 0..800 {
             at(1_000_000);
         }
-        assert!(reads.get() < 110, "{} readings", reads.get());
-        let late = (1..=8).filter(|i| at(1_000_000 + i * 1_000_000).micros() != 1_000_000 + i * 1_000_000);
-        assert!(late.count() < 8);
+        assert!(reads.get() < 40, "{} readings", reads.get());
+        let late = (1..=32).filter(|i| at(1_000_000 + i * 1_000_000).micros() != 1_000_000 + i * 1_000_000);
+        assert!(late.count() < 32);
         assert_eq!(at(50_000_000).micros(), 50_000_000);
         assert_eq!(at(51_000_000).micros(), 51_000_000);
     }

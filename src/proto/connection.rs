@@ -254,7 +254,7 @@ impl Engine {
                 self.tell(Event::RouteUnlinked { route, peer: Some(peer.clone()), supplier: Side::Here });
             }
         }
-        for inlet in session.inlets.values().filter(|inlet| !inlet.draining) {
+        for inlet in session.inlets.values() {
             if let Some(route) =
                 self.registry.interest(inlet.interest).map(|own| own.declaration.route.clone())
             {

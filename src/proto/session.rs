@@ -16,8 +16,6 @@ pub(super) struct Inlet {
     /// The peer's number.
     pub(super) intent: u32,
     pub(super) interest: InterestId,
-    /// The interest is gone; END is awaited.
-    pub(super) draining: bool,
 }
 
 /// A pair whose schemas differ. `ours` is an intent if `supplier`, else an interest.
@@ -57,6 +55,7 @@ pub(super) struct Session {
     pub(super) outlets: BTreeMap<u32, IntentId>,
     /// The alias of an own intent and an interest of the peer.
     pub(super) outlet_of: BTreeMap<(IntentId, u32), u32>,
+    /// Until their END; those whose interest is gone drain.
     pub(super) inlets: BTreeMap<u32, Inlet>,
     /// Those of `inlets` that do not drain.
     pub(super) inlet_of: BTreeMap<(InterestId, u32), u32>,

@@ -76,7 +76,7 @@ impl Engine {
                 });
             }
         }
-        for (alias, inlet) in session.inlets.iter().filter(|(_, inlet)| !inlet.draining) {
+        for (alias, inlet) in &session.inlets {
             if let Some(own) = self.registry.interest(inlet.interest) {
                 pairs.push(PairView {
                     route: own.declaration.route.clone(),

@@ -11,7 +11,6 @@ use crate::bytes::Bytes;
 use crate::event::PeerName;
 use crate::flow::Shared;
 use crate::flow::batch::Batch;
-use crate::flow::coarse::Coarse;
 use crate::flow::outbox::{Outgoing, Put};
 use crate::outcome::{Fate, Outcome};
 use crate::proto::{IntentId, LinkId};
@@ -146,7 +145,6 @@ pub(crate) struct Sending {
     fates: Vec<Fate>,
     /// Room for an inline write.
     spare: Batch,
-    now: Coarse,
 }
 
 /// In which forms a message is needed.
@@ -181,7 +179,6 @@ impl Sending {
             needs: Needs::default(),
             fates: Vec::new(),
             spare: Batch::default(),
-            now: Coarse::default(),
         }
     }
 
@@ -192,6 +189,8 @@ impl Sending {
         if edition != self.edition {
             self.edition = edition;
             self.list = self.core.list();
+            self.fates.clear();
+            self.fates.resize(self.list.len(), Fate::NoInterest);
             self.needs = Needs {
                 bytes: self.list.iter().any(|outlet| matches!(outlet, Outlet::Remote { .. })),
                 message: self.list.iter().any(|outlet| matches!(outlet, Outlet::Local { .. })),
@@ -213,14 +212,15 @@ impl Sending {
         sample: Outgoing<'_>,
         message: impl FnOnce() -> Option<Shared>,
     ) -> Result<Outcome, Turned> {
-        self.fates.clear();
         if let [Outlet::Remote { line, alias, lossless }] = self.list.as_slice() {
             let fate = match line.put(*alias, sample, false, &mut self.spare) {
                 Put::NoRoom => return Err(Turned::NoRoom),
                 Put::TooLarge if *lossless => return Err(line.too_large()),
                 put => fate_of(put),
             };
-            self.fates.push(fate);
+            if let Some(last) = self.fates.first_mut() {
+                *last = fate;
+            }
             return Ok(Outcome::NOBODY.and(fate));
         }
         self.send_to_many(sample, message)
@@ -248,6 +248,7 @@ impl Sending {
         }
         let message = if self.needs.message { message() } else { None };
         let mut outcome = Outcome::NOBODY;
+        self.fates.clear();
         for outlet in self.list.iter() {
             let fate = match outlet {
                 Outlet::Remote { line, alias, lossless } => {
@@ -255,7 +256,7 @@ impl Sending {
                 }
                 Outlet::Local { inbox, source } => match &message {
                     Some(message) if !inbox.is_closed() => {
-                        let sent = self.now.now(false, || source.clock.now());
+                        let sent = source.clock.now();
                         inbox.deliver_local(source, sent, Arc::clone(message));
                         Fate::Delivered
                     }
