@@ -30,6 +30,10 @@ mod wire;
 #[doc(hidden)]
 pub mod fuzzing;
 
+#[cfg(feature = "measuring")]
+#[doc(hidden)]
+pub mod measuring;
+
 pub use builder::EndpointBuilder;
 pub use bytes::{Bytes, Payload};
 pub use delivery::Delivery;
