@@ -1,8 +1,7 @@
 //! One program's presence.
 
 use crate::builder::EndpointBuilder;
-use crate::delivery::Delivery;
-use crate::error::Error;
+use crate::error::{Error, quote};
 use crate::flow::run::Taken;
 use crate::intent::Intent;
 use crate::interest::{Interest, Subscription, decode};
@@ -22,9 +21,11 @@ use crate::runtime::threads::panic_text;
 use crate::sample::Sample;
 use crate::schema::Schema;
 use crate::settings::{IntentSettings, InterestSettings, Naming};
+use crate::wire::kind::MAX_CODEC;
 use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -96,8 +97,8 @@ impl Endpoint {
     /// Declares that this endpoint can supply `T@path`.
     ///
     /// # Errors
-    /// When the path is not valid, the type's shape cannot be found, or the same route is declared in
-    /// this endpoint with another type, or the endpoint is closed.
+    /// When the path is not valid, the type's shape cannot be found, its codec's name is longer than 32
+    /// bytes, the same route is declared in this endpoint with another type, or the endpoint is closed.
     pub fn intent<T: Message>(&self, path: &str) -> Result<Intent<T>, Error> {
         self.intent_with(path, IntentSettings::new())
     }
@@ -214,7 +215,7 @@ impl Endpoint {
     /// use std::time::Duration;
     /// let robot = bowline::Endpoint::builder("robot").listen("tcp://127.0.0.1:0").start()?;
     /// assert!(robot.close(Duration::from_secs(1)));
-    /// assert!(robot.interest::<u8>("robot.x").unwrap_err().is_closed());
+    /// assert!(robot.interest::<u8>("robot.x").is_err_and(|error| error.is_closed()));
     /// # Ok::<(), bowline::Error>(())
     /// ```
     pub fn close(&self, deadline: Duration) -> bool {
@@ -240,6 +241,10 @@ impl Endpoint {
     }
 
     fn declaration<T: Message>(&self, path: &str, naming: &Naming) -> Result<Declaration, Error> {
+        if T::CODEC.len() > MAX_CODEC {
+            let rule = format!("the name of a codec has at most {MAX_CODEC} bytes; both sides use the same");
+            return Err(Error::InvalidSetting { name: "Message::CODEC", value: quote(T::CODEC), rule });
+        }
         let (route, schema) = naming.resolve::<T>(path)?;
         let mut declared = self.declared.lock();
         let schema = match declared.get(&route) {
@@ -296,6 +301,13 @@ impl Done {
     }
 }
 
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Endpoint { path, listening, .. } = self;
+        f.debug_struct("Endpoint").field("path", path).field("listening", listening).finish_non_exhaustive()
+    }
+}
+
 impl Drop for Endpoint {
     fn drop(&mut self) {
         self.close(DROP_DEADLINE);
@@ -341,3 +353,49 @@ const LONGEST_CLOSE: Duration = Duration::from_secs(3600);
 
 /// For how many routes the type is remembered, to tell collisions at once.
 const REMEMBERED: usize = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bytes::Payload;
+    use crate::message::CodecError;
+    use crate::schema::SchemaError;
+
+    struct Named;
+
+    impl Message for Named {
+        const CODEC: &'static str = "a-codec-with-a-name-of-33-bytes-x";
+
+        fn schema() -> Result<Schema, SchemaError> {
+            Schema::versioned("Named", 1)
+        }
+
+        fn encode(&self, _: &mut Vec<u8>) -> Result<(), CodecError> {
+            Ok(())
+        }
+
+        fn decode(_: Payload<'_>) -> Result<Self, CodecError> {
+            Ok(Named)
+        }
+    }
+
+    #[test]
+    fn a_codec_whose_name_no_frame_can_hold_is_refused() {
+        let robot = Endpoint::builder("robot").start().unwrap();
+        let errors = [
+            robot.intent::<Named>("robot.x").map(drop).unwrap_err(),
+            robot.interest::<Named>("robot.x").map(drop).unwrap_err(),
+        ];
+        for error in errors {
+            assert!(error.is_user_mistake());
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "the setting `Message::CODEC` cannot be {}: the name of a codec has at most 32 bytes; \
+                     both sides use the same",
+                    Named::CODEC
+                )
+            );
+        }
+    }
+}

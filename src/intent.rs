@@ -311,8 +311,9 @@ impl<T: Message> Intent<T> {
         }
         let mut message = Some(message);
         let mut deadline = None;
+        // Looked at only once turned away: the first wait then ends at once, and the next is sure.
+        let mut seen = 0;
         let why = loop {
-            let seen = self.core.signal.seen();
             // What is retained is seen by all who are linked from here on; so the list is read again. And
             // who was linked while this waited may need the message in a form it is not in yet.
             let needs = sending.refresh();
@@ -335,6 +336,7 @@ impl<T: Message> Intent<T> {
             if let Err(why) = self.again(turned, sample, seen, &mut deadline, wait) {
                 break why;
             }
+            seen = self.core.signal.seen();
         };
         if retains {
             self.core.retain(before);
@@ -441,6 +443,12 @@ impl Intent<Bytes> {
                 self.wait_for_room(sending, sample, turned, timeout).map_err(|why| self.error((), why))
             }
         }
+    }
+}
+
+impl<T> fmt::Debug for Intent<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intent").field("route", &self.core.route).finish_non_exhaustive()
     }
 }
 

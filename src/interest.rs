@@ -12,6 +12,7 @@ use crate::sample::{Reading, Sample};
 use crossbeam_channel::Sender;
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -344,6 +345,13 @@ impl<T: Message> Interest<T> {
     }
 }
 
+impl<T> fmt::Debug for Interest<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inbox { route, delivery, .. } = &*self.inbox;
+        f.debug_struct("Interest").field("route", route).field("delivery", delivery).finish_non_exhaustive()
+    }
+}
+
 impl<T> Drop for Interest<T> {
     fn drop(&mut self) {
         self.inbox.discard();
@@ -396,6 +404,12 @@ impl Subscription {
     /// What became of its samples so far.
     pub fn counts(&self) -> InterestCounts {
         InterestCounts::of(&self.inbox)
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription").field("route", self.route()).finish_non_exhaustive()
     }
 }
 

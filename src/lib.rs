@@ -1,7 +1,6 @@
 //! Messaging for robots and the machines around them, for programs that block.
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
-#![allow(dead_code, unused_imports)]
 
 mod builder;
 mod bytes;
@@ -30,6 +29,10 @@ mod wire;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+
+#[cfg(feature = "measuring")]
+#[doc(hidden)]
+pub mod measuring;
 
 pub use builder::EndpointBuilder;
 pub use bytes::{Bytes, Payload};

@@ -66,6 +66,32 @@ impl<S: Clone + PartialEq> Mailbox<S> {
         }
     }
 
+    /// Puts one sample of this process in; among many it allocates nothing.
+    #[inline]
+    pub(crate) fn put_local(
+        &mut self,
+        source: &S,
+        sequence: u64,
+        sent: Timestamp,
+        message: Shared,
+        dropped: impl FnMut(&S, u64),
+    ) {
+        let message = match self.runs.back_mut() {
+            Some(last) if self.delivery.is_lossless() => {
+                match last.push_local(source, sequence, sent, message) {
+                    None => {
+                        self.len += 1;
+                        self.received += 1;
+                        return;
+                    }
+                    Some(message) => message,
+                }
+            }
+            _ => message,
+        };
+        self.put(Run::local(source.clone(), sequence, sent, message), dropped);
+    }
+
     fn put_latest(&mut self, mut run: Run<S>, mut dropped: impl FnMut(&S, u64)) {
         while let Some(taken) = run.next() {
             if let Some(source) = self.slot.source.as_ref().filter(|_| self.slot.is_full()) {

@@ -27,9 +27,8 @@ use crate::bytes::Bytes;
 use crate::delivery::Delivery;
 use crate::time::Timestamp;
 use crate::wire::control::{Control, Credit};
-use crate::wire::encode;
 use crate::wire::message::{max_payload, put_message_head};
-use crate::wire::stamp::StampWriter;
+use crate::wire::{StampWriter, encode};
 use std::time::Duration;
 
 /// The outgoing side of one link.
@@ -318,6 +317,11 @@ impl Outbox {
         lane.credit(credit.limit, credit.taken, credit.lost).then_some(first)
     }
 
+    /// The clock as it was read last, for the sample that was put in last.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now.last()
+    }
+
     /// Whether the writer must be told that there is something to write. Asking promises to tell it.
     #[inline]
     pub(crate) fn wake(&mut self) -> bool {
@@ -431,7 +435,7 @@ fn put_gap(bytes: &mut Vec<u8>, alias: u32, count: u64) {
 }
 
 /// How long a line must have been quiet before a sender writes inline.
-const QUIET: Duration = Duration::from_micros(5);
+pub(crate) const QUIET: Duration = Duration::from_micros(5);
 
 /// Bytes of answers (PONG, NOTIFY, CREDIT, …) that may wait for a peer that does not read.
 const ANSWERS: usize = 64 * 1024;

@@ -35,7 +35,7 @@ impl Dispatcher {
                     line.up(peer, max_frame);
                 }
             }
-            Action::Clock { link, offset_micros, error, .. } => {
+            Action::Clock { link, offset_micros, error } => {
                 if let Some(line) = self.lines.get(&link) {
                     line.set_offset(offset_micros, error);
                 }

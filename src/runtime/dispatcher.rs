@@ -186,7 +186,7 @@ impl Dispatcher {
                 self.engine.dialled(now, link);
             }
             Input::DialFailed(link, text) => self.engine.dial_failed(now, link, text),
-            Input::LineEnded(_) => self.open_lines = self.open_lines.saturating_sub(1),
+            Input::LineEnded => self.open_lines = self.open_lines.saturating_sub(1),
             Input::ListenerFault { url, text } => self.events.send(Event::ListenerFault { url, text }),
             Input::ThreadPanicked { thread, text } => {
                 self.events.send(Event::ThreadPanicked { thread, text });
@@ -272,7 +272,7 @@ impl Dispatcher {
         let mut until = deadline;
         while self.open_lines > 0 {
             match self.inputs.recv_deadline(until) {
-                Ok(Input::LineEnded(_)) => self.open_lines -= 1,
+                Ok(Input::LineEnded) => self.open_lines -= 1,
                 Ok(Input::Accepted(line, _) | Input::Dialled(_, line, _)) => line.abort(),
                 Ok(_) => {}
                 Err(RecvTimeoutError::Disconnected) => break,

@@ -4,6 +4,7 @@ use super::source::SourceRef;
 use crate::bytes::{Bytes, Payload};
 use crate::delivery::Delivery;
 use crate::flow::Shared;
+use crate::flow::coarse::Coarse;
 use crate::flow::mailbox::{Mailbox, Slot};
 use crate::flow::run::{Content, Run, Taken};
 use crate::proto::InterestId;
@@ -25,6 +26,8 @@ pub(crate) struct Inbox {
     /// Raised when there is something to read, a supplier came or went, or the end.
     ready: Condvar,
     closed: AtomicBool,
+    /// Something was put in since the reader began to wait: a hint, looked at without the lock.
+    filled: AtomicBool,
     /// Losses of suppliers that are gone.
     past_lost_here: AtomicU64,
     past_lost_there: AtomicU64,
@@ -36,6 +39,7 @@ pub(crate) struct Inbox {
 
 struct State {
     mailbox: Mailbox<SourceRef>,
+    now: Coarse,
     suppliers: Vec<SourceRef>,
     /// How many of the suppliers are not told yet that they may send.
     coming: usize,
@@ -94,9 +98,15 @@ impl Inbox {
             route,
             delivery,
             sink,
-            state: Mutex::new(State { mailbox: Mailbox::new(delivery), suppliers: Vec::new(), coming: 0 }),
+            state: Mutex::new(State {
+                mailbox: Mailbox::new(delivery),
+                now: Coarse::default(),
+                suppliers: Vec::new(),
+                coming: 0,
+            }),
             ready: Condvar::new(),
             closed: AtomicBool::new(false),
+            filled: AtomicBool::new(false),
             past_lost_here: AtomicU64::new(0),
             past_lost_there: AtomicU64::new(0),
             called: AtomicU64::new(0),
@@ -124,13 +134,13 @@ impl Inbox {
         if self.closed.load(Ordering::Relaxed) {
             return;
         }
-        self.state.lock().mailbox.put(run, |source, count| source.note_lost_here(count));
-        self.ready.notify_one();
+        self.state.lock().mailbox.put(run, SourceRef::note_lost);
+        self.wake_reader();
     }
 
-    /// Puts in a message of this process.
+    /// Puts in a message of this process; false if nobody takes it any more.
     #[inline]
-    pub(crate) fn deliver_local(&self, source: &SourceRef, sent: Timestamp, message: Shared) {
+    pub(crate) fn deliver_local(&self, source: &SourceRef, message: Shared) -> bool {
         match &self.sink {
             Sink::Callback(cell) => {
                 let Some(cell) = enter(cell) else {
@@ -139,19 +149,31 @@ impl Inbox {
                     return self.pass_over(source);
                 };
                 let sequence = source.next_sequence();
+                let sent = source.clock.now();
                 let content = Content::Local(message);
-                self.call_locked(&cell, Taken { source, sequence, sent, content });
+                self.call_locked(&cell, Taken { source, sequence, sent, content })
             }
             Sink::Mailbox => {
                 let mut state = self.state.lock();
-                if !self.closed.load(Ordering::Relaxed) {
-                    let run = Run::local(source.clone(), source.next_sequence(), sent, message);
-                    state.mailbox.put(run, |source, count| source.note_lost_here(count));
-                    drop(state);
-                    self.ready.notify_one();
+                if self.closed.load(Ordering::Relaxed) {
+                    return false;
                 }
+                let State { mailbox, now, .. } = &mut *state;
+                let sent = now.now(mailbox.is_empty(), || source.clock.now());
+                let (sequence, lost) = (source.next_sequence(), SourceRef::note_lost);
+                mailbox.put_local(source, sequence, sent, message, lost);
+                drop(state);
+                self.wake_reader();
+                true
             }
         }
+    }
+
+    /// Wakes the application's thread. Called after something was put in.
+    #[inline]
+    fn wake_reader(&self) {
+        self.filled.store(true, Ordering::Release);
+        self.ready.notify_one();
     }
 
     /// Puts in a retained message of this process, unless its intent sent a newer one.
@@ -172,9 +194,9 @@ impl Inbox {
                 let mut state = self.state.lock();
                 if !source.has_sent() {
                     let run = Run::whole(source.clone(), source.next_sequence(), sent, payload);
-                    state.mailbox.put(run, |source, count| source.note_lost_here(count));
+                    state.mailbox.put(run, SourceRef::note_lost);
                     drop(state);
-                    self.ready.notify_one();
+                    self.wake_reader();
                 }
             }
         }
@@ -187,8 +209,8 @@ impl Inbox {
         if self.closed.load(Ordering::Relaxed) {
             return;
         }
-        self.state.lock().mailbox.replace(taken, skipped, |source, count| source.note_lost_here(count));
-        self.ready.notify_one();
+        self.state.lock().mailbox.replace(taken, skipped, SourceRef::note_lost);
+        self.wake_reader();
     }
 
     /// Hands a sample to the callback.
@@ -197,14 +219,14 @@ impl Inbox {
             match enter(cell) {
                 Some(cell) => self.call_locked(&cell, taken),
                 None => self.pass_over(taken.source),
-            }
+            };
         }
     }
 
-    fn call_locked(&self, cell: &RefCell<Option<Callback>>, taken: Taken<'_, SourceRef>) {
+    fn call_locked(&self, cell: &RefCell<Option<Callback>>, taken: Taken<'_, SourceRef>) -> bool {
         let source = taken.source;
         let Ok(mut callback) = cell.try_borrow_mut() else { return self.pass_over(source) };
-        let Some(call) = callback.as_mut().filter(|_| !self.is_closed()) else { return };
+        let Some(call) = callback.as_mut().filter(|_| !self.is_closed()) else { return false };
         self.called.fetch_add(1, Ordering::Relaxed);
         DEPTH.set(DEPTH.get() + 1);
         let called = call(taken);
@@ -219,14 +241,16 @@ impl Inbox {
         }
         drop(callback);
         source.took_one();
+        true
     }
 
     /// A sample for a callback that cannot be called.
     #[cold]
-    fn pass_over(&self, source: &SourceRef) {
+    fn pass_over(&self, source: &SourceRef) -> bool {
         self.called.fetch_add(1, Ordering::Relaxed);
         source.note_lost_here(1);
         source.took_one();
+        false
     }
 
     /// Notes a sample that is no such message.
@@ -248,7 +272,16 @@ impl Inbox {
     }
 
     /// Waits until there is something to read.
+    ///
+    /// It looks a few times before it sleeps, letting other threads run: falling asleep and being
+    /// woken cost more than most samples are apart under load.
     pub(crate) fn wait_ready(&self, deadline: Option<Instant>) -> Waited {
+        for _ in 0..YIELDS {
+            if self.filled.swap(false, Ordering::Acquire) {
+                break;
+            }
+            std::thread::yield_now();
+        }
         self.wait(deadline, |state| !state.mailbox.is_empty())
     }
 
@@ -341,6 +374,9 @@ impl Inbox {
         }
     }
 }
+
+/// How often a reader looks again before it sleeps.
+const YIELDS: usize = 16;
 
 /// Waits until no other thread is in the callback.
 ///

@@ -1,6 +1,5 @@
 //! The aliases a reader knows, and the samples of a chunk sorted by them.
 
-use super::inbox::Inbox;
 use super::line::{Change, Inlet, Line};
 use crate::bytes::{Buffer, Bytes, Payload, Pool};
 use crate::delivery::Delivery;

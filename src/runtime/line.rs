@@ -9,7 +9,7 @@ use super::source::SourceRef;
 use crate::delivery::Delivery;
 use crate::event::PeerName;
 use crate::flow::batch::Batch;
-use crate::flow::outbox::{Outbox, Outgoing, Put};
+use crate::flow::outbox::{Outbox, Outgoing, Put, QUIET};
 use crate::proto::{LinkId, Order};
 use crate::reason::{Reason, ReasonCode};
 use crate::time::Timestamp;
@@ -17,7 +17,7 @@ use crate::transport::Connection;
 use crate::wire::control::{Control, Credit};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
-use std::io;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -181,10 +181,14 @@ impl Line {
                 // The writer comes by itself while it has work: most samples end here.
                 self.wake_after(out);
             }
-            Put::Inline => {
+            Put::Inline if is_calm(out.outbox.now()) => {
                 out.outbox.take_inline(spare);
                 drop(out);
                 self.write_inline(spare);
+            }
+            Put::Inline => {
+                self.wake_after(out);
+                return Put::Queued;
             }
             Put::NoRoom => out.note_starved(alias),
             Put::NotOpen | Put::TooLarge | Put::Closed => {}
@@ -219,6 +223,7 @@ impl Line {
             Err(_) => batch.wrote(0),
         }
         let now = self.clock.now();
+        LAST_INLINE.set(now);
         let mut out = self.out.lock();
         out.outbox.end_inline(batch, now);
         self.wake_after(out);
@@ -240,7 +245,10 @@ impl Line {
         taken
     }
 
-    /// Grants credit and reports losses; a peer that does not read its answers is cut off.
+    /// Grants credit and reports losses, unless `closed`; a peer that does not read its answers is cut off.
+    ///
+    /// `closed` is looked at under the lock: once it is set, every later frame, so also the PONG that
+    /// lets the peer use the alias again, goes behind the last credit for it.
     ///
     /// The thread that took the samples writes it, if nobody else is writing: the other side may wait
     /// for it, and on a busy core the writer thread may not run before this one pauses.
@@ -463,6 +471,17 @@ impl Out {
         let rooms = &self.rooms;
         self.starved.drain(..).filter_map(|alias| rooms.get(alias as usize).cloned().flatten()).collect()
     }
+}
+
+/// Whether this thread has not written inline just now. One that sends without pause, be it on many
+/// lines in turn, each of them quiet, leaves the writing to the writers.
+fn is_calm(now: Timestamp) -> bool {
+    now - LAST_INLINE.get() >= QUIET
+}
+
+thread_local! {
+    /// When this thread last ended an inline write.
+    static LAST_INLINE: Cell<Timestamp> = const { Cell::new(Timestamp::ZERO) };
 }
 
 /// How long a reader waits for the dispatcher before it looks whether the line was given up.

@@ -245,7 +245,7 @@ impl Sending {
                         _ => {}
                     }
                 }
-                Outlet::Local { inbox, source } if !inbox.is_closed() && !source.has_room() => {
+                Outlet::Local { inbox, source } if !source.has_room() && !inbox.is_closed() => {
                     return Err(Turned::NoRoom);
                 }
                 _ => {}
@@ -266,11 +266,7 @@ impl Sending {
                     fate_of(put)
                 }
                 Outlet::Local { inbox, source } => match &message {
-                    Some(message) if !inbox.is_closed() => {
-                        let sent = source.clock.now();
-                        inbox.deliver_local(source, sent, Arc::clone(message));
-                        Fate::Delivered
-                    }
+                    Some(message) if inbox.deliver_local(source, Arc::clone(message)) => Fate::Delivered,
                     _ => Fate::NoInterest,
                 },
             };

@@ -28,6 +28,7 @@ impl Stamp {
 }
 
 /// The most bytes before a payload.
+#[cfg(test)]
 pub(crate) const MESSAGE_HEAD_MAX: usize = varint::MAX_BYTES_U32 + MAX_INNER;
 
 /// The most bytes between the length and a payload.
@@ -74,7 +75,7 @@ pub(crate) fn put_message_head(out: &mut Vec<u8>, alias: u32, stamp: Stamp, payl
 }
 
 /// How many bytes stand before a payload of `payload_len` bytes.
-#[inline]
+#[cfg(test)]
 pub(crate) const fn head_len(alias: u32, payload_len: usize) -> usize {
     let inner = varint::len(tag(alias)) + Stamp::BYTES;
     varint::len(inner as u64 + payload_len as u64) + inner
