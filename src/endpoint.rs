@@ -11,7 +11,7 @@ use crate::proto::{Declaration, IntentId, InterestId};
 use crate::route::Route;
 use crate::runtime::clock::Clock;
 use crate::runtime::events::Events;
-use crate::runtime::inbox::{Callback, Inbox};
+use crate::runtime::inbox::{Callback, Called, Inbox};
 use crate::runtime::input::Input;
 use crate::runtime::outlets::Outlets;
 use crate::runtime::signal::Signal;
@@ -146,12 +146,17 @@ impl Endpoint {
     ///   that link, and an intent of this endpoint waits in its `send`. It may send
     ///   ([`try_send`](Intent::try_send)).
     /// - Calls are made one at a time. A sample that the callback itself causes, by sending on its own
-    ///   route in this endpoint, is not delivered but counted as lost.
+    ///   route in this endpoint, is not delivered but counted as lost. So is one that a callback sends to
+    ///   another one of this endpoint which does not return for 100 ms: two of them that send to each other
+    ///   must not wait for each other for ever.
     /// - It must not call [`close`](Endpoint::close) on its endpoint: that would wait for itself until
     ///   the deadline.
     /// - If it panics, the panic is caught, it is never called again, its interest is withdrawn, and
     ///   [`Event::CallbackPanicked`](crate::Event::CallbackPanicked) says so. The link goes on.
-    /// - A sample that cannot be decoded is passed over and logged.
+    /// - A sample that cannot be decoded is passed over, logged, and
+    ///   [counted](Subscription::counts).
+    /// - Once the subscription is dropped no further call begins. One that is under way on another thread
+    ///   may still end after that.
     ///
     /// With `lossless`, credit for the next sample is given when the callback returns.
     ///
@@ -318,15 +323,22 @@ fn guarded<T: Message>(
     Box::new(move |taken: Taken<'_, SourceRef>| {
         let route = taken.source.route.clone();
         let called = catch_unwind(AssertUnwindSafe(|| match decode(taken) {
-            Ok(sample) => callback(sample),
-            Err(error) => log::warn!("a sample of `{route}` cannot be decoded: {error}"),
+            Ok(sample) => {
+                callback(sample);
+                Called::Done
+            }
+            Err(error) => {
+                log::warn!("a sample of `{route}` cannot be decoded: {error}");
+                Called::Undecodable
+            }
         }));
-        let Err(panic) = called else { return true };
-        let text = panic_text(panic.as_ref());
-        log::error!("the callback for `{route}` panicked: {text}");
-        // Should the channel be full, the interest stays but is never called again.
-        let _ = dispatcher.try_send(Input::CallbackPanicked(id, text));
-        false
+        called.unwrap_or_else(|panic| {
+            let text = panic_text(panic.as_ref());
+            log::error!("the callback for `{route}` panicked: {text}");
+            // The dispatcher waits for nobody, so this waits for it at most a moment.
+            let _ = dispatcher.send(Input::CallbackPanicked(id, text));
+            Called::Panicked
+        })
     })
 }
 

@@ -77,6 +77,10 @@ mod wire;
 #[doc(hidden)]
 pub mod fuzzing;
 
+#[cfg(feature = "measuring")]
+#[doc(hidden)]
+pub mod measuring;
+
 /// The README's programs are compiled with the tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -20,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "testing",
             "fuzzing",
             "guide",
+            "measuring",
         ],
     ),
     ("runtime", &["runtime"]),

@@ -104,9 +104,13 @@ impl<S: Clone + PartialEq> Mailbox<S> {
         }
     }
 
-    /// Puts one small encoded sample of a `latest` interest in without allocating.
-    pub(crate) fn replace(&mut self, taken: &Taken<'_, S>, dropped: impl FnOnce(&S, u64)) {
-        self.received += 1;
+    /// Puts one small encoded sample of a `latest` interest in without allocating. It has replaced
+    /// `skipped` others on its way.
+    pub(crate) fn replace(&mut self, taken: &Taken<'_, S>, skipped: u64, mut dropped: impl FnMut(&S, u64)) {
+        self.received += 1 + skipped;
+        if skipped > 0 {
+            dropped(taken.source, skipped);
+        }
         if let Some(source) = self.slot.source.as_ref().filter(|_| self.slot.is_full()) {
             dropped(source, 1);
         }
@@ -227,3 +231,6 @@ impl<S: Clone + PartialEq> Slot<S> {
 
 /// Up to how many bytes the latest sample is copied rather than shared.
 const COPIED: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@
 //! Control frames lie apart and are written first. When the batch is full, a lossless sample is not
 //! taken, and any other is *parked* in its [`Lane`] by its own policy: `latest` keeps the newest,
 //! `queue(n)` the newest n. So a slow line delivers new samples, not a backlog, and one route's
-//! backlog never displaces another's.
+//! backlog never costs another its newest sample.
 //!
 //! # Writing inline
 //! When the line is quiet and nobody writes, a sender may write its frame itself without waiting, which
@@ -17,7 +17,8 @@
 //!
 //! # Bounds
 //! The batch and what is parked hold `capacity` bytes each, plus at most one sample per sending intent;
-//! answers to a peer that does not read them, [`ANSWERS`].
+//! lanes of one intent share the bytes of what they park. Answers to a peer that does not read them:
+//! [`ANSWERS`].
 
 use super::batch::{BY_REFERENCE, Batch};
 use super::coarse::Coarse;
@@ -273,7 +274,7 @@ impl Outbox {
             let ended = lane.ending && lane.parked.is_empty();
             let alias = place as u32;
             put_gap(self.batch.bytes(), alias, gap);
-            self.parked -= sample.payload.len();
+            self.parked -= sample.cost();
             self.append(
                 alias,
                 sample.sent,
@@ -287,6 +288,9 @@ impl Outbox {
 
     /// Adds a control frame that goes ahead of all samples. False if the peer does not read its answers.
     pub(crate) fn urgent(&mut self, frame: &Control) -> bool {
+        if self.closed {
+            return true;
+        }
         let before = self.urgent.len();
         let own_table = matches!(frame, Control::Intents(_) | Control::Interests(_));
         if !own_table && before - self.tables > ANSWERS {
@@ -301,7 +305,9 @@ impl Outbox {
 
     /// Adds a control frame behind the samples that wait.
     pub(crate) fn in_line(&mut self, frame: &Control) {
-        encode(self.batch.bytes(), frame);
+        if !self.closed {
+            encode(self.batch.bytes(), frame);
+        }
     }
 
     /// Takes in a credit; `None` if it is not a valid one, else whether it is the lane's first.
@@ -320,7 +326,8 @@ impl Outbox {
     #[inline]
     pub(crate) fn wake(&mut self) -> bool {
         let idle = !self.gate.writing && !self.gate.woken;
-        if idle && self.has_work() {
+        // A writer that waited for an inline write to end, in order to end itself, is told too.
+        if idle && (self.has_work() || self.closed) {
             self.gate.woken = true;
         }
         idle && self.gate.woken
@@ -404,6 +411,7 @@ impl Outbox {
         } else {
             self.batch.clear();
             self.urgent.clear();
+            self.tables = 0;
         }
         self.lanes.clear();
         self.parked = 0;
@@ -413,8 +421,10 @@ impl Outbox {
         }
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed
+    /// Whether nothing more will be written, once [`take`](Self::take) has nothing: it is closed, and
+    /// nobody writes inline, who could leave a rest.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.closed && !self.gate.writing
     }
 }
 
@@ -429,3 +439,6 @@ pub(crate) const QUIET: Duration = Duration::from_micros(5);
 
 /// Bytes of answers (PONG, NOTIFY, CREDIT, …) that may wait for a peer that does not read.
 const ANSWERS: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -202,3 +202,6 @@ impl<S: Clone> Run<S> {
 
 /// Up to how many bytes runs are joined, at the price of copying the later one.
 const JOINED: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ use crate::peer::PeerUrl;
 use crate::proto::{Action, IntentId, InterestId, LinkId, Order};
 use crate::reason::ReasonCode;
 use crate::wire::control::{Bye, Control};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,7 +91,7 @@ impl Dispatcher {
     }
 
     fn hang_up(&mut self, link: LinkId, bye: Option<Bye>) {
-        self.release_routes(link);
+        self.close_streams(link);
         let Some(line) = self.lines.remove(&link) else { return };
         match bye {
             Some(bye) => {
@@ -102,14 +103,19 @@ impl Dispatcher {
         }
     }
 
-    /// All outlets and inlets of a link go with it; what they lost is told first.
-    fn release_routes(&mut self, link: LinkId) {
-        let of_link = (link, 0)..=(link, u32::MAX);
-        let outgoing: Vec<_> = self.outgoing.range(of_link.clone()).map(|(key, id)| (key.1, *id)).collect();
-        for (alias, intent) in outgoing {
-            self.release_outlet(link, intent, alias);
+    /// All outlets and inlets of a link go with it.
+    fn close_streams(&mut self, link: LinkId) {
+        let all = (link, 0)..=(link, u32::MAX);
+        let outgoing: Vec<_> =
+            self.outgoing.range(all.clone()).map(|((_, alias), id)| (*alias, *id)).collect();
+        for (alias, _) in &outgoing {
+            self.forget_outlet(link, *alias);
         }
-        let incoming: Vec<_> = self.incoming.range(of_link).map(|((_, alias), _)| *alias).collect();
+        let intents: BTreeSet<_> = outgoing.into_iter().map(|(_, id)| id).collect();
+        for outlets in intents.iter().filter_map(|id| self.intents.get(id)) {
+            outlets.publish(|list| list.retain(|outlet| !outlet.is_on(link)));
+        }
+        let incoming: Vec<_> = self.incoming.range(all).map(|((_, alias), _)| *alias).collect();
         for alias in incoming {
             self.close_inlet(link, alias);
         }
@@ -127,21 +133,19 @@ impl Dispatcher {
     }
 
     fn close_outlet(&mut self, link: LinkId, intent: IntentId, alias: u32) {
-        self.release_outlet(link, intent, alias);
+        self.forget_outlet(link, alias);
+        if let Some(outlets) = self.intents.get(&intent) {
+            outlets.publish(|list| list.retain(|outlet| !(outlet.is_on(link) && outlet.is_as(alias))));
+        }
         if let Some(line) = self.lines.get(&link) {
             line.end_lane(alias);
         }
     }
 
-    fn release_outlet(&mut self, link: LinkId, intent: IntentId, alias: u32) {
+    fn forget_outlet(&mut self, link: LinkId, alias: u32) {
         self.report_loss(Stream::Out(link, alias));
         self.losses.end(Stream::Out(link, alias));
         self.outgoing.remove(&(link, alias));
-        if let Some(outlets) = self.intents.get(&intent) {
-            outlets.publish(|list| {
-                list.retain(|outlet| !outlet.is_remote(link, alias));
-            });
-        }
     }
 
     /// The first credit of a lane came: it is open now, and a latecomer gets the retained sample.
@@ -175,7 +179,7 @@ impl Dispatcher {
         self.report_loss(Stream::In(link, alias));
         self.losses.end(Stream::In(link, alias));
         if let Some((interest, source)) = self.incoming.remove(&(link, alias)) {
-            source.close();
+            source.end();
             if let Some(inbox) = self.interests.get(&interest) {
                 inbox.remove_supplier(&source);
             }

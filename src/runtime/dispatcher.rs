@@ -243,7 +243,14 @@ impl Dispatcher {
             LineInput::Control(at, control) => self.engine.control(at, link, control),
             LineInput::Opened { alias } => self.opened(link, line, alias),
             LineInput::Fault(reason) => self.engine.fault(self.clock.now(), link, reason),
-            LineInput::Lost(reason) => self.engine.link_lost(self.clock.now(), link, reason),
+            LineInput::Lost(reason) => {
+                self.engine.link_lost(self.clock.now(), link, reason);
+                // What the engine wants done of it may need the line still.
+                self.apply_all();
+                if let Some(line) = self.lines.remove(&link) {
+                    line.abort();
+                }
+            }
         }
         self.apply_all();
     }

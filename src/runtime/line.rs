@@ -252,9 +252,11 @@ impl Line {
     ///
     /// The thread that took the samples writes it, if nobody else is writing: the other side may wait
     /// for it, and on a busy core the writer thread may not run before this one pauses.
-    pub(crate) fn send_credit(&self, credit: Credit, closed: &AtomicBool) {
+    ///
+    /// Nothing is sent once `ended` is set: see [`end_credit`](Self::end_credit).
+    pub(crate) fn send_credit(&self, credit: Credit, ended: &AtomicBool) {
         let mut out = self.out.lock();
-        if closed.load(Ordering::Acquire) {
+        if ended.load(Ordering::Relaxed) {
             return;
         }
         if !out.outbox.urgent(&Control::Credit(credit)) {
@@ -269,6 +271,13 @@ impl Line {
         } else {
             self.wake_after(out);
         }
+    }
+
+    /// Sets `ended`: from then on no credit of its alias is queued, whoever is about to. The alias may be
+    /// given to another pair soon, which a late credit would open too early.
+    pub(crate) fn end_credit(&self, ended: &AtomicBool) {
+        let _out = self.out.lock();
+        ended.store(true, Ordering::Relaxed);
     }
 
     #[inline]
@@ -286,7 +295,7 @@ impl Line {
             let mut out = self.out.lock();
             let some = out.outbox.take(&mut load.urgent, &mut load.batch, || self.clock.now(), wrote);
             let rooms = if out.starved.is_empty() { Vec::new() } else { out.take_starved() };
-            let closed = out.outbox.is_closed();
+            let finished = out.outbox.is_finished();
             drop(out);
             for room in rooms {
                 room.raise();
@@ -294,7 +303,7 @@ impl Line {
             if some {
                 return true;
             }
-            if closed {
+            if finished {
                 return false;
             }
             wrote = false;

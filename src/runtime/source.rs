@@ -28,7 +28,7 @@ pub(crate) struct Source {
     /// Dropped by the sending side, as its GAPs told.
     lost_there: AtomicU64,
     /// The alias ended, or nobody wants its samples any more: no credit is granted from now on.
-    closed: AtomicBool,
+    ended: AtomicBool,
 }
 
 /// Apart from its neighbours in memory: two threads on two cores that write to one cache line wait for
@@ -112,7 +112,7 @@ impl Source {
             reading: Apart::default(),
             lost_here: AtomicU64::new(0),
             lost_there: AtomicU64::new(0),
-            closed: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
         }))
     }
 
@@ -206,15 +206,19 @@ impl Source {
                 let Some(line) = line.upgrade() else { return };
                 let limit = if self.window == 0 { u64::MAX } else { taken + self.window };
                 let credit = Credit { alias: *alias, limit, taken, lost: self.lost_here() };
-                line.send_credit(credit, &self.closed);
+                line.send_credit(credit, &self.ended);
             }
         }
     }
 
     /// Grants no credit from now on: the alias may come to stand for another pair, whose credit a late
     /// one would be taken for. An application can still read what came, and takes from the source.
-    pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+    pub(crate) fn end(&self) {
+        if let Back::Line { line, .. } = &self.back {
+            if let Some(line) = line.upgrade() {
+                line.end_credit(&self.ended);
+            }
+        }
     }
 
     /// Tells the sending side what was taken and lost up to now.
@@ -245,7 +249,7 @@ mod tests {
         let source = Source::remote(route, &line, 3, Some(1));
         source.open();
         source.took_one();
-        source.close();
+        source.end();
         source.took_one();
         source.report_now();
         line.connection.close();

@@ -28,6 +28,7 @@ impl Stamp {
 }
 
 /// The most bytes before a payload.
+#[cfg(test)]
 pub(crate) const MESSAGE_HEAD_MAX: usize = varint::MAX_BYTES_U32 + MAX_INNER;
 
 /// The most bytes between the length and a payload.
@@ -88,7 +89,7 @@ pub(crate) const fn max_payload(max_frame: u32) -> usize {
 
 /// The `max_frame` to announce so that payloads of `max_payload` bytes come through under any alias.
 pub(crate) const fn max_frame(max_payload: usize) -> u32 {
-    let frame = max_payload.saturating_add(MESSAGE_HEAD_MAX);
+    let frame = max_payload.saturating_add(MAX_INNER);
     let frame = if frame > u32::MAX as usize { u32::MAX } else { frame as u32 };
     if frame < kind::MAX_HANDSHAKE_FRAME { kind::MAX_HANDSHAKE_FRAME } else { frame }
 }

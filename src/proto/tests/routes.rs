@@ -130,7 +130,12 @@ fn a_withdrawn_interest_is_told_to_its_intents_and_drains() {
     bed.interest(0, 0, IMU, 1);
     bed.intent(1, 0, IMU, 1);
     forget(&mut bed);
+    bed.frozen.push(1);
     bed.engines[0].withdraw_interest(bed.now, InterestId(0));
+    bed.settle();
+    assert_eq!(wires(&bed, 0), ["drain inlet 0"]);
+    assert_eq!(bed.engines[0].links(bed.now).next().unwrap().inlets, 0);
+    bed.frozen.clear();
     bed.settle();
     assert_eq!(wires(&bed, 0), ["drain inlet 0", "close inlet 0"]);
     assert_eq!(wires(&bed, 1), ["close outlet 0 as 0"]);
