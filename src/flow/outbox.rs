@@ -348,9 +348,10 @@ impl Outbox {
         free
     }
 
-    /// Swaps the batch for an emptied one, to be written inline by the caller.
+    /// Moves the batch into an emptied one, to be written inline by the caller. It is small, and copied:
+    /// swapped, the large buffers of a busy time would end up with the intents, one each.
     pub(crate) fn take_inline(&mut self, into: &mut Batch) {
-        std::mem::swap(&mut self.batch, into);
+        self.batch.move_to(into);
         self.gate.writing = true;
     }
 
@@ -359,7 +360,7 @@ impl Outbox {
         self.gate.writing = false;
         self.gate.last = now;
         if !batch.is_empty() {
-            std::mem::swap(&mut self.rest, batch);
+            batch.move_to(&mut self.rest);
         }
         batch.clear();
     }

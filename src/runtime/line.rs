@@ -245,10 +245,7 @@ impl Line {
         taken
     }
 
-    /// Grants credit and reports losses, unless `closed`; a peer that does not read its answers is cut off.
-    ///
-    /// `closed` is looked at under the lock: once it is set, every later frame, so also the PONG that
-    /// lets the peer use the alias again, goes behind the last credit for it.
+    /// Grants credit and reports losses; a peer that does not read its answers is cut off.
     ///
     /// The thread that took the samples writes it, if nobody else is writing: the other side may wait
     /// for it, and on a busy core the writer thread may not run before this one pauses.
