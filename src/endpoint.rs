@@ -1,8 +1,7 @@
 //! One program's presence.
 
 use crate::builder::EndpointBuilder;
-use crate::delivery::Delivery;
-use crate::error::Error;
+use crate::error::{Error, quote};
 use crate::flow::run::Taken;
 use crate::intent::Intent;
 use crate::interest::{Interest, Subscription, decode};
@@ -13,7 +12,7 @@ use crate::route::Route;
 use crate::runtime::clock::Clock;
 use crate::runtime::events::Events;
 use crate::runtime::gate::Gate;
-use crate::runtime::inbox::{Callback, Inbox};
+use crate::runtime::inbox::{Callback, Called, Inbox};
 use crate::runtime::input::Input;
 use crate::runtime::outlets::Outlets;
 use crate::runtime::signal::Signal;
@@ -23,9 +22,11 @@ use crate::runtime::threads::panic_text;
 use crate::sample::Sample;
 use crate::schema::Schema;
 use crate::settings::{IntentSettings, InterestSettings, Naming};
+use crate::wire::kind::MAX_CODEC;
 use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -98,8 +99,8 @@ impl Endpoint {
     /// Declares that this endpoint can supply `T@path`.
     ///
     /// # Errors
-    /// When the path is not valid, the type's shape cannot be found, or the same route is declared in
-    /// this endpoint with another type, or the endpoint is closed.
+    /// When the path is not valid, the type's shape cannot be found, its codec's name is longer than 32
+    /// bytes, the same route is declared in this endpoint with another type, or the endpoint is closed.
     pub fn intent<T: Message>(&self, path: &str) -> Result<Intent<T>, Error> {
         self.intent_with(path, IntentSettings::new())
     }
@@ -147,12 +148,17 @@ impl Endpoint {
     ///   that link, and an intent of this endpoint waits in its `send`. It may send
     ///   ([`try_send`](Intent::try_send)).
     /// - Calls are made one at a time. A sample that the callback itself causes, by sending on its own
-    ///   route in this endpoint, is not delivered but counted as lost.
+    ///   route in this endpoint, is not delivered but counted as lost. So is one that a callback sends to
+    ///   another one of this endpoint which does not return for 100 ms: two of them that send to each other
+    ///   must not wait for each other for ever.
     /// - It must not call [`close`](Endpoint::close) on its endpoint: that would wait for itself until
     ///   the deadline.
     /// - If it panics, the panic is caught, it is never called again, its interest is withdrawn, and
     ///   [`Event::CallbackPanicked`](crate::Event::CallbackPanicked) says so. The link goes on.
-    /// - A sample that cannot be decoded is passed over and logged.
+    /// - A sample that cannot be decoded is passed over, logged, and
+    ///   [counted](Subscription::counts).
+    /// - Once the subscription is dropped no further call begins. One that is under way on another thread
+    ///   may still end after that.
     ///
     /// With `lossless`, credit for the next sample is given when the callback returns.
     ///
@@ -211,7 +217,7 @@ impl Endpoint {
     /// use std::time::Duration;
     /// let robot = bowline::Endpoint::builder("robot").listen("tcp://127.0.0.1:0").start()?;
     /// assert!(robot.close(Duration::from_secs(1)));
-    /// assert!(robot.interest::<u8>("robot.x").unwrap_err().is_closed());
+    /// assert!(robot.interest::<u8>("robot.x").is_err_and(|error| error.is_closed()));
     /// # Ok::<(), bowline::Error>(())
     /// ```
     pub fn close(&self, deadline: Duration) -> bool {
@@ -237,6 +243,10 @@ impl Endpoint {
     }
 
     fn declaration<T: Message>(&self, path: &str, naming: &Naming) -> Result<Declaration, Error> {
+        if T::CODEC.len() > MAX_CODEC {
+            let rule = format!("the name of a codec has at most {MAX_CODEC} bytes; both sides use the same");
+            return Err(Error::InvalidSetting { name: "Message::CODEC", value: quote(T::CODEC), rule });
+        }
         let (route, schema) = naming.resolve::<T>(path)?;
         let mut declared = self.declared.lock();
         let schema = match declared.get(&route) {
@@ -300,6 +310,13 @@ impl Drop for Ending {
     }
 }
 
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Endpoint { path, listening, .. } = self;
+        f.debug_struct("Endpoint").field("path", path).field("listening", listening).finish_non_exhaustive()
+    }
+}
+
 impl Drop for Endpoint {
     fn drop(&mut self) {
         self.close(DROP_DEADLINE);
@@ -315,15 +332,22 @@ fn guarded<T: Message>(
     Box::new(move |taken: Taken<'_, SourceRef>| {
         let route = taken.source.route.clone();
         let called = catch_unwind(AssertUnwindSafe(|| match decode(taken) {
-            Ok(sample) => callback(sample),
-            Err(error) => log::warn!("a sample of `{route}` cannot be decoded: {error}"),
+            Ok(sample) => {
+                callback(sample);
+                Called::Done
+            }
+            Err(error) => {
+                log::warn!("a sample of `{route}` cannot be decoded: {error}");
+                Called::Undecodable
+            }
         }));
-        let Err(panic) = called else { return true };
-        let text = panic_text(panic.as_ref());
-        log::error!("the callback for `{route}` panicked: {text}");
-        // Should the channel be full, the interest stays but is never called again.
-        let _ = dispatcher.try_send(Input::CallbackPanicked(id, text));
-        false
+        called.unwrap_or_else(|panic| {
+            let text = panic_text(panic.as_ref());
+            log::error!("the callback for `{route}` panicked: {text}");
+            // The dispatcher waits for nobody, so this waits for it at most a moment.
+            let _ = dispatcher.send(Input::CallbackPanicked(id, text));
+            Called::Panicked
+        })
     })
 }
 
@@ -338,3 +362,49 @@ const LONGEST_CLOSE: Duration = Duration::from_secs(3600);
 
 /// For how many routes the type is remembered, to tell collisions at once.
 const REMEMBERED: usize = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bytes::Payload;
+    use crate::message::CodecError;
+    use crate::schema::SchemaError;
+
+    struct Named;
+
+    impl Message for Named {
+        const CODEC: &'static str = "a-codec-with-a-name-of-33-bytes-x";
+
+        fn schema() -> Result<Schema, SchemaError> {
+            Schema::versioned("Named", 1)
+        }
+
+        fn encode(&self, _: &mut Vec<u8>) -> Result<(), CodecError> {
+            Ok(())
+        }
+
+        fn decode(_: Payload<'_>) -> Result<Self, CodecError> {
+            Ok(Named)
+        }
+    }
+
+    #[test]
+    fn a_codec_whose_name_no_frame_can_hold_is_refused() {
+        let robot = Endpoint::builder("robot").start().unwrap();
+        let errors = [
+            robot.intent::<Named>("robot.x").map(drop).unwrap_err(),
+            robot.interest::<Named>("robot.x").map(drop).unwrap_err(),
+        ];
+        for error in errors {
+            assert!(error.is_user_mistake());
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "the setting `Message::CODEC` cannot be {}: the name of a codec has at most 32 bytes; \
+                     both sides use the same",
+                    Named::CODEC
+                )
+            );
+        }
+    }
+}

@@ -251,49 +251,14 @@ impl<T: Message> Intent<T> {
         let mut state = self.state.borrow_mut();
         let State { sending, encoded } = &mut *state;
         let needs = sending.refresh();
-        let retains = self.core.retains();
-        // A handle of its own only where the message may be given away before the bytes are written.
-        let held = if needs.message { message.get().as_bytes().cloned() } else { None };
-        if let Some(bytes) = message.get().as_bytes() {
-            if bytes.len() > self.largest {
-                let why = Why::TooLarge { size: bytes.len(), limit: self.largest };
-                return Err(self.error(message, why));
-            }
-        } else if needs.bytes || retains {
-            encoded.clear();
-            if let Err(error) = message.get().encode(encoded) {
-                return Err(self.error(message, Why::Codec(error)));
-            }
-            if encoded.len() > self.largest {
-                let why = Why::TooLarge { size: encoded.len(), limit: self.largest };
-                return Err(self.error(message, why));
-            }
+        if needs.message || self.core.retains() {
+            return self.deliver_whole(sending, encoded, message, wait);
         }
-        if retains {
-            let payload = match message.get().as_bytes() {
-                Some(bytes) => bytes.clone(),
-                None => Bytes::copy_from_slice(encoded),
-            };
-            let sample = Outgoing { payload: &payload, shared: Some(&payload) };
-            let before =
-                self.core.retain(Some(Retained { sent: self.clock.now(), payload: payload.clone() }));
-            // What is retained is seen by all who are linked from here on; so the list is read again.
-            sending.refresh();
-            let result = self.send_waiting(sending, sample, message, wait);
-            if result.is_err() {
-                self.core.retain(before);
-            }
-            return result;
+        if let Err(why) = self.prepare(message.get(), encoded, needs.bytes) {
+            return Err(self.error(message, why));
         }
         if needs.is_nothing() {
             return Ok(Outcome::NOBODY);
-        }
-        if needs.message {
-            let sample = match &held {
-                Some(bytes) => Outgoing { payload: bytes, shared: Some(bytes) },
-                None => Outgoing { payload: encoded, shared: None },
-            };
-            return self.send_waiting(sending, sample, message, wait);
         }
         let sample = match message.get().as_bytes() {
             Some(bytes) => Outgoing { payload: bytes, shared: Some(bytes) },
@@ -308,31 +273,78 @@ impl<T: Message> Intent<T> {
         }
     }
 
-    /// Sends where the message itself may be wanted too.
-    fn send_waiting<M: Carried<T>>(
+    /// Encodes a message that is not bytes already, where it `must` be, and checks its size.
+    #[inline]
+    fn prepare(&self, message: &T, encoded: &mut Vec<u8>, must: bool) -> Result<(), Why> {
+        let size = match message.as_bytes() {
+            Some(bytes) => bytes.len(),
+            None if must => {
+                encoded.clear();
+                message.encode(encoded).map_err(Why::Codec)?;
+                encoded.len()
+            }
+            None => return Ok(()),
+        };
+        if size > self.largest { Err(Why::TooLarge { size, limit: self.largest }) } else { Ok(()) }
+    }
+
+    /// Sends where the message itself is wanted, or is retained.
+    fn deliver_whole<M: Carried<T>>(
         &self,
         sending: &mut Sending,
-        sample: Outgoing<'_>,
+        encoded: &mut Vec<u8>,
         message: M,
         wait: Duration,
     ) -> Result<Outcome, SendError<M>> {
+        let retains = self.core.retains();
+        let mut is_encoded = retains || sending.refresh().bytes;
+        if let Err(why) = self.prepare(message.get(), encoded, is_encoded) {
+            return Err(self.error(message, why));
+        }
+        // A handle of its own, as the message may be given away before the bytes are written.
+        let mut held = message.get().as_bytes().cloned();
+        let mut before = None;
+        if retains {
+            let payload = held.take().unwrap_or_else(|| Bytes::copy_from_slice(encoded));
+            held = Some(payload.clone());
+            before = self.core.retain(Some(Retained { sent: self.clock.now(), payload }));
+        }
         let mut message = Some(message);
         let mut deadline = None;
-        loop {
-            let seen = self.core.signal.seen();
+        // Looked at only once turned away: the first wait then ends at once, and the next is sure.
+        let mut seen = 0;
+        let why = loop {
+            // What is retained is seen by all who are linked from here on; so the list is read again. And
+            // who was linked while this waited may need the message in a form it is not in yet.
+            let needs = sending.refresh();
+            if needs.bytes && !is_encoded {
+                is_encoded = true;
+                let prepared = message.as_ref().map(|message| self.prepare(message.get(), encoded, true));
+                if let Some(Err(why)) = prepared {
+                    break why;
+                }
+            }
+            let sample = match &held {
+                Some(bytes) => Outgoing { payload: bytes, shared: Some(bytes) },
+                None => Outgoing { payload: encoded, shared: None },
+            };
             let give = || message.take().map(|message| -> Shared { message.into_arc() });
             let turned = match sending.send(sample, give) {
                 Ok(outcome) => return Ok(outcome),
                 Err(turned) => turned,
             };
             if let Err(why) = self.again(turned, sample, seen, &mut deadline, wait) {
-                // All or nothing: the message is given away only once everyone has room.
-                return match message {
-                    Some(message) => Err(self.error(message, why)),
-                    None => Ok(Outcome::NOBODY),
-                };
+                break why;
             }
-            sending.refresh();
+            seen = self.core.signal.seen();
+        };
+        if retains {
+            self.core.retain(before);
+        }
+        // All or nothing: the message is given away only once everyone has room.
+        match message {
+            Some(message) => Err(self.error(message, why)),
+            None => Ok(Outcome::NOBODY),
         }
     }
 
@@ -431,6 +443,12 @@ impl Intent<Bytes> {
                 self.wait_for_room(sending, sample, turned, timeout).map_err(|why| self.error((), why))
             }
         }
+    }
+}
+
+impl<T> fmt::Debug for Intent<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intent").field("route", &self.core.route).finish_non_exhaustive()
     }
 }
 

@@ -5,13 +5,14 @@ use crate::flow::mailbox::Slot;
 use crate::flow::run::{Content, Run, Taken};
 use crate::message::{CodecError, Message};
 use crate::route::Route;
-use crate::runtime::inbox::{Inbox, Waited};
+use crate::runtime::inbox::{Counts, Inbox, Waited};
 use crate::runtime::input::Input;
 use crate::runtime::source::SourceRef;
 use crate::sample::{Reading, Sample};
 use crossbeam_channel::Sender;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,7 +45,6 @@ pub struct Interest<T> {
     taken: RefCell<VecDeque<Run<SourceRef>>>,
     /// The newest sample, for `latest`.
     newest: RefCell<Slot<SourceRef>>,
-    undecodable: Cell<u64>,
     messages: PhantomData<fn() -> T>,
 }
 
@@ -124,6 +124,15 @@ pub struct InterestCounts {
     pub lost_here: u64,
     /// Dropped by the sending sides, as they told.
     pub lost_there: u64,
+    /// Received and read, but no such message: they could not be decoded.
+    pub undecodable: u64,
+}
+
+impl InterestCounts {
+    fn of(inbox: &Inbox) -> Self {
+        let Counts { received, lost_here, lost_there, undecodable } = inbox.counts();
+        Self { received, lost_here, lost_there, undecodable }
+    }
 }
 
 impl<T: Message> Interest<T> {
@@ -134,7 +143,6 @@ impl<T: Message> Interest<T> {
             fresh_for,
             taken: RefCell::default(),
             newest: RefCell::default(),
-            undecodable: Cell::new(0),
             messages: PhantomData,
         }
     }
@@ -196,33 +204,26 @@ impl<T: Message> Interest<T> {
     /// The newest sample there is; never waits. All samples that wait are taken for it.
     ///
     /// The same sample is answered again until a newer one comes, and tells by
-    /// [`Reading`] whether it is fresh. A sample that cannot be decoded is passed over and logged.
+    /// [`Reading`] whether it is fresh. One that cannot be decoded counts as none; it is logged and
+    /// [counted](Self::counts) once.
     pub fn latest(&self) -> Reading<T> {
         let mut newest = self.newest.borrow_mut();
-        if self.inbox.delivery == Delivery::Latest {
-            if self.inbox.take_latest(&mut newest) {
-                if let Some(taken) = newest.view() {
-                    taken.source.took_one();
-                }
+        let is_new = if self.inbox.delivery == Delivery::Latest {
+            let is_new = self.inbox.take_latest(&mut newest);
+            if let Some(taken) = newest.view().filter(|_| is_new) {
+                taken.source.took_one();
             }
+            is_new
         } else {
-            let mut runs = self.taken.borrow_mut();
-            while !runs.is_empty() || self.inbox.take(&mut runs) {
-                while let Some(mut run) = runs.pop_front() {
-                    let mut last = None;
-                    while let Some(taken) = run.next() {
-                        taken.source.took_one();
-                        last = Some(());
-                        newest.keep(taken);
-                    }
-                    debug_assert!(last.is_some() || run.len() == 0);
-                }
-            }
-        }
+            self.drain_into(&mut newest)
+        };
         let sample = newest.view().and_then(|taken| match decode(taken) {
             Ok(sample) => Some(sample),
             Err(error) => {
-                log::warn!("a sample of `{}` cannot be decoded: {error}", self.inbox.route);
+                if is_new {
+                    self.inbox.note_undecodable();
+                    log::warn!("a sample of `{}` cannot be decoded: {error}", self.inbox.route);
+                }
                 None
             }
         });
@@ -234,6 +235,27 @@ impl<T: Message> Interest<T> {
             (Some(sample), Some(limit)) if sample.age() >= limit => Reading::Stale(sample),
             (Some(sample), _) => Reading::Fresh(sample),
         }
+    }
+
+    /// Takes all samples that wait and keeps the last; false if there were none.
+    fn drain_into(&self, newest: &mut Slot<SourceRef>) -> bool {
+        let mut runs = self.taken.borrow_mut();
+        let mut is_new = false;
+        // As many as can have waited when this was called, however fast others follow them.
+        let turns = if self.inbox.delivery.is_lossless() { 1 } else { self.inbox.delivery.depth() };
+        for _ in 0..=turns {
+            while let Some(mut run) = runs.pop_front() {
+                while let Some(taken) = run.next() {
+                    taken.source.took_one();
+                    is_new = true;
+                    newest.keep(taken);
+                }
+            }
+            if !self.inbox.take(&mut runs) {
+                break;
+            }
+        }
+        is_new
     }
 
     /// How many intents supply it now.
@@ -248,8 +270,7 @@ impl<T: Message> Interest<T> {
 
     /// What became of its samples so far.
     pub fn counts(&self) -> InterestCounts {
-        let (received, lost_here, lost_there) = self.inbox.counts();
-        InterestCounts { received, lost_here, lost_there }
+        InterestCounts::of(&self.inbox)
     }
 
     #[inline]
@@ -302,7 +323,7 @@ impl<T: Message> Interest<T> {
 
     #[cold]
     fn undecodable(&self, source: CodecError) -> RecvError {
-        self.undecodable.set(self.undecodable.get() + 1);
+        self.inbox.note_undecodable();
         RecvError::Decode { route: self.inbox.route.clone(), source }
     }
 
@@ -321,6 +342,13 @@ impl<T: Message> Interest<T> {
             runs.extend(newest.as_run());
         }
         taken
+    }
+}
+
+impl<T> fmt::Debug for Interest<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inbox { route, delivery, .. } = &*self.inbox;
+        f.debug_struct("Interest").field("route", route).field("delivery", delivery).finish_non_exhaustive()
     }
 }
 
@@ -375,8 +403,13 @@ impl Subscription {
 
     /// What became of its samples so far.
     pub fn counts(&self) -> InterestCounts {
-        let (received, lost_here, lost_there) = self.inbox.counts();
-        InterestCounts { received, lost_here, lost_there }
+        InterestCounts::of(&self.inbox)
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription").field("route", self.route()).finish_non_exhaustive()
     }
 }
 

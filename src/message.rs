@@ -33,7 +33,8 @@ use serde::de::DeserializeOwned;
 /// }
 /// ```
 pub trait Message: Sized + Send + Sync + 'static {
-    /// The encoding, compared when a route is linked: at most 32 bytes of text.
+    /// The encoding, compared when a route is linked. At most 32 bytes: a longer name is an error when an
+    /// intent or interest is declared.
     const CODEC: &'static str;
 
     /// The shape, compared when a route is linked.

@@ -72,10 +72,29 @@ impl Outcome {
         self.worst
     }
 
+    /// The outcome with one interest more, in whatever order. One that is only about to be linked is not
+    /// counted.
     #[inline]
     pub(crate) fn and(self, fate: Fate) -> Outcome {
+        if fate == Fate::NoInterest {
+            return self;
+        }
         let taken = self.taken + u32::from(fate <= Fate::Replaced);
-        let first = self.taken == 0 && self.worst == Fate::NoInterest;
+        let first = self.worst == Fate::NoInterest;
         Outcome { taken, worst: if first { fate } else { self.worst.max(fate) } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_interests_does_not_matter() {
+        let fates = [Fate::NoInterest, Fate::Delivered, Fate::LinkDown, Fate::Replaced, Fate::NoInterest];
+        let expected = Outcome { taken: 2, worst: Fate::LinkDown };
+        let forth = fates.iter().fold(Outcome::NOBODY, |outcome, fate| outcome.and(*fate));
+        let back = fates.iter().rev().fold(Outcome::NOBODY, |outcome, fate| outcome.and(*fate));
+        assert_eq!((forth, back), (expected, expected));
     }
 }

@@ -19,6 +19,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "subscription",
             "testing",
             "fuzzing",
+            "guide",
+            "measuring",
         ],
     ),
     ("runtime", &["runtime"]),

@@ -1,6 +1,6 @@
 //! The program every newcomer writes first, over each kind of link.
 
-use bowline::{Bytes, Endpoint, Event, Fate, Intent, Interest, InterestSettings};
+use bowline::{Endpoint, Intent, Interest};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

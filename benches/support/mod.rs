@@ -20,6 +20,7 @@ impl Bench {
     }
 
     /// Times `work`, called over and over.
+    #[allow(dead_code, reason = "not every bench needs it")]
     pub fn each<R>(&self, name: &str, mut work: impl FnMut() -> R) {
         self.batches(name, || (), |()| drop(black_box(work())), 1);
     }

@@ -19,6 +19,11 @@ pub(crate) struct Coarse {
 }
 
 impl Coarse {
+    /// The last reading.
+    pub(crate) fn last(&self) -> Timestamp {
+        self.now
+    }
+
     #[inline]
     pub(crate) fn now(&mut self, fresh: bool, read: impl FnOnce() -> Timestamp) -> Timestamp {
         if self.left > 0 && !fresh {

@@ -37,9 +37,10 @@ pub(crate) struct Parked {
 }
 
 impl Parked {
-    /// What it holds of memory, in bytes: a peer may ask for a long queue of empty samples.
+    /// What it costs in memory, about, in bytes. Even an empty one costs something, or a peer could have
+    /// a million of them kept.
     pub(crate) fn cost(&self) -> usize {
-        self.payload.len() + BESIDES
+        self.payload.len() + PARKED_COST
     }
 }
 
@@ -81,28 +82,26 @@ impl Lane {
 
     /// Parks a sample, the oldest of this lane going where the policy or the room says so.
     ///
-    /// `parked` is what all lanes of the link park, in bytes, and `room` the bound; one sample may
-    /// always be parked, however large. Returns the new total and how many samples had to go.
+    /// `parked` is what all lanes of the link park, in bytes, and `room` the bound. The newest sample of
+    /// a lane is always parked: what other lanes park can cost it its older ones, but never that one.
+    /// Returns the new total and how many samples had to go.
     pub(crate) fn park(&mut self, sample: Parked, mut parked: usize, room: usize) -> (usize, u64) {
-        let size = sample.cost();
+        let cost = sample.cost();
         let mut dropped = 0;
-        let fits = |parked: usize| parked == 0 || parked + size <= room;
-        while self.parked.len() >= self.delivery.depth() as usize || !fits(parked) {
+        while self.parked.len() >= self.delivery.depth() as usize || parked + cost > room {
             let Some(oldest) = self.parked.pop_front() else { break };
             parked -= oldest.cost();
             dropped += 1;
         }
-        if fits(parked) {
-            self.parked.push_back(sample);
-            parked += size;
-        } else {
-            dropped += 1;
-        }
+        self.parked.push_back(sample);
         self.gap += dropped;
         self.lost_here += dropped;
-        (parked, dropped)
+        (parked + cost, dropped)
     }
 }
 
-/// What a parked sample costs besides its payload: its places in the queue and on the heap.
-const BESIDES: usize = 128;
+/// What a parked sample costs beside its payload: its place in the queue and the heads of its buffer.
+pub(crate) const PARKED_COST: usize = 96;
+
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,10 @@
 //! The policy is the interest's [`Delivery`]: `latest` keeps one and replaces it, `queue(n)` drops the
 //! oldest, `lossless(n)` is never offered more than was granted.
 //!
-//! Memory: a mailbox holds at most `n` samples. Small ones lie in shared buffers of which two
-//! neighbours are together more than 16 KiB full, each of at most 64 KiB; so `n` samples of `b` bytes
-//! cost at most `8 * n * b` + 128 KiB, and with samples of 16 KiB and more `n * b`.
+//! Memory: a mailbox holds at most `n` samples. Small ones of one source that follow each other share a
+//! buffer. No buffer is more than four times as large as what came in it, and beside the bytes a sample
+//! costs at most some 250 (a run, a buffer and a head of its own). So `n` samples of `b` bytes cost at
+//! most `n * (4 * b + 250)` bytes, plus one buffer that was read in part, of at most 256 KiB.
 
 use super::Shared;
 use super::run::{Content, Run, Taken};
@@ -66,6 +67,32 @@ impl<S: Clone + PartialEq> Mailbox<S> {
         }
     }
 
+    /// Puts one sample of this process in; among many it allocates nothing.
+    #[inline]
+    pub(crate) fn put_local(
+        &mut self,
+        source: &S,
+        sequence: u64,
+        sent: Timestamp,
+        message: Shared,
+        dropped: impl FnMut(&S, u64),
+    ) {
+        let message = match self.runs.back_mut() {
+            Some(last) if self.delivery.is_lossless() => {
+                match last.push_local(source, sequence, sent, message) {
+                    None => {
+                        self.len += 1;
+                        self.received += 1;
+                        return;
+                    }
+                    Some(message) => message,
+                }
+            }
+            _ => message,
+        };
+        self.put(Run::local(source.clone(), sequence, sent, message), dropped);
+    }
+
     fn put_latest(&mut self, mut run: Run<S>, mut dropped: impl FnMut(&S, u64)) {
         while let Some(taken) = run.next() {
             if let Some(source) = self.slot.source.as_ref().filter(|_| self.slot.is_full()) {
@@ -78,9 +105,13 @@ impl<S: Clone + PartialEq> Mailbox<S> {
         }
     }
 
-    /// Puts one small encoded sample of a `latest` interest in without allocating.
-    pub(crate) fn replace(&mut self, taken: &Taken<'_, S>, dropped: impl FnOnce(&S, u64)) {
-        self.received += 1;
+    /// Puts one small encoded sample of a `latest` interest in without allocating. It has replaced
+    /// `skipped` others on its way.
+    pub(crate) fn replace(&mut self, taken: &Taken<'_, S>, skipped: u64, mut dropped: impl FnMut(&S, u64)) {
+        self.received += 1 + skipped;
+        if skipped > 0 {
+            dropped(taken.source, skipped);
+        }
         if let Some(source) = self.slot.source.as_ref().filter(|_| self.slot.is_full()) {
             dropped(source, 1);
         }
@@ -201,3 +232,6 @@ impl<S: Clone + PartialEq> Slot<S> {
 
 /// Up to how many bytes the latest sample is copied rather than shared.
 const COPIED: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests;

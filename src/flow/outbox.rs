@@ -7,7 +7,7 @@
 //! Control frames lie apart and are written first. When the batch is full, a lossless sample is not
 //! taken, and any other is *parked* in its [`Lane`] by its own policy: `latest` keeps the newest,
 //! `queue(n)` the newest n. So a slow line delivers new samples, not a backlog, and one route's
-//! backlog never displaces another's.
+//! backlog never costs another its newest sample.
 //!
 //! # Writing inline
 //! When the line is quiet and nobody writes, a sender may write its frame itself without waiting, which
@@ -17,7 +17,8 @@
 //!
 //! # Bounds
 //! The batch and what is parked hold `capacity` bytes each, plus at most one sample per sending intent;
-//! answers to a peer that does not read them, [`ANSWERS`].
+//! lanes of one intent share the bytes of what they park. Answers to a peer that does not read them:
+//! [`ANSWERS`].
 
 use super::batch::{BY_REFERENCE, Batch};
 use super::coarse::Coarse;
@@ -26,9 +27,8 @@ use crate::bytes::Bytes;
 use crate::delivery::Delivery;
 use crate::time::Timestamp;
 use crate::wire::control::{Control, Credit};
-use crate::wire::encode;
 use crate::wire::message::{max_payload, put_message_head};
-use crate::wire::stamp::StampWriter;
+use crate::wire::{StampWriter, encode};
 use std::time::Duration;
 
 /// The outgoing side of one link.
@@ -70,13 +70,6 @@ pub(crate) enum Put {
     TooLarge,
     /// The link is gone.
     Closed,
-}
-
-/// What becomes of samples that wait when a line is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rest {
-    Write,
-    Drop,
 }
 
 /// A sample on its way out.
@@ -252,9 +245,7 @@ impl Outbox {
     }
 
     fn park(&mut self, alias: u32, sample: Outgoing<'_>, sent: Timestamp) -> Put {
-        // A small one that was received may share a buffer much larger than itself.
-        let shared = sample.shared.filter(|bytes| bytes.len() >= BY_REFERENCE);
-        let payload = shared.cloned().unwrap_or_else(|| Bytes::copy_from_slice(sample.payload));
+        let payload = sample.shared.cloned().unwrap_or_else(|| Bytes::copy_from_slice(sample.payload));
         let (parked, capacity) = (self.parked, self.capacity);
         let Some(lane) = self.lane_mut(alias) else { return Put::Closed };
         let (parked, dropped) = lane.park(Parked { sent, payload }, parked, capacity);
@@ -297,6 +288,9 @@ impl Outbox {
 
     /// Adds a control frame that goes ahead of all samples. False if the peer does not read its answers.
     pub(crate) fn urgent(&mut self, frame: &Control) -> bool {
+        if self.closed {
+            return true;
+        }
         let before = self.urgent.len();
         let own_table = matches!(frame, Control::Intents(_) | Control::Interests(_));
         if !own_table && before - self.tables > ANSWERS {
@@ -311,7 +305,9 @@ impl Outbox {
 
     /// Adds a control frame behind the samples that wait.
     pub(crate) fn in_line(&mut self, frame: &Control) {
-        encode(self.batch.bytes(), frame);
+        if !self.closed {
+            encode(self.batch.bytes(), frame);
+        }
     }
 
     /// Takes in a credit; `None` if it is not a valid one, else whether it is the lane's first.
@@ -321,11 +317,16 @@ impl Outbox {
         lane.credit(credit.limit, credit.taken, credit.lost).then_some(first)
     }
 
-    /// Whether the writer must be told that there is something to write, or nothing any more. Asking
-    /// promises to tell it.
+    /// The clock as it was read last, for the sample that was put in last.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now.last()
+    }
+
+    /// Whether the writer must be told that there is something to write. Asking promises to tell it.
     #[inline]
     pub(crate) fn wake(&mut self) -> bool {
         let idle = !self.gate.writing && !self.gate.woken;
+        // A writer that waited for an inline write to end, in order to end itself, is told too.
         if idle && (self.has_work() || self.closed) {
             self.gate.woken = true;
         }
@@ -347,9 +348,10 @@ impl Outbox {
         free
     }
 
-    /// Swaps the batch for an emptied one, to be written inline by the caller.
+    /// Moves the batch into an emptied one, to be written inline by the caller. It is small, and copied:
+    /// swapped, the large buffers of a busy time would end up with the intents, one each.
     pub(crate) fn take_inline(&mut self, into: &mut Batch) {
-        std::mem::swap(&mut self.batch, into);
+        self.batch.move_to(into);
         self.gate.writing = true;
     }
 
@@ -358,7 +360,7 @@ impl Outbox {
         self.gate.writing = false;
         self.gate.last = now;
         if !batch.is_empty() {
-            std::mem::swap(&mut self.rest, batch);
+            batch.move_to(&mut self.rest);
         }
         batch.clear();
     }
@@ -400,15 +402,16 @@ impl Outbox {
         true
     }
 
-    /// Nothing more is taken. What becomes of the samples that wait is for `rest` to say; control frames
-    /// are still written, among them the HANDSHAKE that says who says BYE. `bye` is the last frame.
-    pub(crate) fn close(&mut self, bye: Option<&Control>, rest: Rest) {
+    /// Nothing more is taken. With `drain`, samples that wait are still written; control frames are in any
+    /// case, among them the HANDSHAKE that tells who says BYE. `bye` is the last frame.
+    pub(crate) fn close(&mut self, bye: Option<&Control>, drain: bool) {
         if self.closed {
             return;
         }
-        match rest {
-            Rest::Write => self.unpark(usize::MAX),
-            Rest::Drop => self.batch = Batch::default(),
+        if drain {
+            self.unpark(usize::MAX);
+        } else {
+            self.batch = Batch::default();
         }
         self.lanes.clear();
         self.parked = 0;
@@ -418,9 +421,10 @@ impl Outbox {
         }
     }
 
-    /// Whether all was written and nothing more will be.
+    /// Whether nothing more will be written, once [`take`](Self::take) has nothing: it is closed, and
+    /// nobody writes inline, who could leave a rest.
     pub(crate) fn is_finished(&self) -> bool {
-        self.closed && !self.gate.writing && !self.has_work()
+        self.closed && !self.gate.writing
     }
 
     /// Gives its memory back, once it is finished: intents may hold on to the line for long.
@@ -439,7 +443,10 @@ fn put_gap(bytes: &mut Vec<u8>, alias: u32, count: u64) {
 }
 
 /// How long a line must have been quiet before a sender writes inline.
-const QUIET: Duration = Duration::from_micros(5);
+pub(crate) const QUIET: Duration = Duration::from_micros(5);
 
 /// Bytes of answers (PONG, NOTIFY, CREDIT, …) that may wait for a peer that does not read.
 const ANSWERS: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -62,6 +62,29 @@ impl<S> Run<S> {
         Self { source, sequence, body: Body::Local(VecDeque::from([(sent, message)])) }
     }
 
+    /// Appends a sample of this process that follows on this run; else gives it back.
+    #[inline]
+    pub(crate) fn push_local(
+        &mut self,
+        source: &S,
+        sequence: u64,
+        sent: Timestamp,
+        message: Shared,
+    ) -> Option<Shared>
+    where
+        S: PartialEq,
+    {
+        match &mut self.body {
+            Body::Local(items)
+                if self.source == *source && self.sequence + items.len() as u64 == sequence =>
+            {
+                items.push_back((sent, message));
+                None
+            }
+            _ => Some(message),
+        }
+    }
+
     /// How many samples are left.
     #[inline]
     pub(crate) fn len(&self) -> usize {
@@ -70,10 +93,6 @@ impl<S> Run<S> {
             Body::Whole { left, .. } | Body::Part { left, .. } => usize::from(*left),
             Body::Local(items) => items.len(),
         }
-    }
-
-    pub(crate) fn source(&self) -> &S {
-        &self.source
     }
 
     /// Takes the next sample.
@@ -183,3 +202,6 @@ impl<S: Clone> Run<S> {
 
 /// Up to how many bytes runs are joined, at the price of copying the later one.
 const JOINED: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use super::engine::Engine;
 use super::link::{Link, Phase};
 use super::registry::{OwnIntent, OwnInterest};
-use super::session::{Dispute, Due, Session};
+use super::session::{Dispute, Due};
 use super::words;
 use super::{Action, Declaration, IntentId, InterestId, LinkId, Order};
 use crate::event::{Event, Refusal};

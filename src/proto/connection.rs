@@ -1,4 +1,11 @@
 //! How links come and go: dialling, handshakes, one link per peer, ends.
+//!
+//! An endpoint keeps one link to each instance of a peer. A link that is up and alive is kept: the
+//! acceptor refuses another one when it sees the dialler's Hello, the dialler when it has to send its
+//! final. Where both ends dial at once, each may have let the other's connection pass before its own
+//! came up; then the one stays that the smaller instance dialled, and both see it so. A link that was
+//! refused waits until the kept one is down. Where a peer dials although a link that it dialled is up
+//! here, it must have lost that one: the new one takes its place.
 
 use super::backoff::Backoff;
 use super::engine::Engine;
@@ -176,7 +183,7 @@ impl Engine {
             self.send(id, Control::Accept(accept), Order::Ahead);
         }
         let Some(link) = self.links.get_mut(&id) else { return };
-        let mut session = Session::new(accept.version, theirs.instance, theirs.path, own_scope, now);
+        let mut session = Session::new(theirs.instance, theirs.path, own_scope, now);
         if dialled {
             // The peer's Hello answered ours, as a PONG answers a PING.
             session.clock.measure([greeted_at, theirs.clock, theirs.clock, now]);
@@ -198,7 +205,6 @@ impl Engine {
                 link: id,
                 offset_micros: estimate.offset_micros,
                 error: estimate.error,
-                round_trip: now - greeted_at,
             });
         }
         self.untold.insert(id);
@@ -253,13 +259,12 @@ impl Engine {
     }
 
     fn end_session(&mut self, id: LinkId, session: &Session, peer: &PeerName) {
-        for outlet in session.outlets.values() {
-            if let Some(route) = self.registry.intent(outlet.intent).map(|own| own.declaration.route.clone())
-            {
+        for intent in session.outlets.values() {
+            if let Some(route) = self.registry.intent(*intent).map(|own| own.declaration.route.clone()) {
                 self.tell(Event::RouteUnlinked { route, peer: Some(peer.clone()), supplier: Side::Here });
             }
         }
-        for inlet in session.inlets.values().filter(|inlet| !inlet.draining) {
+        for inlet in session.inlets.values() {
             if let Some(route) =
                 self.registry.interest(inlet.interest).map(|own| own.declaration.route.clone())
             {

@@ -13,7 +13,7 @@ use crate::peer::{PeerUrl, Scope};
 use crate::reason::{Reason, ReasonCode};
 use crate::route::Route;
 use crate::time::Timestamp;
-use crate::wire::control::{Control, Ping, Pong};
+use crate::wire::control::{Control, Pong};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,9 +69,9 @@ impl EngineSettings {
 
 /// One endpoint's control.
 ///
-/// Inputs are given in the order in which they happen; `now` never goes back. The inputs of one link
-/// come in the order of its connection: nothing of an earlier connection after `dialled` of a later.
-/// Frames that come while a link has no connection are ignored.
+/// The inputs of one link come in the order of its connection: nothing of an earlier connection after
+/// `dialled` of a later. Frames that come while a link has no connection are ignored. A frame may have
+/// been read before the last input's `now`; else time does not go back.
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(super) settings: EngineSettings,
@@ -129,25 +129,25 @@ impl Engine {
 
     /// Keeps a link to `url` from now on: dials at once, and again whenever it is down.
     pub(crate) fn dialler(&mut self, now: Timestamp, url: Arc<PeerUrl>) -> LinkId {
-        self.now = now;
+        self.advance(now);
         self.add_dialler(url)
     }
 
     /// A connection came from `url`. It can be hung up at once.
     pub(crate) fn accepted(&mut self, now: Timestamp, url: String) -> LinkId {
-        self.now = now;
+        self.advance(now);
         self.add_accepted(url)
     }
 
     /// A `Dial` succeeded.
     pub(crate) fn dialled(&mut self, now: Timestamp, link: LinkId) {
-        self.now = now;
+        self.advance(now);
         self.greet(link);
     }
 
     /// A `Dial` failed.
     pub(crate) fn dial_failed(&mut self, now: Timestamp, link: LinkId, text: impl Into<String>) {
-        self.now = now;
+        self.advance(now);
         if matches!(self.links.get(&link), Some(Link { phase: Phase::Dialling, .. })) {
             self.down(link, Reason::new(ReasonCode::Unreachable, text), None);
         }
@@ -155,20 +155,20 @@ impl Engine {
 
     /// A frame came; `now` is when it was read.
     pub(crate) fn control(&mut self, now: Timestamp, link: LinkId, frame: Control) {
-        self.now = now;
+        self.advance(now);
         match self.links.get(&link).map(|link| &link.phase) {
             Some(Phase::Handshaking(_)) => match frame {
                 Control::Bye(bye) => self.down(link, words::told(&bye), None),
                 frame => self.handshake(link, &frame),
             },
-            Some(Phase::Up(_)) => self.session(link, frame),
+            Some(Phase::Up(_)) => self.session(link, frame, now),
             Some(Phase::Dialling | Phase::Down) | None => {}
         }
     }
 
     /// What came is no frame that the peer may send: says why and hangs up.
     pub(crate) fn fault(&mut self, now: Timestamp, link: LinkId, reason: Reason) {
-        self.now = now;
+        self.advance(now);
         if self.is_connected(link) {
             self.hang_up(link, reason);
         }
@@ -176,7 +176,7 @@ impl Engine {
 
     /// The connection ended.
     pub(crate) fn link_lost(&mut self, now: Timestamp, link: LinkId, reason: Reason) {
-        self.now = now;
+        self.advance(now);
         if self.is_connected(link) {
             self.down(link, reason, None);
         }
@@ -191,7 +191,7 @@ impl Engine {
         exclusive: bool,
         retained: bool,
     ) {
-        self.now = now;
+        self.advance(now);
         self.registry.declare_intent(intent, OwnIntent { declaration, exclusive, retained });
     }
 
@@ -203,25 +203,25 @@ impl Engine {
         declaration: Declaration,
         delivery: Delivery,
     ) {
-        self.now = now;
+        self.advance(now);
         self.registry.declare_interest(interest, OwnInterest { declaration, delivery });
     }
 
     /// The route is no longer supplied by this intent.
     pub(crate) fn withdraw_intent(&mut self, now: Timestamp, intent: IntentId) {
-        self.now = now;
+        self.advance(now);
         self.retire_intent(intent);
     }
 
     /// The route is no longer wanted by this interest.
     pub(crate) fn withdraw_interest(&mut self, now: Timestamp, interest: InterestId) {
-        self.now = now;
+        self.advance(now);
         self.retire_interest(interest);
     }
 
     /// Says BYE on all links, and neither dials nor accepts from now on.
     pub(crate) fn close(&mut self, now: Timestamp) {
-        self.now = now;
+        self.advance(now);
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
@@ -238,7 +238,7 @@ impl Engine {
 
     /// Does what is due. `heard` says when bytes last came on a link.
     pub(crate) fn tick(&mut self, now: Timestamp, heard: &dyn Fn(LinkId) -> Timestamp) {
-        self.now = now;
+        self.advance(now);
         self.forgive_own_sleep();
         while let Some((due, link, timer)) = self.timers.pop(now) {
             match timer {
@@ -272,14 +272,14 @@ impl Engine {
     }
 
     /// A frame on a link that is up.
-    fn session(&mut self, link: LinkId, frame: Control) {
+    fn session(&mut self, link: LinkId, frame: Control, read: Timestamp) {
         match frame {
             Control::Bye(bye) => self.down(link, words::told(&bye), None),
             Control::Ping(ping) => {
-                let pong = Pong { echo: ping.sent, received: self.now, sent: self.now };
+                let pong = Pong { echo: ping.sent, received: read, sent: self.now };
                 self.send(link, Control::Pong(pong), Order::Ahead);
             }
-            Control::Pong(pong) => self.pong(link, pong),
+            Control::Pong(pong) => self.pong(link, pong, read),
             Control::Intents(entries) => self.their_intents_changed(link, entries),
             Control::Interests(entries) => self.their_interests_changed(link, entries),
             Control::Notify(notify) => {
@@ -293,6 +293,10 @@ impl Engine {
             }
             Control::Credit(_) | Control::Time(_) | Control::Gap { .. } | Control::Unknown { .. } => {}
         }
+    }
+
+    fn advance(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
     }
 
     pub(super) fn is_connected(&self, link: LinkId) -> bool {

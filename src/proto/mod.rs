@@ -54,8 +54,7 @@ mod words;
 
 pub(crate) use engine::{Engine, EngineSettings};
 pub(crate) use link::LinkState;
-pub(crate) use liveness::RoundTripView;
-pub(crate) use view::{LinkView, PairView};
+pub(crate) use view::LinkView;
 
 /// One link of this endpoint; never used again for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,8 +98,8 @@ pub(crate) enum Action {
     HangUp { link: LinkId, bye: Option<Bye> },
     /// The handshake is done: samples may be sent, in frames of at most `max_frame` bytes.
     Up { link: LinkId, peer: Arc<PeerName>, max_frame: u32 },
-    /// A round trip was measured. A peer's time t is `t - offset` here, at most `error` wrong.
-    Clock { link: LinkId, offset_micros: i64, error: Duration, round_trip: Duration },
+    /// A round trip was measured. The peer's time t is `t - offset` here, at most `error` wrong.
+    Clock { link: LinkId, offset_micros: i64, error: Duration },
     /// Samples of `intent` go to this link as `alias`, once credit for it comes.
     OpenOutlet { link: LinkId, intent: IntentId, alias: u32, delivery: Delivery },
     /// No more samples of `intent` as `alias`: what waits is sent, then END. Both stand in line before

@@ -29,14 +29,14 @@ impl Engine {
     }
 
     /// An answer came: to a ping that measures, or to one that frees aliases.
-    pub(super) fn pong(&mut self, id: LinkId, pong: Pong) {
+    pub(super) fn pong(&mut self, id: LinkId, pong: Pong, read: Timestamp) {
         let now = self.now;
         let Some(link) = self.links.get_mut(&id) else { return };
         let Some(session) = link.session_mut() else { return };
         if session.aliases.answered(pong.echo) || !session.pings.answered(pong.echo) {
             return;
         }
-        let Some(round_trip) = session.clock.measure([pong.echo, pong.received, pong.sent, now]) else {
+        let Some(round_trip) = session.clock.measure([pong.echo, pong.received, pong.sent, read]) else {
             return;
         };
         session.round_trips.add(round_trip);
@@ -45,7 +45,6 @@ impl Engine {
                 link: id,
                 offset_micros: estimate.offset_micros,
                 error: estimate.error,
-                round_trip,
             });
         }
         session.answered_at = now;

@@ -10,22 +10,12 @@ use crate::time::Timestamp;
 use crate::wire::control::{Intent, Interest};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Samples that go out.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Outlet {
-    pub(super) intent: IntentId,
-    /// The peer's number.
-    pub(super) interest: u32,
-}
-
 /// Samples that come in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Inlet {
     /// The peer's number.
     pub(super) intent: u32,
     pub(super) interest: InterestId,
-    /// The interest is gone; END is awaited.
-    pub(super) draining: bool,
 }
 
 /// A pair whose schemas differ. `ours` is an intent if `supplier`, else an interest.
@@ -46,7 +36,6 @@ pub(super) enum Due {
 /// The state of one link that is up.
 #[derive(Debug)]
 pub(super) struct Session {
-    pub(super) version: u8,
     pub(super) instance: [u8; 16],
     /// The peer's path.
     pub(super) path: Path,
@@ -62,8 +51,11 @@ pub(super) struct Session {
     pub(super) interests: BTreeMap<u32, Interest>,
 
     pub(super) aliases: Aliases,
-    pub(super) outlets: BTreeMap<u32, Outlet>,
+    /// Samples that go out: whose, by alias.
+    pub(super) outlets: BTreeMap<u32, IntentId>,
+    /// The alias of an own intent and an interest of the peer.
     pub(super) outlet_of: BTreeMap<(IntentId, u32), u32>,
+    /// Until their END; those whose interest is gone drain.
     pub(super) inlets: BTreeMap<u32, Inlet>,
     /// Those of `inlets` that do not drain.
     pub(super) inlet_of: BTreeMap<(InterestId, u32), u32>,
@@ -84,13 +76,12 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// What explaining faults may cost between two pings, so that a peer with very many faults does
-    /// not fill the outgoing queue.
-    pub(super) const ALLOWANCE: usize = 128 * 1024;
+    /// What explaining faults may cost between two pings, save for the last: with it, well below the
+    /// 64 KiB of answers that a driver lets wait, so that a peer with very many faults is told of all.
+    pub(super) const ALLOWANCE: usize = 32 * 1024;
 
-    pub(super) fn new(version: u8, instance: [u8; 16], path: Path, own_scope: bool, now: Timestamp) -> Self {
+    pub(super) fn new(instance: [u8; 16], path: Path, own_scope: bool, now: Timestamp) -> Self {
         Self {
-            version,
             instance,
             path,
             own_scope,

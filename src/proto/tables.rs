@@ -161,11 +161,11 @@ impl Engine {
         }
         let Some(route) = own.map(|own| own.route.clone()) else {
             // Withdrawn while this was under way: END will follow.
-            session.inlets.insert(alias, Inlet { intent: theirs, interest, draining: true });
+            session.inlets.insert(alias, Inlet { intent: theirs, interest });
             self.actions.push_back(Action::DrainInlet { link, alias });
             return;
         };
-        session.inlets.insert(alias, Inlet { intent: theirs, interest, draining: false });
+        session.inlets.insert(alias, Inlet { intent: theirs, interest });
         session.inlet_of.insert((interest, theirs), alias);
         self.actions.push_back(Action::OpenInlet { link, interest, alias });
         let peer = self.peer_name(link);
@@ -220,9 +220,6 @@ impl Engine {
             return self.hang_up(link, Reason::new(ReasonCode::UnknownAlias, text));
         };
         self.actions.push_back(Action::CloseInlet { link, alias });
-        if inlet.draining {
-            return;
-        }
         session.inlet_of.remove(&(inlet.interest, inlet.intent));
         let route = self.registry.interest(inlet.interest).map(|own| own.declaration.route.clone());
         if let Some(route) = route {
@@ -236,12 +233,7 @@ impl Engine {
         let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
         session.forget_disputes(false, interest.0);
         let aliases = session.inlets_of(interest);
-        for alias in &aliases {
-            if let Some(inlet) = session.inlets.get_mut(alias) {
-                inlet.draining = true;
-                session.inlet_of.remove(&(interest, inlet.intent));
-            }
-        }
+        session.inlet_of.retain(|(drained, _), _| *drained != interest);
         for alias in aliases {
             self.actions.push_back(Action::DrainInlet { link, alias });
             let peer = self.peer_name(link);

@@ -9,7 +9,7 @@ use crate::reason::{Reason, ReasonCode};
 use crate::route::Route;
 use crate::schema::Schema;
 use crate::time::Timestamp;
-use crate::wire::control::{Bye, Control};
+use crate::wire::control::Control;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -197,13 +197,6 @@ impl Bed {
             _ => None,
         });
         sent.collect()
-    }
-
-    /// The first BYE that an engine sent, and has not been asked for yet.
-    pub(super) fn bye(&mut self, place: Place) -> Option<Bye> {
-        self.frames(place)
-            .into_iter()
-            .find_map(|(frame, _)| if let Control::Bye(bye) = frame { Some(bye) } else { None })
     }
 }
 

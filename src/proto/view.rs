@@ -1,14 +1,18 @@
 //! What status calls see. Nothing here changes anything.
 
+use super::LinkId;
 use super::engine::Engine;
 use super::link::{Link, LinkState};
 use super::liveness::RoundTripView;
-use super::{IntentId, InterestId, LinkId};
-use crate::event::{PeerName, Side};
+#[cfg(test)]
+use super::{IntentId, InterestId};
+use crate::event::PeerName;
+#[cfg(test)]
+use crate::event::Side;
 use crate::reason::Reason;
+#[cfg(test)]
 use crate::route::Route;
 use crate::time::Timestamp;
-use crate::wire::control::{Intent, Interest};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,9 +24,8 @@ pub(crate) struct LinkView {
     pub(crate) state: LinkState,
     /// Whether this side dials.
     pub(crate) dialled: bool,
-    /// While it is up.
-    pub(crate) version: Option<u8>,
     /// Whether scope own rules it; while it is up.
+    #[cfg(test)]
     pub(crate) own_scope: Option<bool>,
     pub(crate) round_trip: Option<RoundTripView>,
     /// The peer's clock minus ours, and how wrong that can be by now.
@@ -31,9 +34,9 @@ pub(crate) struct LinkView {
     pub(crate) outlets: usize,
     /// Pairs whose interest is here.
     pub(crate) inlets: usize,
-    /// What the peer advertises.
+    /// How many intents the peer advertises.
+    #[cfg(test)]
     pub(crate) their_intents: usize,
-    pub(crate) their_interests: usize,
     /// Attempts to dial since it was last up.
     pub(crate) attempt: u32,
     /// Why it is down, or was before this attempt.
@@ -41,6 +44,7 @@ pub(crate) struct LinkView {
 }
 
 /// One pair that is linked over a link.
+#[cfg(test)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PairView {
     pub(crate) route: Route,
@@ -57,21 +61,22 @@ impl Engine {
     }
 
     /// What is linked over a link.
+    #[cfg(test)]
     pub(crate) fn pairs(&self, link: LinkId) -> Vec<PairView> {
         let Some(session) = self.links.get(&link).and_then(Link::session) else { return Vec::new() };
         let mut pairs = Vec::new();
-        for (alias, outlet) in &session.outlets {
-            if let Some(own) = self.registry.intent(outlet.intent) {
+        for ((intent, interest), alias) in &session.outlet_of {
+            if let Some(own) = self.registry.intent(*intent) {
                 pairs.push(PairView {
                     route: own.declaration.route.clone(),
                     supplier: Side::Here,
-                    intent: outlet.intent.0,
-                    interest: outlet.interest,
+                    intent: intent.0,
+                    interest: *interest,
                     alias: *alias,
                 });
             }
         }
-        for (alias, inlet) in session.inlets.iter().filter(|(_, inlet)| !inlet.draining) {
+        for (alias, inlet) in &session.inlets {
             if let Some(own) = self.registry.interest(inlet.interest) {
                 pairs.push(PairView {
                     route: own.declaration.route.clone(),
@@ -86,20 +91,9 @@ impl Engine {
     }
 
     /// The pairs within this endpoint.
+    #[cfg(test)]
     pub(crate) fn local_pairs(&self) -> impl Iterator<Item = (IntentId, InterestId)> {
         self.local.iter().copied()
-    }
-
-    /// The intents that the peer of a link advertises, by its numbers.
-    pub(crate) fn their_intents(&self, link: LinkId) -> impl Iterator<Item = (u32, &Intent)> {
-        let session = self.links.get(&link).and_then(Link::session);
-        session.into_iter().flat_map(|session| session.intents.iter().map(|(id, intent)| (*id, intent)))
-    }
-
-    /// The interests that the peer of a link advertises, by its numbers.
-    pub(crate) fn their_interests(&self, link: LinkId) -> impl Iterator<Item = (u32, &Interest)> {
-        let session = self.links.get(&link).and_then(Link::session);
-        session.into_iter().flat_map(|session| session.interests.iter().map(|(id, interest)| (*id, interest)))
     }
 }
 
@@ -111,14 +105,14 @@ fn view(link: &Link, now: Timestamp) -> LinkView {
         peer: link.peer.clone(),
         state: link.state(),
         dialled: link.dialler.is_some(),
-        version: session.map(|session| session.version),
+        #[cfg(test)]
         own_scope: session.map(|session| session.own_scope),
         round_trip: session.and_then(|session| session.round_trips.view()),
         offset: estimate.map(|estimate| (estimate.offset_micros, estimate.error)),
         outlets: session.map_or(0, |session| session.outlets.len()),
         inlets: session.map_or(0, |session| session.inlet_of.len()),
+        #[cfg(test)]
         their_intents: session.map_or(0, |session| session.intents.len()),
-        their_interests: session.map_or(0, |session| session.interests.len()),
         attempt: link.dialler.as_ref().map_or(0, |dialler| dialler.attempt),
         reason: link.reason.clone(),
     }

@@ -17,7 +17,7 @@
 use super::engine::Engine;
 use super::link::Link;
 use super::registry::{Party, first_of, links_of};
-use super::session::{Dispute, Due, Outlet};
+use super::session::{Dispute, Due};
 use super::words;
 use super::{Action, Declaration, IntentId, InterestId, LinkId, Order};
 use crate::event::{Event, PeerName, Refusal, Side};
@@ -263,11 +263,12 @@ impl Engine {
         let Some(alias) = session.aliases.take() else {
             return self.too_many_routes(link);
         };
-        session.outlets.insert(alias, Outlet { intent, interest });
+        session.outlets.insert(alias, intent);
         session.outlet_of.insert((intent, interest), alias);
+        // The outlet first: the credit that answers the notice may come before the next action is done.
+        self.actions.push_back(Action::OpenOutlet { link, intent, alias, delivery });
         let linked = Notify::Linked { mine: intent.0, yours: interest, alias };
         self.send(link, Control::Notify(linked), Order::InLine);
-        self.actions.push_back(Action::OpenOutlet { link, intent, alias, delivery });
         let peer = self.peer_name(link);
         self.tell(Event::RouteLinked { route, peer, supplier: Side::Here });
     }

@@ -9,11 +9,12 @@ use super::outlets::{Outlet, Retained};
 use super::source::{Source, SourceRef};
 use crate::delivery::Delivery;
 use crate::event::Event;
-use crate::flow::outbox::{Outgoing, Rest};
+use crate::flow::outbox::Outgoing;
 use crate::peer::PeerUrl;
 use crate::proto::{Action, IntentId, InterestId, LinkId, Order};
 use crate::reason::ReasonCode;
 use crate::wire::control::{Bye, Control};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -36,7 +37,7 @@ impl Dispatcher {
                     line.up(peer, max_frame);
                 }
             }
-            Action::Clock { link, offset_micros, error, .. } => {
+            Action::Clock { link, offset_micros, error } => {
                 if let Some(line) = self.lines.get(&link) {
                     line.set_offset(offset_micros, error);
                 }
@@ -92,27 +93,33 @@ impl Dispatcher {
     }
 
     fn hang_up(&mut self, link: LinkId, bye: Option<Bye>) {
-        self.unlink(link);
+        self.close_streams(link);
         let Some(line) = self.lines.remove(&link) else { return };
         let Some(bye) = bye else { return line.abort() };
         let drains = bye.code == ReasonCode::Closing;
         // Of one that said nothing yet, nothing can be under way that would destroy the BYE; and of those
         // there may be very many.
         let at_once = bye.code == ReasonCode::TooManyLinks || line.bytes_in.load(Ordering::Relaxed) == 0;
-        line.finish(Some(&Control::Bye(bye)), if drains { Rest::Write } else { Rest::Drop }, at_once);
+        line.finish(Some(&Control::Bye(bye)), drains, at_once);
         let span = if drains { self.engine.silence() } else { LINGER };
         let since = if drains { line.heard() } else { self.clock.now() };
         self.lingering.push(Lingering { until: since + span, line: Arc::downgrade(&line), drains });
     }
 
     /// All outlets and inlets of a link go with it.
-    fn unlink(&mut self, link: LinkId) {
-        let aliases = (link, 0)..=(link, u32::MAX);
-        let outgoing = self.outgoing.range(aliases.clone()).map(|((_, alias), intent)| (*alias, *intent));
-        for (alias, intent) in outgoing.collect::<Vec<_>>() {
-            self.drop_outlet(link, intent, alias);
+    fn close_streams(&mut self, link: LinkId) {
+        let all = (link, 0)..=(link, u32::MAX);
+        let outgoing: Vec<_> =
+            self.outgoing.range(all.clone()).map(|((_, alias), id)| (*alias, *id)).collect();
+        for (alias, _) in &outgoing {
+            self.forget_outlet(link, *alias);
         }
-        for (_, alias) in self.incoming.range(aliases).map(|(key, _)| *key).collect::<Vec<_>>() {
+        let intents: BTreeSet<_> = outgoing.into_iter().map(|(_, id)| id).collect();
+        for outlets in intents.iter().filter_map(|id| self.intents.get(id)) {
+            outlets.publish(|list| list.retain(|outlet| !outlet.is_on(link)));
+        }
+        let incoming: Vec<_> = self.incoming.range(all).map(|((_, alias), _)| *alias).collect();
+        for alias in incoming {
             self.close_inlet(link, alias);
         }
     }
@@ -129,21 +136,19 @@ impl Dispatcher {
     }
 
     fn close_outlet(&mut self, link: LinkId, intent: IntentId, alias: u32) {
-        self.drop_outlet(link, intent, alias);
+        self.forget_outlet(link, alias);
+        if let Some(outlets) = self.intents.get(&intent) {
+            outlets.publish(|list| list.retain(|outlet| !(outlet.is_on(link) && outlet.is_as(alias))));
+        }
         if let Some(line) = self.lines.get(&link) {
             line.end_lane(alias);
         }
     }
 
-    fn drop_outlet(&mut self, link: LinkId, intent: IntentId, alias: u32) {
+    fn forget_outlet(&mut self, link: LinkId, alias: u32) {
         self.report_loss(Stream::Out(link, alias));
         self.losses.end(Stream::Out(link, alias));
         self.outgoing.remove(&(link, alias));
-        if let Some(outlets) = self.intents.get(&intent) {
-            outlets.publish(|list| {
-                list.retain(|outlet| !outlet.is_remote(link, alias));
-            });
-        }
     }
 
     /// The first credit of a lane came: it is open now, and a latecomer gets the retained sample.
@@ -166,9 +171,7 @@ impl Dispatcher {
         };
         let source = Source::remote(inbox.route.clone(), line, alias, inbox.window());
         line.change(Change::Open(alias, Inlet { inbox: Arc::clone(inbox), source: source.clone() }));
-        source.open();
-        // Last, so that whoever waited for it sends behind the credit, not ahead of it.
-        inbox.add_supplier(source.clone());
+        inbox.add_supplier(source.clone(), || source.open());
         self.incoming.insert((link, alias), (interest, source));
         self.losses.begin(Stream::In(link, alias));
     }
@@ -177,6 +180,7 @@ impl Dispatcher {
         self.report_loss(Stream::In(link, alias));
         self.losses.end(Stream::In(link, alias));
         if let Some((interest, source)) = self.incoming.remove(&(link, alias)) {
+            source.end();
             if let Some(inbox) = self.interests.get(&interest) {
                 inbox.remove_supplier(&source);
             }
@@ -192,8 +196,7 @@ impl Dispatcher {
         let room = Arc::clone(&outlets.signal);
         let source = Source::local(inbox.route.clone(), self.clock, inbox.window(), room);
         let outlet = Outlet::Local { inbox: Arc::clone(inbox), source: source.clone() };
-        outlets.publish(|list| list.push(outlet));
-        inbox.add_supplier(source.clone());
+        inbox.add_supplier(source.clone(), || outlets.publish(|list| list.push(outlet)));
         if let Some(retained) = outlets.retained() {
             self.give_retained(retained, Arc::clone(inbox), source.clone());
         }

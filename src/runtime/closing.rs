@@ -75,7 +75,7 @@ impl Dispatcher {
             let next = if now < deadline { deadline } else { limit };
             let patience = self.next_end().map(|wait| now + wait);
             match self.inputs.recv_deadline(patience.map_or(next, |patience| patience.min(next))) {
-                Ok(Input::LineEnded(_)) => self.open_lines -= 1,
+                Ok(Input::LineEnded) => self.open_lines -= 1,
                 Ok(Input::Accepted(line, _) | Input::Dialled(_, line, _)) => line.abort(),
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,

@@ -184,7 +184,7 @@ impl Dispatcher {
                 self.engine.dialled(now, link);
             }
             Input::DialFailed(link, text) => self.engine.dial_failed(now, link, text),
-            Input::LineEnded(_) => {
+            Input::LineEnded => {
                 self.open_lines = self.open_lines.saturating_sub(1);
                 // What a thread leaves behind is freed when it is joined.
                 self.ends.threads.join();
@@ -247,6 +247,7 @@ impl Dispatcher {
             LineInput::Fault(reason) => self.engine.fault(self.clock.now(), link, reason),
             LineInput::Lost(reason) => {
                 self.engine.link_lost(self.clock.now(), link, reason);
+                // What the engine wants done of it may need the line still.
                 self.apply_all();
                 if let Some(line) = self.lines.remove(&link) {
                     line.abort();

@@ -4,16 +4,17 @@ use super::source::SourceRef;
 use crate::bytes::{Bytes, Payload};
 use crate::delivery::Delivery;
 use crate::flow::Shared;
+use crate::flow::coarse::Coarse;
 use crate::flow::mailbox::{Mailbox, Slot};
 use crate::flow::run::{Content, Run, Taken};
 use crate::proto::InterestId;
 use crate::route::Route;
 use crate::time::Timestamp;
-use parking_lot::{Condvar, Mutex, ReentrantMutex};
-use std::cell::RefCell;
+use parking_lot::{Condvar, Mutex, ReentrantMutex, ReentrantMutexGuard};
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Where the samples of one interest go: to a mailbox, or to a callback at once.
 pub(crate) struct Inbox {
@@ -25,16 +26,23 @@ pub(crate) struct Inbox {
     /// Raised when there is something to read, a supplier came or went, or the end.
     ready: Condvar,
     closed: AtomicBool,
+    /// Something was put in since the reader began to wait: a hint, looked at without the lock.
+    filled: AtomicBool,
     /// Losses of suppliers that are gone.
     past_lost_here: AtomicU64,
     past_lost_there: AtomicU64,
     /// Samples handed to the callback.
     called: AtomicU64,
+    /// Samples that came but are no such message.
+    undecodable: AtomicU64,
 }
 
 struct State {
     mailbox: Mailbox<SourceRef>,
+    now: Coarse,
     suppliers: Vec<SourceRef>,
+    /// How many of the suppliers are not told yet that they may send.
+    coming: usize,
 }
 
 enum Sink {
@@ -45,8 +53,31 @@ enum Sink {
     Callback(ReentrantMutex<RefCell<Option<Callback>>>),
 }
 
-/// The application's code for one sample; false once it must not be called again.
-pub(crate) type Callback = Box<dyn FnMut(Taken<'_, SourceRef>) -> bool + Send>;
+/// The application's code for one sample.
+pub(crate) type Callback = Box<dyn FnMut(Taken<'_, SourceRef>) -> Called + Send>;
+
+/// What a call came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Called {
+    Done,
+    /// The sample was no such message; the application was not called.
+    Undecodable,
+    /// It must not be called again.
+    Panicked,
+}
+
+/// What became of the samples of an interest so far.
+pub(crate) struct Counts {
+    pub(crate) received: u64,
+    pub(crate) lost_here: u64,
+    pub(crate) lost_there: u64,
+    pub(crate) undecodable: u64,
+}
+
+thread_local! {
+    /// How many callbacks this thread is in, one called by the sends of the other.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
 
 /// What waiting ended with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,12 +98,19 @@ impl Inbox {
             route,
             delivery,
             sink,
-            state: Mutex::new(State { mailbox: Mailbox::new(delivery), suppliers: Vec::new() }),
+            state: Mutex::new(State {
+                mailbox: Mailbox::new(delivery),
+                now: Coarse::default(),
+                suppliers: Vec::new(),
+                coming: 0,
+            }),
             ready: Condvar::new(),
             closed: AtomicBool::new(false),
+            filled: AtomicBool::new(false),
             past_lost_here: AtomicU64::new(0),
             past_lost_there: AtomicU64::new(0),
             called: AtomicU64::new(0),
+            undecodable: AtomicU64::new(0),
         }
     }
 
@@ -96,30 +134,46 @@ impl Inbox {
         if self.closed.load(Ordering::Relaxed) {
             return;
         }
-        self.state.lock().mailbox.put(run, |source, count| source.note_lost_here(count));
-        self.ready.notify_one();
+        self.state.lock().mailbox.put(run, SourceRef::note_lost);
+        self.wake_reader();
     }
 
-    /// Puts in a message of this process.
+    /// Puts in a message of this process; false if nobody takes it any more.
     #[inline]
-    pub(crate) fn deliver_local(&self, source: &SourceRef, sent: Timestamp, message: Shared) {
+    pub(crate) fn deliver_local(&self, source: &SourceRef, message: Shared) -> bool {
         match &self.sink {
             Sink::Callback(cell) => {
-                let cell = cell.lock();
+                let Some(cell) = enter(cell) else {
+                    // Nobody else numbers samples of this intent.
+                    source.next_sequence();
+                    return self.pass_over(source);
+                };
                 let sequence = source.next_sequence();
+                let sent = source.clock.now();
                 let content = Content::Local(message);
-                self.call_locked(&cell, Taken { source, sequence, sent, content });
+                self.call_locked(&cell, Taken { source, sequence, sent, content })
             }
             Sink::Mailbox => {
                 let mut state = self.state.lock();
-                if !self.closed.load(Ordering::Relaxed) {
-                    let run = Run::local(source.clone(), source.next_sequence(), sent, message);
-                    state.mailbox.put(run, |source, count| source.note_lost_here(count));
-                    drop(state);
-                    self.ready.notify_one();
+                if self.closed.load(Ordering::Relaxed) {
+                    return false;
                 }
+                let State { mailbox, now, .. } = &mut *state;
+                let sent = now.now(mailbox.is_empty(), || source.clock.now());
+                let (sequence, lost) = (source.next_sequence(), SourceRef::note_lost);
+                mailbox.put_local(source, sequence, sent, message, lost);
+                drop(state);
+                self.wake_reader();
+                true
             }
         }
+    }
+
+    /// Wakes the application's thread. Called after something was put in.
+    #[inline]
+    fn wake_reader(&self) {
+        self.filled.store(true, Ordering::Release);
+        self.ready.notify_one();
     }
 
     /// Puts in a retained message of this process, unless its intent sent a newer one.
@@ -140,40 +194,69 @@ impl Inbox {
                 let mut state = self.state.lock();
                 if !source.has_sent() {
                     let run = Run::whole(source.clone(), source.next_sequence(), sent, payload);
-                    state.mailbox.put(run, |source, count| source.note_lost_here(count));
+                    state.mailbox.put(run, SourceRef::note_lost);
                     drop(state);
-                    self.ready.notify_one();
+                    self.wake_reader();
                 }
             }
         }
     }
 
     /// Puts the newest small sample of a `latest` interest in, without allocating.
-    pub(crate) fn replace(&self, taken: &Taken<'_, SourceRef>) {
-        self.state.lock().mailbox.replace(taken, |source, count| source.note_lost_here(count));
-        self.ready.notify_one();
+    ///
+    /// It has replaced `skipped` others before.
+    pub(crate) fn replace(&self, taken: &Taken<'_, SourceRef>, skipped: u64) {
+        if self.closed.load(Ordering::Relaxed) {
+            return;
+        }
+        self.state.lock().mailbox.replace(taken, skipped, SourceRef::note_lost);
+        self.wake_reader();
     }
 
     /// Hands a sample to the callback.
     pub(crate) fn call(&self, taken: Taken<'_, SourceRef>) {
         if let Sink::Callback(cell) = &self.sink {
-            self.call_locked(&cell.lock(), taken);
+            match enter(cell) {
+                Some(cell) => self.call_locked(&cell, taken),
+                None => self.pass_over(taken.source),
+            };
         }
     }
 
-    fn call_locked(&self, cell: &RefCell<Option<Callback>>, taken: Taken<'_, SourceRef>) {
-        let source = taken.source.clone();
+    fn call_locked(&self, cell: &RefCell<Option<Callback>>, taken: Taken<'_, SourceRef>) -> bool {
+        let source = taken.source;
+        let Ok(mut callback) = cell.try_borrow_mut() else { return self.pass_over(source) };
+        let Some(call) = callback.as_mut().filter(|_| !self.is_closed()) else { return false };
         self.called.fetch_add(1, Ordering::Relaxed);
-        match cell.try_borrow_mut() {
-            Ok(mut callback) => {
-                let goes_on = callback.as_mut().is_some_and(|call| call(taken));
-                if !goes_on {
-                    *callback = None;
-                }
-            }
-            Err(_) => source.note_lost_here(1),
+        DEPTH.set(DEPTH.get() + 1);
+        let called = call(taken);
+        DEPTH.set(DEPTH.get() - 1);
+        match called {
+            Called::Done => {}
+            Called::Undecodable => self.note_undecodable(),
+            Called::Panicked => self.close(),
         }
+        if self.is_closed() {
+            *callback = None;
+        }
+        drop(callback);
         source.took_one();
+        true
+    }
+
+    /// A sample for a callback that cannot be called.
+    #[cold]
+    fn pass_over(&self, source: &SourceRef) -> bool {
+        self.called.fetch_add(1, Ordering::Relaxed);
+        source.note_lost_here(1);
+        source.took_one();
+        false
+    }
+
+    /// Notes a sample that is no such message.
+    #[cold]
+    pub(crate) fn note_undecodable(&self) {
+        self.undecodable.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Takes what may be read now; false if there is nothing.
@@ -189,13 +272,22 @@ impl Inbox {
     }
 
     /// Waits until there is something to read.
+    ///
+    /// It looks a few times before it sleeps, letting other threads run: falling asleep and being
+    /// woken cost more than most samples are apart under load.
     pub(crate) fn wait_ready(&self, deadline: Option<Instant>) -> Waited {
+        for _ in 0..YIELDS {
+            if self.filled.swap(false, Ordering::Acquire) {
+                break;
+            }
+            std::thread::yield_now();
+        }
         self.wait(deadline, |state| !state.mailbox.is_empty())
     }
 
     /// Waits until some intent supplies this interest.
     pub(crate) fn wait_supplier(&self, deadline: Option<Instant>) -> Waited {
-        self.wait(deadline, |state| !state.suppliers.is_empty())
+        self.wait(deadline, |state| state.suppliers.len() > state.coming)
     }
 
     fn wait(&self, deadline: Option<Instant>, ready: impl Fn(&State) -> bool) -> Waited {
@@ -222,34 +314,43 @@ impl Inbox {
         self.state.lock().suppliers.len()
     }
 
-    pub(crate) fn add_supplier(&self, source: SourceRef) {
-        self.state.lock().suppliers.push(source);
+    /// Adds a supplier, and then lets it `begin`: so its samples never come from nowhere, and whoever
+    /// waited for it finds it ready to send.
+    pub(crate) fn add_supplier(&self, source: SourceRef, begin: impl FnOnce()) {
+        let mut state = self.state.lock();
+        state.suppliers.push(source);
+        state.coming += 1;
+        drop(state);
+        begin();
+        self.state.lock().coming -= 1;
         self.ready.notify_all();
     }
 
     pub(crate) fn remove_supplier(&self, source: &SourceRef) {
-        self.state.lock().suppliers.retain(|other| other != source);
+        let mut state = self.state.lock();
+        state.suppliers.retain(|other| other != source);
         for (past, more) in
             [(&self.past_lost_here, source.lost_here()), (&self.past_lost_there, source.lost_there())]
         {
             // One thread at a time does this, the dispatcher.
             past.store(past.load(Ordering::Relaxed).saturating_add(more), Ordering::Relaxed);
         }
+        drop(state);
         self.ready.notify_all();
     }
 
-    /// Received so far, lost here, lost by the sending sides.
-    pub(crate) fn counts(&self) -> (u64, u64, u64) {
+    pub(crate) fn counts(&self) -> Counts {
         let state = self.state.lock();
-        // What peers say they dropped can be any number.
-        let all = |past: &AtomicU64, count: fn(&SourceRef) -> u64| {
-            state.suppliers.iter().map(count).fold(past.load(Ordering::Relaxed), u64::saturating_add)
+        let all = |of: fn(&SourceRef) -> u64, past: &AtomicU64| {
+            // What peers say they lost is any number.
+            state.suppliers.iter().map(of).fold(past.load(Ordering::Relaxed), u64::saturating_add)
         };
-        (
-            state.mailbox.received() + self.called.load(Ordering::Relaxed),
-            all(&self.past_lost_here, |source| source.lost_here()),
-            all(&self.past_lost_there, |source| source.lost_there()),
-        )
+        Counts {
+            received: state.mailbox.received() + self.called.load(Ordering::Relaxed),
+            lost_here: all(|source| source.lost_here(), &self.past_lost_here),
+            lost_there: all(|source| source.lost_there(), &self.past_lost_there),
+            undecodable: self.undecodable.load(Ordering::Relaxed),
+        }
     }
 
     /// Nothing more comes in; what waits can still be read, and waiting ends.
@@ -264,9 +365,32 @@ impl Inbox {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Forgets what was not read: nobody will.
+    /// Forgets what was not read, and the callback: nobody wants it any more.
+    ///
+    /// What a callback holds is dropped by the thread that dropped its subscription, or by the one that
+    /// is in it just now; never by the dispatcher, which must not wait for what that may do.
     pub(crate) fn discard(&self) {
         self.close();
         self.state.lock().mailbox.clear();
+        if let Sink::Callback(cell) = &self.sink {
+            let callback = cell.try_lock().and_then(|cell| cell.try_borrow_mut().ok()?.take());
+            drop(callback);
+        }
     }
 }
+
+/// How often a reader looks again before it sleeps.
+const YIELDS: usize = 16;
+
+/// Waits until no other thread is in the callback.
+///
+/// Two callbacks that send to each other could wait for each other for ever. So a callback waits
+/// for another only for a while, and what it sent is passed over then.
+fn enter(
+    cell: &ReentrantMutex<RefCell<Option<Callback>>>,
+) -> Option<ReentrantMutexGuard<'_, RefCell<Option<Callback>>>> {
+    if DEPTH.get() == 0 { Some(cell.lock()) } else { cell.try_lock_for(CALLBACK_PATIENCE) }
+}
+
+/// How long a callback waits for another one that it sends to, before its sample is lost.
+const CALLBACK_PATIENCE: Duration = Duration::from_millis(100);

@@ -1,6 +1,5 @@
 //! The aliases a reader knows, and the samples of a chunk sorted by them.
 
-use super::inbox::Inbox;
 use super::line::{Change, Inlet, Line};
 use crate::bytes::{Buffer, Bytes, Payload, Pool};
 use crate::delivery::Delivery;
@@ -51,6 +50,8 @@ struct Stage {
     heads: Vec<Head>,
     /// How many samples the last chunk held.
     usual: usize,
+    /// How many samples of a `latest` interest others in the chunk replaced.
+    skipped: u64,
 }
 
 impl Stage {
@@ -175,8 +176,9 @@ impl Inlets {
     pub(crate) fn gap(&mut self, alias: u32, count: u64) -> Result<(), Reason> {
         self.flush();
         if let Some(open) = self.open(alias)? {
-            let Some(sequence) = open.sequence.checked_add(count) else {
-                let text = format!("a GAP of {count} samples goes past the last number of alias {alias}");
+            let sequence = open.sequence.checked_add(count).filter(|sequence| *sequence <= LAST_SEQUENCE);
+            let Some(sequence) = sequence else {
+                let text = format!("a GAP of {count} samples under alias {alias} goes past the last number");
                 return Err(Reason::new(ReasonCode::Malformed, text));
             };
             open.sequence = sequence;
@@ -231,18 +233,13 @@ impl Open {
         let stage = &mut self.stage;
         let first = stage.heads.is_empty();
         match self.style {
-            Style::Queue => {
-                if first {
-                    stage.begin(sequence, pool);
-                }
-            }
+            Style::Queue | Style::Latest if first => stage.begin(sequence, pool),
+            Style::Queue => {}
             Style::Latest => {
-                if !first {
-                    self.inlet.source.note_lost_here(1);
-                    stage.heads.clear();
-                    stage.bytes.clear();
-                }
+                stage.heads.clear();
+                stage.bytes.clear();
                 stage.first = sequence;
+                stage.skipped += 1;
             }
             Style::Callback => {
                 let content = Content::Encoded(Payload::new(payload));
@@ -258,25 +255,28 @@ impl Open {
     fn flush(&mut self, pool: &Arc<Pool>) {
         let Inlet { inbox, source } = &self.inlet;
         let stage = &mut self.stage;
-        if self.style == Style::Latest {
-            if let Some(head) = stage.heads.pop() {
-                let content = Content::Encoded(Payload::new(&stage.bytes));
-                inbox.replace(&Taken { source, sequence: stage.first, sent: head.sent, content });
-            }
-            stage.bytes.clear();
-            return;
-        }
         // What is not needed until the next sample is not kept: there may be thousands of aliases.
         let bytes = std::mem::take(&mut stage.bytes);
+        if self.style == Style::Latest {
+            let skipped = std::mem::take(&mut stage.skipped);
+            if let Some(head) = stage.heads.pop() {
+                let content = Content::Encoded(Payload::new(&bytes));
+                inbox.replace(&Taken { source, sequence: stage.first, sent: head.sent, content }, skipped);
+            }
+            return pool.give(bytes);
+        }
         let heads = std::mem::take(&mut stage.heads);
         stage.usual = heads.len();
-        inbox.deliver(Run::encoded(source.clone(), stage.first, Buffer::new(bytes, pool), heads));
+        inbox.deliver(Run::encoded(source.clone(), stage.first, Buffer::fitting(bytes, pool), heads));
     }
 }
 
 /// How many emptied stages a line keeps for the next chunks, and how large each may be.
 const STAGES_KEPT: usize = 8;
 const STAGE_BYTES: usize = 128 * 1024;
+
+/// The highest number a sample can have. Nobody counts so far; a peer that says so is wrong.
+const LAST_SEQUENCE: u64 = 1 << 62;
 
 /// For how many samples of the next chunk room is made at once.
 const HEADS_AHEAD: usize = 4096;

@@ -21,7 +21,7 @@ pub(crate) enum Input {
     Dialled(LinkId, Arc<Line>, Sender<()>),
     DialFailed(LinkId, String),
     /// A reader and its writer are done with a line.
-    LineEnded(LinkId),
+    LineEnded,
     ListenerFault {
         url: String,
         text: String,

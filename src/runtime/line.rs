@@ -9,7 +9,7 @@ use super::source::SourceRef;
 use crate::delivery::Delivery;
 use crate::event::PeerName;
 use crate::flow::batch::Batch;
-use crate::flow::outbox::{Outbox, Outgoing, Put, Rest};
+use crate::flow::outbox::{Outbox, Outgoing, Put, QUIET};
 use crate::proto::{LinkId, Order};
 use crate::reason::{Reason, ReasonCode};
 use crate::time::Timestamp;
@@ -17,7 +17,7 @@ use crate::transport::Connection;
 use crate::wire::control::{Control, Credit};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
-use std::io;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -187,10 +187,14 @@ impl Line {
                 // The writer comes by itself while it has work: most samples end here.
                 self.wake_after(out);
             }
-            Put::Inline => {
+            Put::Inline if is_calm(out.outbox.now()) => {
                 out.outbox.take_inline(spare);
                 drop(out);
                 self.write_inline(spare);
+            }
+            Put::Inline => {
+                self.wake_after(out);
+                return Put::Queued;
             }
             Put::NoRoom => out.note_starved(alias),
             Put::NotOpen | Put::TooLarge | Put::Closed => {}
@@ -225,6 +229,7 @@ impl Line {
             Err(_) => batch.wrote(0),
         }
         let now = self.clock.now();
+        LAST_INLINE.set(now);
         let mut out = self.out.lock();
         out.outbox.end_inline(batch, now);
         self.wake_after(out);
@@ -250,8 +255,13 @@ impl Line {
     ///
     /// The thread that took the samples writes it, if nobody else is writing: the other side may wait
     /// for it, and on a busy core the writer thread may not run before this one pauses.
-    pub(crate) fn send_credit(&self, credit: Credit) {
+    ///
+    /// Nothing is sent once `ended` is set: see [`end_credit`](Self::end_credit).
+    pub(crate) fn send_credit(&self, credit: Credit, ended: &AtomicBool) {
         let mut out = self.out.lock();
+        if ended.load(Ordering::Relaxed) {
+            return;
+        }
         if !out.outbox.urgent(&Control::Credit(credit)) {
             drop(out);
             self.fault(Reason::new(ReasonCode::Backlog, "the peer does not read what is sent to it"));
@@ -264,6 +274,13 @@ impl Line {
         } else {
             self.wake_after(out);
         }
+    }
+
+    /// Sets `ended`: from then on no credit of its alias is queued, whoever is about to. The alias may be
+    /// given to another pair soon, which a late credit would open too early.
+    pub(crate) fn end_credit(&self, ended: &AtomicBool) {
+        let _out = self.out.lock();
+        ended.store(true, Ordering::Relaxed);
     }
 
     #[inline]
@@ -281,8 +298,7 @@ impl Line {
             let mut out = self.out.lock();
             let some = out.outbox.take(&mut load.urgent, &mut load.batch, || self.clock.now(), wrote);
             let rooms = if out.starved.is_empty() { Vec::new() } else { out.take_starved() };
-            // Not while a sender writes inline: what it cannot write is left to this thread.
-            let finished = out.outbox.is_finished();
+            let finished = !some && out.outbox.is_finished();
             if finished {
                 out.outbox.free();
             }
@@ -307,13 +323,13 @@ impl Line {
         }
     }
 
-    /// Ends the outgoing side. The writer ends after it and, where that is to be `at_once`, the
+    /// Ends the outgoing side; `drain` lets what waits be written first. The writer ends after it and, where that is to be `at_once`, the
     /// connection with it.
-    pub(crate) fn finish(&self, bye: Option<&Control>, rest: Rest, at_once: bool) {
+    pub(crate) fn finish(&self, bye: Option<&Control>, drain: bool, at_once: bool) {
         self.ends_written.store(at_once, Ordering::Release);
         self.discarding.store(true, Ordering::Release);
         let mut out = self.out.lock();
-        out.outbox.close(bye, rest);
+        out.outbox.close(bye, drain);
         let rooms: Vec<_> = out.rooms.drain(..).flatten().collect();
         drop(out);
         let _ = self.wake.try_send(());
@@ -324,7 +340,7 @@ impl Line {
 
     /// Ends the connection at once.
     pub(crate) fn abort(&self) {
-        self.finish(None, Rest::Drop, true);
+        self.finish(None, false, true);
         self.connection.close();
     }
 
@@ -472,6 +488,17 @@ impl Out {
         let rooms = &self.rooms;
         self.starved.drain(..).filter_map(|alias| rooms.get(alias as usize).cloned().flatten()).collect()
     }
+}
+
+/// Whether this thread has not written inline just now. One that sends without pause, be it on many
+/// lines in turn, each of them quiet, leaves the writing to the writers.
+fn is_calm(now: Timestamp) -> bool {
+    now - LAST_INLINE.get() >= QUIET
+}
+
+thread_local! {
+    /// When this thread last ended an inline write.
+    static LAST_INLINE: Cell<Timestamp> = const { Cell::new(Timestamp::ZERO) };
 }
 
 /// How long a reader waits for the dispatcher before it looks whether the line was given up.

@@ -17,6 +17,7 @@ use crate::proto::{IntentId, LinkId};
 use crate::route::Route;
 use crate::time::Timestamp;
 use parking_lot::Mutex;
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -112,8 +113,12 @@ impl Outlets {
 }
 
 impl Outlet {
-    pub(crate) fn is_remote(&self, link: LinkId, as_alias: u32) -> bool {
-        matches!(self, Outlet::Remote { line, alias, .. } if *alias == as_alias && line.id() == Some(link))
+    pub(crate) fn is_on(&self, link: LinkId) -> bool {
+        matches!(self, Outlet::Remote { line, .. } if line.id() == Some(link))
+    }
+
+    pub(crate) fn is_as(&self, number: u32) -> bool {
+        matches!(self, Outlet::Remote { alias, .. } if *alias == number)
     }
 
     pub(crate) fn is_local(&self, from: &SourceRef) -> bool {
@@ -240,7 +245,7 @@ impl Sending {
                         _ => {}
                     }
                 }
-                Outlet::Local { inbox, source } if !inbox.is_closed() && !source.has_room() => {
+                Outlet::Local { inbox, source } if !source.has_room() && !inbox.is_closed() => {
                     return Err(Turned::NoRoom);
                 }
                 _ => {}
@@ -248,18 +253,20 @@ impl Sending {
         }
         let message = if self.needs.message { message() } else { None };
         let mut outcome = Outcome::NOBODY;
+        let (mut sample, copy) = (sample, OnceCell::new());
         self.fates.clear();
         for outlet in self.list.iter() {
             let fate = match outlet {
                 Outlet::Remote { line, alias, lossless } => {
-                    fate_of(line.put(*alias, sample, *lossless, &mut self.spare))
+                    let put = line.put(*alias, sample, *lossless, &mut self.spare);
+                    if matches!(put, Put::Parked(_)) && sample.shared.is_none() {
+                        // What the others park is one copy, however many interests a peer declares.
+                        sample.shared = Some(copy.get_or_init(|| Bytes::copy_from_slice(sample.payload)));
+                    }
+                    fate_of(put)
                 }
                 Outlet::Local { inbox, source } => match &message {
-                    Some(message) if !inbox.is_closed() => {
-                        let sent = source.clock.now();
-                        inbox.deliver_local(source, sent, Arc::clone(message));
-                        Fate::Delivered
-                    }
+                    Some(message) if inbox.deliver_local(source, Arc::clone(message)) => Fate::Delivered,
                     _ => Fate::NoInterest,
                 },
             };

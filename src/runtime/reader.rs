@@ -188,8 +188,8 @@ impl Reader {
         }
         // The rest of it may be long in coming: what is there must not wait.
         self.inlets.flush();
-        let mut payload = self.large.take();
-        payload.resize(head.payload_len, 0);
+        let mut buffer = Buffer::of_len(head.payload_len, &self.large);
+        let payload = buffer.bytes_mut();
         let there = (self.end - self.start).min(head.frame_total) - head.header_len;
         let from = self.start + head.header_len;
         payload[..there].copy_from_slice(&self.chunk[from..from + there]);
@@ -198,7 +198,7 @@ impl Reader {
         while filled < payload.len() {
             filled += self.read(Some(&mut payload[filled..]))?;
         }
-        let bytes = Bytes::whole(Arc::new(Buffer::new(payload, &self.large)));
+        let bytes = Bytes::whole(Arc::new(buffer));
         Ok(self.inlets.large(head.alias, head.stamp, bytes, self.line.offset()))
     }
 

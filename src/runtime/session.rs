@@ -43,9 +43,7 @@ pub(crate) fn run(line: &Arc<Line>, threads: &Threads, settings: &LineSettings, 
             line.abort();
         }
     }
-    if let Some(id) = line.id() {
-        let _ = dispatcher.send(Input::LineEnded(id));
-    }
+    let _ = dispatcher.send(Input::LineEnded);
 }
 
 fn internal(text: String) -> Reason {

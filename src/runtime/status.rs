@@ -3,6 +3,7 @@
 use super::line::Line;
 use crate::event::PeerName;
 use crate::proto;
+use crate::reason::Reason;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -43,8 +44,15 @@ pub struct RoundTrip {
 pub struct LinkStatus {
     /// Who is at the other end.
     pub peer: PeerName,
+    /// Whether this endpoint dials it. Such a link is tried again by itself; an accepted one is gone from
+    /// the list once it is down.
+    pub dialled: bool,
     /// Where the link is in its life.
     pub state: LinkState,
+    /// How often it was dialled since it was last up.
+    pub attempts: u32,
+    /// Why it is down, or was before the attempt under way; `None` while it is up.
+    pub reason: Option<Reason>,
     /// Round trips; `None` before the first pong.
     pub round_trip: Option<RoundTrip>,
     /// The peer's clock less ours, in microseconds.
@@ -63,12 +71,15 @@ impl LinkStatus {
     pub(super) fn new(view: &proto::LinkView, line: Option<&Arc<Line>>) -> Self {
         Self {
             peer: PeerName::clone(&view.peer),
+            dialled: view.dialled,
             state: match view.state {
                 proto::LinkState::Down => LinkState::Down,
                 proto::LinkState::Dialling => LinkState::Dialling,
                 proto::LinkState::Handshaking => LinkState::Handshaking,
                 proto::LinkState::Up => LinkState::Up,
             },
+            attempts: view.attempt,
+            reason: view.reason.clone(),
             round_trip: view.round_trip.map(|seen| RoundTrip {
                 smoothed: seen.smoothed,
                 jitter: seen.jitter,

@@ -1,4 +1,4 @@
-//! The canonical encoding; the module's page describes it byte for byte.
+//! The canonical encoding, as `PROTOCOL.md` describes it byte for byte.
 
 use super::error::SchemaError;
 use super::shape::{Leaf, Member, Shape};

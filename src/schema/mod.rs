@@ -21,45 +21,10 @@
 //! (both break bincode), units, valid ranges, and whether an attribute reads a field in its own way.
 //! An alias of a field makes no difference; aliases of a variant are part of its name.
 //!
-//! # Fingerprint
+//! # On the wire
 //!
-//! The first 8 bytes, little-endian, of the SHA-256 of the shape's canonical encoding below; 0 is
-//! raw bytes and only that (should a hash begin with eight zero bytes, the fingerprint is 1).
-//!
-//! # Canonical encoding
-//!
-//! `varint` is an unsigned LEB128 number of at most 32 bits in its shortest form; `text` is its length in
-//! bytes as varint, then UTF-8. A shape is a tag byte and what follows it:
-//!
-//! | Tag | Shape | Then |
-//! | --- | --- | --- |
-//! | `00` | raw bytes; only as the whole | |
-//! | `01` | `bool` | |
-//! | `02` `03` `04` `05` `06` | `i8` `i16` `i32` `i64` `i128`; `isize` is `i64` | |
-//! | `07` `08` `09` `0a` `0b` | `u8` `u16` `u32` `u64` `u128`; `usize` is `u64` | |
-//! | `0c` `0d` | `f32` `f64` | |
-//! | `0e` | `char` | |
-//! | `0f` | string | |
-//! | `10` | bytes, where serde knows them as such; a `Vec<u8>` is a sequence of `u8` | |
-//! | `11` | unit: `()`, a unit struct, what a unit variant carries | |
-//! | `20` | option | the item's shape |
-//! | `21` | sequence of any length | the item's shape |
-//! | `22` | map | the key's shape, the value's shape |
-//! | `23` | tuple, tuple struct or array | varint number of runs; each: varint count ≥ 1, the item's shape |
-//! | `24` | struct | varint number of fields; each, in order: text name, shape |
-//! | `25` | enum | varint number of variants; each, in order of index: text name, shape it carries |
-//! | `26` | the same as an enclosing shape | varint number of levels up; 1 is the one directly around |
-//! | `30` | a version stated by hand; only as the whole | 8 bytes, little-endian |
-//!
-//! - Neighbouring items of a tuple that are of equal shape are one run: `[f32; 3]` is `23 01 03 0c`. The empty
-//!   tuple has no runs.
-//! - What a variant carries: one value its own shape, several a tuple, named ones a struct.
-//! - `26` stands wherever a shape is equal, endlessly unfolded, to one that encloses it (which needs a recursive
-//!   type), with the number of the nearest. Runs, options and variants are no levels of their own: a level is a
-//!   shape, from tag to end. `struct List { next: Option<Box<List>> }` is `24 01 04 6e657874 20 26 02`.
-//!
-//! On the wire (NOTIFY schema) goes the type's name as text, then the shape. At most 16 KiB in all, 2048 shapes,
-//! 32 levels; a type beyond has to state a version.
+//! The canonical encoding and the fingerprint made of it are described byte for byte in `PROTOCOL.md`, under
+//! "Schema fingerprint". Changing either breaks every running robot.
 
 mod difference;
 mod encode;

@@ -82,7 +82,7 @@ impl Transport for Unix {
             address: address.to_owned(),
             acceptor,
             accepted: AtomicU64::new(0),
-            file,
+            _file: file,
         }))
     }
 }
@@ -92,7 +92,7 @@ struct UnixListener {
     acceptor: Acceptor,
     accepted: AtomicU64,
     /// Declared last: the socket is closed before its file is removed.
-    file: File,
+    _file: File,
 }
 
 impl Listener for UnixListener {

@@ -36,13 +36,6 @@ pub(crate) fn encode(out: &mut Vec<u8>, control: &Control) {
     }
 }
 
-impl Control {
-    /// Appends it with its length, as [`encode`] does.
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        encode(out, self);
-    }
-}
-
 /// Cuts a table into batches that fit one frame each. No entries: no batch.
 pub(crate) fn batches<T: Advertised>(mut entries: Vec<Entry<T>>) -> Vec<Vec<Entry<T>>> {
     let mut cut: Vec<_> = lengths(&entries).collect();

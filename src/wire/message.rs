@@ -28,6 +28,7 @@ impl Stamp {
 }
 
 /// The most bytes before a payload.
+#[cfg(test)]
 pub(crate) const MESSAGE_HEAD_MAX: usize = varint::MAX_BYTES_U32 + MAX_INNER;
 
 /// The most bytes between the length and a payload.
@@ -74,7 +75,7 @@ pub(crate) fn put_message_head(out: &mut Vec<u8>, alias: u32, stamp: Stamp, payl
 }
 
 /// How many bytes stand before a payload of `payload_len` bytes.
-#[inline]
+#[cfg(test)]
 pub(crate) const fn head_len(alias: u32, payload_len: usize) -> usize {
     let inner = varint::len(tag(alias)) + Stamp::BYTES;
     varint::len(inner as u64 + payload_len as u64) + inner
@@ -88,7 +89,7 @@ pub(crate) const fn max_payload(max_frame: u32) -> usize {
 
 /// The `max_frame` to announce so that payloads of `max_payload` bytes come through under any alias.
 pub(crate) const fn max_frame(max_payload: usize) -> u32 {
-    let frame = max_payload.saturating_add(MESSAGE_HEAD_MAX);
+    let frame = max_payload.saturating_add(MAX_INNER);
     let frame = if frame > u32::MAX as usize { u32::MAX } else { frame as u32 };
     if frame < kind::MAX_HANDSHAKE_FRAME { kind::MAX_HANDSHAKE_FRAME } else { frame }
 }

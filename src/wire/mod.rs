@@ -14,10 +14,9 @@ pub(crate) mod varint;
 
 pub(crate) use decode::decode;
 pub(crate) use encode::{Advertised, batches, encode};
-pub(crate) use error::WireError;
 pub(crate) use frame::{Frame, Limits, Split, check_opening, split};
-pub(crate) use message::{MessageHead, Stamp, peek_message, put_message_head};
-pub(crate) use stamp::{StampOut, StampReader, StampWriter};
+pub(crate) use message::{MessageHead, Stamp, peek_message};
+pub(crate) use stamp::{StampReader, StampWriter};
 
 #[cfg(test)]
 mod tests;

@@ -80,16 +80,11 @@ impl StampWriter {
 /// Reads the stamps of one direction of a link back.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StampReader {
+    /// That of the last message, or the last TIME; zero before both.
     time: Timestamp,
 }
 
 impl StampReader {
-    /// The send time of the last message, or the last TIME; zero before both.
-    #[inline]
-    pub(crate) fn time(&self) -> Timestamp {
-        self.time
-    }
-
     /// A TIME frame came.
     pub(crate) fn reset(&mut self, time: Timestamp) {
         self.time = time;

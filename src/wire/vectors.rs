@@ -2,12 +2,17 @@
 
 use super::control::*;
 use super::error::WireError;
+use super::message::put_message_head;
 use super::*;
+use crate::bytes::Payload;
 use crate::delivery::Delivery;
+use crate::message::Message;
 use crate::path::Path;
 use crate::reason::{Reason, ReasonCode};
 use crate::route::Route;
+use crate::schema::Schema;
 use crate::time::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 const PAGE: &str = include_str!("PROTOCOL.md");
@@ -117,7 +122,7 @@ fn desk() -> Hello {
 }
 
 fn declared(route: Route) -> Declared {
-    Declared { route, fingerprint: 0x0123_4567_89AB_CDEF, codec: "bincode".into(), lease_millis: 0 }
+    Declared { route, fingerprint: 0x0123_4567_89AB_CDEF, codec: "bincode-2".into(), lease_millis: 0 }
 }
 
 fn imu() -> Declared {
@@ -359,4 +364,61 @@ fn the_pages_bye_codes_are_those_of_the_library() {
     }
     let known: Vec<u8> = (0..32).filter(|code| ReasonCode::from_wire(*code).is_some()).collect();
     assert_eq!(codes, known);
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Imu {
+    gyro: [f32; 3],
+    temperature: Option<f64>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+enum Mode {
+    Idle,
+    Run(f32),
+    Move { x: i16, y: i16 },
+    Pair(u8, u8, char),
+}
+
+#[derive(Serialize, Deserialize)]
+struct List {
+    next: Option<Box<List>>,
+}
+
+#[test]
+fn schemas_are_encoded_and_hashed_as_the_page_says() {
+    let blocks = blocks("hex", "schema");
+    assert_eq!(blocks.iter().map(Block::name).collect::<Vec<_>>(), ["Imu", "Mode", "List", "Scan"]);
+    for block in blocks {
+        let schema = match block.name() {
+            "Imu" => Schema::of::<Imu>(),
+            "Mode" => Schema::of::<Mode>(),
+            "List" => Schema::of::<List>(),
+            name => Schema::versioned(name, 7),
+        };
+        let schema = schema.unwrap();
+        assert_eq!(schema.encode(), block.bytes(), "{}", block.name());
+        assert_eq!(Schema::decode(&block.bytes()), Ok(schema.clone()));
+        assert_eq!(format!("0x{:016X}", schema.fingerprint()), block.words[3], "{}", block.name());
+    }
+}
+
+fn check_payload<T: Message + PartialEq + std::fmt::Debug>(message: &T, block: &Block) {
+    let mut bytes = Vec::new();
+    message.encode(&mut bytes).unwrap();
+    assert_eq!(bytes, block.bytes(), "{}", block.name());
+    assert_eq!(T::decode(Payload::new(&bytes)).unwrap(), *message);
+}
+
+#[test]
+fn payloads_are_encoded_as_the_page_says() {
+    assert_eq!((Imu::CODEC, crate::bytes::Bytes::CODEC), ("bincode-2", "raw"));
+    for block in blocks("hex", "payload") {
+        match block.name() {
+            "imu" => check_payload(&Imu { gyro: [0.5, -1.0, 2.0], temperature: Some(21.5) }, &block),
+            "mode-move" => check_payload(&Mode::Move { x: -1, y: 300 }, &block),
+            "mode-pair" => check_payload(&Mode::Pair(7, 255, 'é'), &block),
+            name => panic!("nothing is expected of `{name}`"),
+        }
+    }
 }

@@ -19,6 +19,7 @@ impl World {
         self.check_pairs(&links, &expected);
         self.check_refusals(&links);
         self.check_samples(&expected);
+        self.check_peace(&links);
     }
 
     fn engine(&self, place: Place) -> &Engine {
@@ -204,6 +205,17 @@ impl World {
 
     fn is(&self, peer: &Option<PeerName>, place: Place) -> bool {
         peer.as_ref().and_then(|peer| peer.path.as_ref()) == Some(&self.nodes[place].path)
+    }
+
+    /// Nothing changes any more.
+    fn check_peace(&mut self, links: &BTreeMap<(Place, Place), LinkView>) {
+        let ups: Vec<u64> = self.nodes.iter().map(|node| node.ups).collect();
+        self.run_until(self.now + Duration::from_secs(8));
+        assert_eq!(ups, self.nodes.iter().map(|node| node.ups).collect::<Vec<_>>(), "links come and go");
+        let after = self.check_links();
+        for (pair, view) in links {
+            assert_eq!(view.id, after[pair].id, "another link between {pair:?}");
+        }
     }
 
     /// What is linked carries samples.

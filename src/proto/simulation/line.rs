@@ -105,23 +105,25 @@ impl End {
         }
     }
 
-    /// A sample came: it must be what the inlet awaits. Returns who gets it, and the CREDIT that goes out.
-    pub(super) fn sampled(&mut self, alias: u32, number: u64) -> (Option<InterestId>, Option<Control>) {
+    /// A sample came: it must be what the inlet awaits. Returns who gets it.
+    pub(super) fn sampled(&mut self, alias: u32, number: u64) -> Option<InterestId> {
         let inlet =
             self.inlets.get_mut(&alias).unwrap_or_else(|| panic!("a sample of alias {alias}: no such inlet"));
         assert_eq!(number, inlet.next, "samples of alias {alias} out of order, lost, or doubled");
         inlet.next += 1;
-        let Some(interest) = inlet.interest else {
-            assert!(number < inlet.limit, "a sample of alias {alias}, which was never granted");
-            return (None, None);
-        };
-        assert!(number < inlet.limit, "more samples than were granted");
-        let mut grant = None;
-        if inlet.next * 2 >= inlet.limit {
+        assert!(number < inlet.limit, "more samples of alias {alias} than were granted");
+        inlet.interest
+    }
+
+    /// The application takes what came: the CREDITs that go out.
+    pub(super) fn take(&mut self) -> Vec<Control> {
+        let taken = self.inlets.iter_mut().filter(|(_, inlet)| inlet.interest.is_some());
+        let used = taken.filter(|(_, inlet)| inlet.next * 2 >= inlet.limit);
+        let grants = used.map(|(alias, inlet)| {
             inlet.limit = inlet.next + GRANT;
-            grant = Some(credit(alias, inlet.limit));
-        }
-        (Some(interest), grant)
+            credit(*alias, inlet.limit)
+        });
+        grants.collect()
     }
 
     /// Puts a sample of each outlet that has credit in line.
@@ -173,7 +175,8 @@ impl Conn {
     pub(super) fn send(&mut self, side: Side, frame: Control, order: Order, comes: Timestamp) {
         match order {
             Order::Ahead => self.put(side, Wire::Frame(frame), comes),
-            Order::InLine => self.ends[side].waiting.push_back(Wire::Frame(frame)),
+            Order::InLine if self.ends[side].open => self.ends[side].waiting.push_back(Wire::Frame(frame)),
+            Order::InLine => {}
         }
     }
 

@@ -7,8 +7,10 @@
 //! `BOWLINE_SEED=n` runs one seed and prints what happened; `BOWLINE_SEEDS=n` sets how many are run.
 
 mod converge;
+mod driver;
 mod hostile;
 mod line;
+mod network;
 mod node;
 mod script;
 mod world;

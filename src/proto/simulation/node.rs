@@ -41,11 +41,15 @@ pub(super) struct Node {
     pub(super) inbox: Vec<Input>,
     pub(super) intents: BTreeMap<IntentId, Declared>,
     pub(super) interests: BTreeMap<InterestId, Declared>,
+    /// All that was declared since the start, withdrawn or not.
+    pub(super) declared: BTreeMap<u32, Declared>,
     pub(super) next_id: u32,
     /// The connection of each link that has one.
     pub(super) conns: BTreeMap<LinkId, (ConnId, Side)>,
     /// What its application was told since each link came up, by the peer's path.
     pub(super) told: Vec<Event>,
+    /// How often a link came up.
+    pub(super) ups: u64,
     /// RouteLinked less RouteUnlinked.
     pub(super) linked: i64,
 }
@@ -62,9 +66,11 @@ impl Node {
             inbox: Vec::new(),
             intents: BTreeMap::new(),
             interests: BTreeMap::new(),
+            declared: BTreeMap::new(),
             next_id: 0,
             conns: BTreeMap::new(),
             told: Vec::new(),
+            ups: 0,
             linked: 0,
         }
     }
@@ -88,6 +94,7 @@ impl Node {
         self.inbox.clear();
         self.intents.clear();
         self.interests.clear();
+        self.declared.clear();
         self.next_id = 0;
         self.conns.clear();
         self.told.clear();

@@ -5,7 +5,7 @@ use super::node::{Declared, Node, Place, declaration, path};
 use super::world::{Happening, World};
 use crate::delivery::Delivery;
 use crate::peer::{PeerUrl, Scope};
-use crate::proto::{IntentId, InterestId, LinkId};
+use crate::proto::{IntentId, InterestId, LinkId, Order};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,7 +90,8 @@ impl World {
         let place = self.rng.usize(0..self.nodes.len());
         match self.rng.u8(0..100) {
             0..20 => self.declare_one(place),
-            20..36 => self.withdraw_one(place),
+            20..30 => self.withdraw_one(place),
+            30..36 => self.replace_one(place),
             36..82 => self.supply(),
             82..84 => self.partition(),
             84..86 => self.freeze(place),
@@ -141,18 +142,39 @@ impl World {
         }
     }
 
-    /// All intents that may send do.
+    /// An intent is replaced by one of the same route, while samples and credit are under way.
+    fn replace_one(&mut self, place: Place) {
+        if !self.nodes[place].is_awake() {
+            return;
+        }
+        let intents: Vec<IntentId> = self.nodes[place].intents.keys().copied().collect();
+        let Some(id) = self.rng.choice(intents) else { return };
+        self.note(38, || format!("{place} replaces {id:?}"));
+        if let Some(declared) = self.nodes[place].intents.remove(&id) {
+            self.with_engine(place, |engine, now| engine.withdraw_intent(now, id));
+            self.declare(place, true, declared, Delivery::Latest);
+        }
+    }
+
+    /// All applications take what came, and all intents that may send do.
     pub(super) fn supply(&mut self) {
         for conn in 0..self.conns.len() {
             for side in 0..2 {
                 let end = &mut self.conns[conn].ends[side];
                 let Who::Node { place, incarnation } = end.who else { continue };
-                if end.open && self.nodes[place].is_awake() && self.nodes[place].incarnation == incarnation {
-                    let most = self.rng.u64(1..4);
-                    if end.supply(most) > 0 {
-                        self.note(33, || format!("{place} supplies on conn {conn}"));
-                        self.after_sending(conn, side);
+                if !end.open || !self.nodes[place].is_awake() || self.nodes[place].incarnation != incarnation
+                {
+                    continue;
+                }
+                let taken = if self.healed || self.rng.bool() { end.take() } else { Vec::new() };
+                let supplied = end.supply(self.rng.u64(1..10)) > 0;
+                if !taken.is_empty() || supplied {
+                    self.note(33, || format!("{place} supplies and takes on conn {conn}"));
+                    let comes = self.arrival(conn);
+                    for credit in taken {
+                        self.conns[conn].send(side, credit, Order::Ahead, comes);
                     }
+                    self.after_sending(conn, side);
                 }
             }
         }

@@ -15,6 +15,8 @@ fn two_endpoints_that_dial_each_other_at_once_end_with_one_session() {
         for (place, url) in urls.into_iter().enumerate() {
             bed.engines[place].dialler(bed.now, Arc::new(PeerUrl::parse(url).unwrap()));
         }
+        bed.settle();
+        assert_eq!((ups(&bed, 0), ups(&bed, 1)), (1, 1), "both see at once which one stays");
         bed.pass(seconds(20.0));
         assert_eq!((ups(&bed, 0), ups(&bed, 1)), (1, 1));
         let dialler = if desk < arm { 0 } else { 1 };

@@ -62,6 +62,20 @@ fn equal_routes_are_linked_whichever_comes_first() {
     }
 }
 
+/// The credit that answers the notice may be there before the driver does the next action.
+#[test]
+fn an_outlet_is_open_before_the_peer_hears_of_it() {
+    let (mut bed, _) = joined();
+    bed.interest(0, 4, IMU, 1);
+    bed.intent(1, 9, IMU, 1);
+    bed.settle();
+    let opened = bed.actions[1].iter().position(|action| matches!(action, Action::OpenOutlet { .. }));
+    let told = bed.actions[1].iter().position(|action| {
+        matches!(action, Action::Send { frame: Control::Notify(Notify::Linked { .. }), .. })
+    });
+    assert!(opened.is_some() && opened < told, "{opened:?}, {told:?}");
+}
+
 #[test]
 fn a_hashed_route_is_linked_to_its_like_only() {
     let (mut bed, _) = joined();
@@ -130,7 +144,12 @@ fn a_withdrawn_interest_is_told_to_its_intents_and_drains() {
     bed.interest(0, 0, IMU, 1);
     bed.intent(1, 0, IMU, 1);
     forget(&mut bed);
+    bed.frozen.push(1);
     bed.engines[0].withdraw_interest(bed.now, InterestId(0));
+    bed.settle();
+    assert_eq!(wires(&bed, 0), ["drain inlet 0"]);
+    assert_eq!(bed.engines[0].links(bed.now).next().unwrap().inlets, 0);
+    bed.frozen.clear();
     bed.settle();
     assert_eq!(wires(&bed, 0), ["drain inlet 0", "close inlet 0"]);
     assert_eq!(wires(&bed, 1), ["close outlet 0 as 0"]);

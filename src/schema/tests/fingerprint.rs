@@ -2,7 +2,7 @@ use super::{big_array, of, same};
 use crate::schema::Schema;
 use serde::Deserialize;
 
-/// Bytes and fingerprint as the module's page says, worked out apart from it: part of the wire contract.
+/// Bytes and fingerprint as `PROTOCOL.md` says, worked out apart from the code: part of the wire contract.
 /// A change here breaks every running robot.
 #[track_caller]
 fn pinned<T: serde::de::DeserializeOwned>(hex: &str, fingerprint: u64) {
