@@ -168,6 +168,28 @@ impl Buffer {
         Self { data, home: Some(Arc::clone(home)) }
     }
 
+    /// A buffer for `data` that is not much larger than it, so that what is kept for long does not keep
+    /// much more memory than it needs. A vector that is too large goes home at once.
+    pub(crate) fn fitting(data: Vec<u8>, home: &Arc<Pool>) -> Self {
+        if data.capacity() <= SLACK * data.len().max(SMALL) {
+            return Self::new(data, home);
+        }
+        let exact = data.as_slice().to_vec();
+        home.give(data);
+        Self { data: exact, home: None }
+    }
+
+    /// A buffer of `len` bytes, not much larger.
+    pub(crate) fn of_len(len: usize, home: &Arc<Pool>) -> Self {
+        let mut data = home.take();
+        if data.capacity() > SLACK * len.max(SMALL) {
+            home.give(data);
+            return Self { data: vec![0; len], home: None };
+        }
+        data.resize(len, 0);
+        Self::new(data, home)
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.data
     }
@@ -224,6 +246,12 @@ impl Pool {
     }
 }
 
+/// How many times larger than its contents a buffer may be that waits in a mailbox.
+const SLACK: usize = 4;
+
+/// Up to here contents count as so many bytes: below, a vector costs little in any case.
+const SMALL: usize = 64;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,5 +284,22 @@ mod tests {
         drop(Buffer::new(vec![0; 200], &pool));
         assert!(pool.kept.lock().bytes <= 100);
         assert_eq!(pool.take().capacity(), 40);
+    }
+
+    #[test]
+    fn a_small_payload_never_keeps_a_large_buffer() {
+        let pool = Pool::new(2, 1 << 20);
+        let large = || {
+            let mut data = vec![1; 100_000];
+            data.truncate(16);
+            data
+        };
+        let buffer = Buffer::fitting(large(), &pool);
+        assert_eq!((buffer.bytes(), buffer.data.capacity()), (&[1; 16][..], 16));
+        assert_eq!(pool.kept.lock().bytes, 100_000, "it can be used for the next chunk");
+        assert_eq!(Buffer::of_len(20_000, &pool).data.capacity(), 20_000);
+        assert_eq!(Buffer::of_len(90_000, &pool).data.capacity(), 100_000);
+        assert_eq!(pool.kept.lock().bytes, 100_000, "none was lost");
+        assert_eq!(Buffer::fitting(vec![1; 100], &pool).data.len(), 100);
     }
 }

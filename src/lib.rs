@@ -1,4 +1,50 @@
 //! Messaging for robots and the machines around them, for programs that block.
+//!
+//! A program declares what it supplies, its [`Intent`]s; another, what it wants, its [`Interest`]s. Where
+//! the two are of the same route, samples flow, over TCP, Unix sockets, memory or a [`transport`] of your
+//! own. No async runtime, no broker, no code generator; no call takes longer than you said.
+//!
+//! ```
+//! use bowline::{Endpoint, Intent, Interest};
+//! use std::time::Duration;
+//! let robot = Endpoint::builder("robot").listen("tcp://127.0.0.1:0").start()?;
+//! let desk = Endpoint::builder("desk").connect(robot.listening()[0].as_str()).start()?;
+//! let speed: Intent<f64> = robot.intent("robot.speed")?;
+//! let wanted: Interest<f64> = desk.interest("robot.speed")?;
+//! speed.wait_interest(Duration::from_secs(5));
+//! speed.send(1.5)?;
+//! assert_eq!(*wanted.recv_timeout(Duration::from_secs(5))?, 1.5);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The [`guide`] explains it: [concepts](guide::concepts), [threads](guide::threads), [tuning](guide::tuning),
+//! [bounds](guide::bounds), and the [protocol](guide::protocol) byte for byte.
+//!
+//! # Threads
+//! ```text
+//!  application threads            dispatcher (one)                 per link: two
+//!  intent.send ─────────────┐   owns tables, handshakes,      ┌─► writer ─► socket
+//!  interest.recv ◄─ mailbox │   timers; the only place        │     ▲
+//!        ▲                  │   where control happens         │     │ control frames
+//!        │                  └──────── outbox ─────────────────┘     │
+//!        │                             ▲ links and unlinks          │
+//!        └──────── samples ◄───────── reader ── control ───────► dispatcher
+//! ```
+//! # Layers
+//! Imports point down only; a test checks it.
+//!
+//! | Layer | What it is |
+//! | --- | --- |
+//! | `endpoint` `intent` `interest` | what a user holds |
+//! | `runtime` | the threads: dispatcher, reader, writer, acceptor; the clock |
+//! | `transport` | bytes in, bytes out: tcp, unix, memory |
+//! | `proto` | control, pure: handshakes, sessions, the registry of routes, pings, redialling |
+//! | `flow` | samples, pure: the outbox of a link with its lanes, mailboxes |
+//! | `wire` | frames and what they mean: bytes of a peer become values here, or an error |
+//! | values | `path` `route` `peer` `schema` `message` `bytes` `event` `error` and their like |
+//!
+//! `proto` and `flow` cannot wait, read a clock or touch the system: they are given an input and the time,
+//! and say what is to be done.
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
 
@@ -9,6 +55,7 @@ mod endpoint;
 mod error;
 mod event;
 mod flow;
+pub mod guide;
 mod intent;
 mod interest;
 mod message;
@@ -33,6 +80,11 @@ pub mod fuzzing;
 #[cfg(feature = "measuring")]
 #[doc(hidden)]
 pub mod measuring;
+
+/// The README's programs are compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub use builder::EndpointBuilder;
 pub use bytes::{Bytes, Payload};

@@ -19,6 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "subscription",
             "testing",
             "fuzzing",
+            "guide",
             "measuring",
         ],
     ),

@@ -81,6 +81,15 @@ impl Batch {
         self.written += count;
     }
 
+    /// Moves what is in it to `into`, which is empty, and keeps its own memory.
+    #[inline]
+    pub(crate) fn move_to(&mut self, into: &mut Batch) {
+        into.bytes.extend_from_slice(&self.bytes);
+        std::mem::swap(&mut self.cuts, &mut into.cuts);
+        (into.cut_bytes, into.messages, into.written) = (self.cut_bytes, self.messages, self.written);
+        self.clear();
+    }
+
     /// Empties it and keeps the memory, unless it grew past [`KEPT`] bytes.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
@@ -126,6 +135,10 @@ mod tests {
             batch.wrote(written);
             assert_eq!(rest(&batch), whole[written..], "after {written} bytes");
             assert_eq!(batch.len(), whole.len() - written);
+            let mut moved = Batch::default();
+            batch.move_to(&mut moved);
+            assert_eq!(rest(&moved), whole[written..]);
+            assert_eq!((batch.len(), moved.messages(), rest(&batch)), (0, 2, vec![]));
         }
     }
 }

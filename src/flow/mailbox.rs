@@ -3,9 +3,10 @@
 //! The policy is the interest's [`Delivery`]: `latest` keeps one and replaces it, `queue(n)` drops the
 //! oldest, `lossless(n)` is never offered more than was granted.
 //!
-//! Memory: a mailbox holds at most `n` samples. Small ones lie in shared buffers of which two
-//! neighbours are together more than 16 KiB full, each of at most 64 KiB; so `n` samples of `b` bytes
-//! cost at most `8 * n * b` + 128 KiB, and with samples of 16 KiB and more `n * b`.
+//! Memory: a mailbox holds at most `n` samples. Small ones of one source that follow each other share a
+//! buffer. No buffer is more than four times as large as what came in it, and beside the bytes a sample
+//! costs at most some 250 (a run, a buffer and a head of its own). So `n` samples of `b` bytes cost at
+//! most `n * (4 * b + 250)` bytes, plus one buffer that was read in part, of at most 256 KiB.
 
 use super::Shared;
 use super::run::{Content, Run, Taken};

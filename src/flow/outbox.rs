@@ -72,6 +72,13 @@ pub(crate) enum Put {
     Closed,
 }
 
+/// What becomes of samples that wait when a line is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    Write,
+    Drop,
+}
+
 /// A sample on its way out.
 #[derive(Clone, Copy)]
 pub(crate) struct Outgoing<'a> {
@@ -245,7 +252,9 @@ impl Outbox {
     }
 
     fn park(&mut self, alias: u32, sample: Outgoing<'_>, sent: Timestamp) -> Put {
-        let payload = sample.shared.cloned().unwrap_or_else(|| Bytes::copy_from_slice(sample.payload));
+        // A small one that was received may share a buffer much larger than itself.
+        let shared = sample.shared.filter(|bytes| bytes.len() >= BY_REFERENCE);
+        let payload = shared.cloned().unwrap_or_else(|| Bytes::copy_from_slice(sample.payload));
         let (parked, capacity) = (self.parked, self.capacity);
         let Some(lane) = self.lane_mut(alias) else { return Put::Closed };
         let (parked, dropped) = lane.park(Parked { sent, payload }, parked, capacity);
@@ -348,9 +357,10 @@ impl Outbox {
         free
     }
 
-    /// Swaps the batch for an emptied one, to be written inline by the caller.
+    /// Moves the batch into an emptied one, to be written inline by the caller. It is small, and copied:
+    /// swapped, the large buffers of a busy time would end up with the intents, one each.
     pub(crate) fn take_inline(&mut self, into: &mut Batch) {
-        std::mem::swap(&mut self.batch, into);
+        self.batch.move_to(into);
         self.gate.writing = true;
     }
 
@@ -359,7 +369,7 @@ impl Outbox {
         self.gate.writing = false;
         self.gate.last = now;
         if !batch.is_empty() {
-            std::mem::swap(&mut self.rest, batch);
+            batch.move_to(&mut self.rest);
         }
         batch.clear();
     }
@@ -401,17 +411,15 @@ impl Outbox {
         true
     }
 
-    /// Nothing more is taken. With `drain`, what waits is still written; `bye` is the last frame.
-    pub(crate) fn close(&mut self, bye: Option<&Control>, drain: bool) {
+    /// Nothing more is taken. What becomes of the samples that wait is for `rest` to say; control frames
+    /// are still written, among them the HANDSHAKE that says who says BYE. `bye` is the last frame.
+    pub(crate) fn close(&mut self, bye: Option<&Control>, rest: Rest) {
         if self.closed {
             return;
         }
-        if drain {
-            self.unpark(usize::MAX);
-        } else {
-            self.batch.clear();
-            self.urgent.clear();
-            self.tables = 0;
+        match rest {
+            Rest::Write => self.unpark(usize::MAX),
+            Rest::Drop => self.batch = Batch::default(),
         }
         self.lanes.clear();
         self.parked = 0;
@@ -421,10 +429,17 @@ impl Outbox {
         }
     }
 
-    /// Whether nothing more will be written, once [`take`](Self::take) has nothing: it is closed, and
-    /// nobody writes inline, who could leave a rest.
+    /// Whether all was written and nothing more will be.
     pub(crate) fn is_finished(&self) -> bool {
-        self.closed && !self.gate.writing
+        self.closed && !self.gate.writing && !self.has_work()
+    }
+
+    /// Gives its memory back, once it is finished: intents may hold on to the line for long.
+    pub(crate) fn free(&mut self) {
+        self.urgent = Vec::new();
+        self.batch = Batch::default();
+        self.rest = Batch::default();
+        self.lanes = Vec::new();
     }
 }
 

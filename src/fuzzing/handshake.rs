@@ -57,6 +57,8 @@ struct Line {
     /// The final that the engine offered or sent.
     accept: Option<Accept>,
     pings: Vec<Ping>,
+    /// The highest number the peer used.
+    next_id: u32,
     outlets: BTreeSet<u32>,
     /// Those that drain too.
     inlets: BTreeSet<u32>,
@@ -93,43 +95,52 @@ impl Bench {
     fn step(&mut self, choices: &mut Choices<'_>) {
         let links: Vec<_> = self.lines.keys().copied().collect();
         let link = links.get(choices.below(links.len() as u64) as usize).copied();
-        match (choices.below(16), link) {
-            (0, _) => self.declare(choices),
-            (1, _) => self.withdraw(choices),
-            (2, _) => self.answer_dial(choices),
-            (3, _) | (_, None) => {
-                let link = self.engine.accepted(self.now, "memory://stranger".to_owned());
-                self.lines.insert(link, Line { heard: self.now, ..Line::default() });
-            }
-            (4, _) => self.pass(choices),
-            (5, Some(link)) => {
+        match (choices.below(24), link) {
+            (0 | 1, _) => self.declare(choices),
+            (2, _) => self.withdraw(choices),
+            (3, _) => self.answer_dial(choices),
+            (4, _) | (_, None) => self.visit(choices),
+            (5 | 6, _) => self.pass(choices),
+            (7, Some(link)) => {
                 let reason = Reason::new(ReasonCode::Lost, "lost");
                 self.engine.link_lost(self.now, link, reason);
             }
-            (6, Some(link)) => self.bytes(link, choices.raw(300)),
-            (7, Some(link)) => self.say(link, choices.control()),
-            (8 | 9, Some(link)) => self.say(link, Control::Hello(self.hello(choices))),
-            (10, Some(link)) => {
-                let offered = self.lines.get(&link).and_then(|line| line.accept);
-                let accept = Accept { version: 1, capabilities: 0, session: 1 + choices.below(3) };
-                self.say(link, Control::Accept(offered.unwrap_or(accept)));
-            }
-            (11, Some(link)) => {
-                let entries = entries(choices, intent);
+            (8, Some(link)) => self.bytes(link, choices.raw(300)),
+            (9, Some(link)) => self.say(link, choices.control()),
+            (10, Some(link)) => self.say(link, Control::Hello(self.hello(choices))),
+            (11, Some(link)) => self.say(link, Control::Accept(self.accept(link))),
+            (12..=14, Some(link)) => {
+                let entries = self.entries(link, choices, intent);
                 self.say(link, Control::Intents(entries));
             }
-            (12, Some(link)) => {
-                let entries = entries(choices, interest);
+            (15..=17, Some(link)) => {
+                let entries = self.entries(link, choices, interest);
                 self.say(link, Control::Interests(entries));
             }
-            (13, Some(link)) => self.say(link, Control::Notify(notify(choices))),
-            (14, Some(link)) => self.say(link, Control::End { alias: choices.below(4) as u32 }),
+            (18..=20, Some(link)) => self.say(link, Control::Notify(self.notify(link, choices))),
+            (21, Some(link)) => {
+                let aliases = self.lines.get(&link).map(|line| &line.inlets);
+                let assigned = aliases.and_then(|aliases| aliases.first()).copied();
+                self.say(link, Control::End { alias: assigned.unwrap_or(choices.below(4) as u32) });
+            }
             (_, Some(link)) => {
                 let pings = self.lines.get(&link).map_or(&[][..], |line| &line.pings);
                 let ping = pings.get(choices.below(pings.len() as u64) as usize);
                 let echo = ping.map_or(Timestamp::ZERO, |ping| ping.sent);
                 self.say(link, Control::Pong(Pong { echo, received: self.now, sent: self.now }));
             }
+        }
+    }
+
+    /// A stranger comes, and most often shakes hands.
+    fn visit(&mut self, choices: &mut Choices<'_>) {
+        let link = self.engine.accepted(self.now, "memory://stranger".to_owned());
+        self.lines.insert(link, Line { heard: self.now, ..Line::default() });
+        self.settle();
+        if choices.below(4) > 0 {
+            self.say(link, Control::Hello(self.hello(choices)));
+            self.settle();
+            self.say(link, Control::Accept(self.accept(link)));
         }
     }
 
@@ -183,12 +194,59 @@ impl Bench {
         assert!(self.engine.next_wake().is_none_or(|wake| wake > self.now), "it would tick for ever");
     }
 
+    /// The final that the engine waits for, or any.
+    fn accept(&self, link: LinkId) -> Accept {
+        let offered = self.lines.get(&link).and_then(|line| line.accept);
+        offered.unwrap_or(Accept { version: 1, capabilities: 0, session: 1 })
+    }
+
+    /// Numbers rise, most often.
+    fn entries<T>(
+        &mut self,
+        link: LinkId,
+        choices: &mut Choices<'_>,
+        item: fn(&mut Choices<'_>) -> T,
+    ) -> Vec<Entry<T>> {
+        let Some(line) = self.lines.get_mut(&link) else { return Vec::new() };
+        let count = 1 + choices.below(4);
+        let entry = |_| {
+            let id = choices.below(u64::from(line.next_id) + 1) as u32;
+            match choices.below(8) {
+                0 => Entry::Remove { id },
+                1 => Entry::Update { id, item: item(choices) },
+                2 => Entry::Add { id, item: item(choices) },
+                _ => {
+                    line.next_id += 1;
+                    Entry::Add { id: line.next_id, item: item(choices) }
+                }
+            }
+        };
+        (0..count).map(entry).collect()
+    }
+
+    /// About what both sides declared, most often.
+    fn notify(&self, link: LinkId, choices: &mut Choices<'_>) -> Notify {
+        let next_id = self.lines.get(&link).map_or(0, |line| line.next_id);
+        let (supplier, mine) = (choices.flag(), choices.below(u64::from(next_id) + 2) as u32);
+        let interest = self.interests.get(choices.below(self.interests.len() as u64 + 1) as usize);
+        let yours = interest.map_or(choices.below(12) as u32, |id| id.0);
+        match choices.below(8) {
+            0 => Notify::Refused { supplier, mine, yours, text: choices.text(20) },
+            1 => {
+                let schema = Schema::versioned("T", choices.below(2)).expect("it is valid").encode();
+                Notify::Schema { supplier, mine, yours, schema }
+            }
+            2 => Notify::Conflict { yours, text: choices.text(20) },
+            _ => Notify::Linked { mine, yours, alias: choices.below(6) as u32 },
+        }
+    }
+
     fn hello(&self, choices: &mut Choices<'_>) -> Hello {
         Hello {
-            version_min: 1,
-            version_max: 1 + choices.below(2) as u8,
+            version_min: if choices.below(16) == 0 { 2 } else { 1 },
+            version_max: 2,
             capabilities: choices.u32(),
-            instance: [5 + choices.below(4) as u8; 16],
+            instance: [5 + choices.below(8) as u8; 16],
             session: 0,
             scope_own: choices.below(4) == 0,
             max_frame: 1 << 20,
@@ -311,12 +369,11 @@ fn path(text: &str) -> Path {
 
 /// One of a few routes, and one of a few versions, so that they often meet.
 fn names(choices: &mut Choices<'_>) -> (Route, u64) {
-    let places = ["robot.x", "desk.x", "robot.arm.x", "robot"];
-    let place = path(places[choices.below(places.len() as u64) as usize]);
-    let route = Route::new(if choices.below(4) == 0 { "U" } else { "T" }, &place).expect("it is valid");
-    let hidden = choices.below(4) == 0;
+    let place = path(["robot.x", "desk.x"][usize::from(choices.below(4) == 0)]);
+    let route = Route::new(if choices.below(8) == 0 { "U" } else { "T" }, &place).expect("it is valid");
+    let hidden = choices.below(8) == 0;
     let route = if hidden { route.hashed(&place).expect("its own path") } else { route };
-    (route, u64::from(choices.below(4) == 0))
+    (route, u64::from(choices.below(8) == 0))
 }
 
 fn declared(choices: &mut Choices<'_>) -> Declared {
@@ -332,32 +389,6 @@ fn intent(choices: &mut Choices<'_>) -> Intent {
 
 fn interest(choices: &mut Choices<'_>) -> Interest {
     Interest { declared: declared(choices), delivery: Delivery::Lossless(4) }
-}
-
-fn entries<T>(choices: &mut Choices<'_>, item: fn(&mut Choices<'_>) -> T) -> Vec<Entry<T>> {
-    let count = 1 + choices.below(4);
-    let entry = |choices: &mut Choices<'_>| {
-        let id = choices.below(30) as u32;
-        match choices.below(8) {
-            0 => Entry::Remove { id },
-            1 => Entry::Update { id, item: item(choices) },
-            _ => Entry::Add { id, item: item(choices) },
-        }
-    };
-    (0..count).map(|_| entry(choices)).collect()
-}
-
-fn notify(choices: &mut Choices<'_>) -> Notify {
-    let (supplier, mine, yours) = (choices.flag(), choices.below(30) as u32, choices.below(12) as u32);
-    match choices.below(6) {
-        0 => Notify::Refused { supplier, mine, yours, text: choices.text(20) },
-        1 => {
-            let schema = Schema::versioned("T", choices.below(2)).expect("it is valid").encode();
-            Notify::Schema { supplier, mine, yours, schema }
-        }
-        2 => Notify::Conflict { yours, text: choices.text(20) },
-        _ => Notify::Linked { mine, yours, alias: choices.below(4) as u32 },
-    }
 }
 
 /// How many things happen at most in one run.

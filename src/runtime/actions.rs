@@ -1,5 +1,6 @@
 //! Doing what the engine wants done.
 
+use super::closing::Lingering;
 use super::dispatcher::Dispatcher;
 use super::inbox::Inbox;
 use super::line::{Change, Inlet, Line};
@@ -8,13 +9,14 @@ use super::outlets::{Outlet, Retained};
 use super::source::{Source, SourceRef};
 use crate::delivery::Delivery;
 use crate::event::Event;
-use crate::flow::outbox::Outgoing;
+use crate::flow::outbox::{Outgoing, Rest};
 use crate::peer::PeerUrl;
 use crate::proto::{Action, IntentId, InterestId, LinkId, Order};
 use crate::reason::ReasonCode;
 use crate::wire::control::{Bye, Control};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 impl Dispatcher {
@@ -93,14 +95,15 @@ impl Dispatcher {
     fn hang_up(&mut self, link: LinkId, bye: Option<Bye>) {
         self.close_streams(link);
         let Some(line) = self.lines.remove(&link) else { return };
-        match bye {
-            Some(bye) => {
-                let drain = bye.code == ReasonCode::Closing;
-                line.finish(Some(&Control::Bye(bye)), drain);
-                self.lingering.push((self.clock.now() + LINGER, line));
-            }
-            None => line.abort(),
-        }
+        let Some(bye) = bye else { return line.abort() };
+        let drains = bye.code == ReasonCode::Closing;
+        // Of one that said nothing yet, nothing can be under way that would destroy the BYE; and of those
+        // there may be very many.
+        let at_once = bye.code == ReasonCode::TooManyLinks || line.bytes_in.load(Ordering::Relaxed) == 0;
+        line.finish(Some(&Control::Bye(bye)), if drains { Rest::Write } else { Rest::Drop }, at_once);
+        let span = if drains { self.engine.silence() } else { LINGER };
+        let since = if drains { line.heard() } else { self.clock.now() };
+        self.lingering.push(Lingering { until: since + span, line: Arc::downgrade(&line), drains });
     }
 
     /// All outlets and inlets of a link go with it.
@@ -230,5 +233,6 @@ impl Dispatcher {
     }
 }
 
-/// How long a line that was hung up may take to say BYE and hear the other side end.
+/// How long a line that was hung up may take to say BYE and hear the other side end. One that closes in an
+/// orderly way has as long as the close has, while its peer is heard.
 const LINGER: Duration = Duration::from_millis(250);

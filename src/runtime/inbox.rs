@@ -329,8 +329,11 @@ impl Inbox {
     pub(crate) fn remove_supplier(&self, source: &SourceRef) {
         let mut state = self.state.lock();
         state.suppliers.retain(|other| other != source);
-        self.past_lost_here.fetch_add(source.lost_here(), Ordering::Relaxed);
-        self.past_lost_there.fetch_add(source.lost_there(), Ordering::Relaxed);
+        let lost = [(&self.past_lost_here, source.lost_here()), (&self.past_lost_there, source.lost_there())];
+        for (past, more) in lost {
+            // One thread at a time does this, the dispatcher; and what peers say they lost is any number.
+            past.store(past.load(Ordering::Relaxed).saturating_add(more), Ordering::Relaxed);
+        }
         drop(state);
         self.ready.notify_all();
     }

@@ -267,7 +267,7 @@ impl Open {
         }
         let heads = std::mem::take(&mut stage.heads);
         stage.usual = heads.len();
-        inbox.deliver(Run::encoded(source.clone(), stage.first, Buffer::new(bytes, pool), heads));
+        inbox.deliver(Run::encoded(source.clone(), stage.first, Buffer::fitting(bytes, pool), heads));
     }
 }
 

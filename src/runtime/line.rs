@@ -9,7 +9,7 @@ use super::source::SourceRef;
 use crate::delivery::Delivery;
 use crate::event::PeerName;
 use crate::flow::batch::Batch;
-use crate::flow::outbox::{Outbox, Outgoing, Put, QUIET};
+use crate::flow::outbox::{Outbox, Outgoing, Put, QUIET, Rest};
 use crate::proto::{LinkId, Order};
 use crate::reason::{Reason, ReasonCode};
 use crate::time::Timestamp;
@@ -44,6 +44,10 @@ pub(crate) struct Line {
     changed: AtomicBool,
     /// The reader drops what comes: a BYE was said or heard.
     pub(crate) discarding: AtomicBool,
+    /// The writer ends the connection once it wrote the last frame.
+    ends_written: AtomicBool,
+    /// The last frame was written.
+    written: AtomicBool,
     heard: AtomicU64,
     offset: AtomicI64,
     /// In microseconds; `u64::MAX` before the first measurement.
@@ -112,6 +116,8 @@ impl Line {
             changes: Mutex::default(),
             changed: AtomicBool::new(false),
             discarding: AtomicBool::new(false),
+            ends_written: AtomicBool::new(false),
+            written: AtomicBool::new(false),
             heard: AtomicU64::new(clock.now().micros()),
             offset: AtomicI64::new(0),
             offset_error: AtomicU64::new(u64::MAX),
@@ -301,7 +307,11 @@ impl Line {
             let mut out = self.out.lock();
             let some = out.outbox.take(&mut load.urgent, &mut load.batch, || self.clock.now(), wrote);
             let rooms = if out.starved.is_empty() { Vec::new() } else { out.take_starved() };
+            // Not while a sender writes inline: what it cannot write is left to this thread.
             let finished = out.outbox.is_finished();
+            if finished {
+                out.outbox.free();
+            }
             drop(out);
             for room in rooms {
                 room.raise();
@@ -310,6 +320,10 @@ impl Line {
                 return true;
             }
             if finished {
+                self.written.store(true, Ordering::Release);
+                if self.ends_written.load(Ordering::Acquire) {
+                    self.connection.close();
+                }
                 return false;
             }
             wrote = false;
@@ -319,11 +333,13 @@ impl Line {
         }
     }
 
-    /// Ends the outgoing side; `drain` lets what waits be written first. The writer ends after it.
-    pub(crate) fn finish(&self, bye: Option<&Control>, drain: bool) {
+    /// Ends the outgoing side. The writer ends after it and, where that is to be `at_once`, the
+    /// connection with it.
+    pub(crate) fn finish(&self, bye: Option<&Control>, rest: Rest, at_once: bool) {
+        self.ends_written.store(at_once, Ordering::Release);
         self.discarding.store(true, Ordering::Release);
         let mut out = self.out.lock();
-        out.outbox.close(bye, drain);
+        out.outbox.close(bye, rest);
         let rooms: Vec<_> = out.rooms.drain(..).flatten().collect();
         drop(out);
         let _ = self.wake.try_send(());
@@ -334,8 +350,13 @@ impl Line {
 
     /// Ends the connection at once.
     pub(crate) fn abort(&self) {
-        self.finish(None, false);
+        self.finish(None, Rest::Drop, true);
         self.connection.close();
+    }
+
+    /// Whether everything was written, up to the last frame.
+    pub(crate) fn is_written(&self) -> bool {
+        self.written.load(Ordering::Acquire)
     }
 
     // ---- samples and control in -------------------------------------------------------------

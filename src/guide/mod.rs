@@ -1,0 +1,26 @@
+//! The guide: what the parts are, which thread does what, what to turn, and what it all costs.
+//!
+//! | Page | For |
+//! | --- | --- |
+//! | [`concepts`] | everybody: endpoints, peers, intents, interests, delivery, outcomes, events |
+//! | [`threads`] | whoever wants to know what may block, what runs where, and how it all ends |
+//! | [`tuning`] | whoever wants it faster, smaller, or sooner to notice |
+//! | [`bounds`] | whoever must say how much memory it takes at most |
+//! | [`protocol`] | whoever writes the other end in another language |
+//!
+//! Short programs that each show one thing lie under `examples/`.
+
+#[doc = include_str!("concepts.md")]
+pub mod concepts {}
+
+#[doc = include_str!("threads.md")]
+pub mod threads {}
+
+#[doc = include_str!("tuning.md")]
+pub mod tuning {}
+
+#[doc = include_str!("bounds.md")]
+pub mod bounds {}
+
+#[doc = include_str!("../wire/PROTOCOL.md")]
+pub mod protocol {}
