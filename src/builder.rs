@@ -1,6 +1,6 @@
 //! How an endpoint is started.
 
-use crate::endpoint::{Done, End, Endpoint};
+use crate::endpoint::{End, Ending, Endpoint};
 use crate::error::Error;
 use crate::path::Path;
 use crate::peer::{ListenUrl, PeerUrl, Scope};
@@ -10,6 +10,7 @@ use crate::runtime::clock::Clock;
 use crate::runtime::dial::Dialler;
 use crate::runtime::dispatcher::{Dispatcher, Ends, Parts};
 use crate::runtime::events::events;
+use crate::runtime::gate::Gate;
 use crate::runtime::session::LineSettings;
 use crate::runtime::threads::Threads;
 use crate::transport::{Cancel, Memory, Tcp, Transport};
@@ -225,13 +226,15 @@ impl EndpointBuilder {
             threads.start(name, move || acceptor.run()).map_err(thread_error)?;
         }
         let listeners = listeners.into_iter().map(|(_, listener)| listener).collect();
-        let ends = Ends { listeners, acceptors: Some(acceptors), cancel, threads: threads.clone() };
+        let gate = Arc::new(Gate::default());
+        let (acceptors, threads_too) = (Some(acceptors), threads.clone());
+        let ends = Ends { gate: Arc::clone(&gate), listeners, acceptors, cancel, threads: threads_too };
         let parts = Parts { engine, clock, inputs, events: event_sender, dials, ends };
-        let done = Arc::new(Done::default());
-        let ending = Arc::clone(&done);
+        let ending = Ending::default();
+        let done = Arc::clone(&ending.done);
         let run = move || {
-            let in_time = Dispatcher::new(parts).run();
-            ending.end(in_time);
+            let mut ending = ending;
+            ending.in_time = Dispatcher::new(parts).run();
         };
         let thread = threads.spawn(format!("bowline/dispatcher {path}"), run).map_err(thread_error)?;
         Ok(Endpoint {
@@ -243,7 +246,7 @@ impl EndpointBuilder {
             largest: self.largest_message,
             next_id: AtomicU32::new(1),
             declared: Mutex::default(),
-            end: End { thread: Mutex::new(Some(thread)), done },
+            end: End { thread: Mutex::new(Some(thread)), done, gate },
         })
     }
 

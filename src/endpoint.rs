@@ -11,6 +11,7 @@ use crate::proto::{Declaration, IntentId, InterestId};
 use crate::route::Route;
 use crate::runtime::clock::Clock;
 use crate::runtime::events::Events;
+use crate::runtime::gate::Gate;
 use crate::runtime::inbox::{Callback, Called, Inbox};
 use crate::runtime::input::Input;
 use crate::runtime::outlets::Outlets;
@@ -68,6 +69,7 @@ pub struct Endpoint {
 pub(crate) struct End {
     pub(crate) thread: Mutex<Option<JoinHandle<()>>>,
     pub(crate) done: Arc<Done>,
+    pub(crate) gate: Arc<Gate>,
 }
 
 /// Raised when the dispatcher thread ends; says whether every other thread did.
@@ -232,9 +234,9 @@ impl Endpoint {
         if !done.ended.load(Ordering::Acquire) {
             return false;
         }
-        let thread = self.end.thread.lock().take();
-        if let Some(thread) = thread {
-            // It has said its last word; what is left of it is its return.
+        // It has said its last word; what is left of it is its return, which all wait for.
+        let mut thread = self.end.thread.lock();
+        if let Some(thread) = thread.take() {
             let _ = thread.join();
         }
         done.in_time.load(Ordering::Acquire)
@@ -282,22 +284,29 @@ impl Endpoint {
     }
 
     fn tell(&self, input: Input) -> Result<(), Error> {
-        if self.end.done.closing() {
-            return Err(Error::Closed);
-        }
-        self.dispatcher.send(input).map_err(|_| Error::Closed)
+        let sent = self.end.gate.pass(|| self.dispatcher.send(input));
+        sent.and_then(Result::ok).ok_or(Error::Closed)
     }
 }
 
 impl Done {
-    fn closing(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn end(&self, in_time: bool) {
+    fn end(&self, in_time: bool) {
         self.in_time.store(in_time, Ordering::Release);
         self.ended.store(true, Ordering::Release);
         self.signal.raise();
+    }
+}
+
+/// Says that the dispatcher thread ended, however it did.
+#[derive(Default)]
+pub(crate) struct Ending {
+    pub(crate) done: Arc<Done>,
+    pub(crate) in_time: bool,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.done.end(self.in_time);
     }
 }
 

@@ -402,7 +402,8 @@ impl Outbox {
         true
     }
 
-    /// Nothing more is taken. With `drain`, what waits is still written; `bye` is the last frame.
+    /// Nothing more is taken. With `drain`, samples that wait are still written; control frames are in any
+    /// case, among them the HANDSHAKE that tells who says BYE. `bye` is the last frame.
     pub(crate) fn close(&mut self, bye: Option<&Control>, drain: bool) {
         if self.closed {
             return;
@@ -410,9 +411,7 @@ impl Outbox {
         if drain {
             self.unpark(usize::MAX);
         } else {
-            self.batch.clear();
-            self.urgent.clear();
-            self.tables = 0;
+            self.batch = Batch::default();
         }
         self.lanes.clear();
         self.parked = 0;
@@ -426,6 +425,14 @@ impl Outbox {
     /// nobody writes inline, who could leave a rest.
     pub(crate) fn is_finished(&self) -> bool {
         self.closed && !self.gate.writing
+    }
+
+    /// Gives its memory back, once it is finished: intents may hold on to the line for long.
+    pub(crate) fn free(&mut self) {
+        self.urgent = Vec::new();
+        self.batch = Batch::default();
+        self.rest = Batch::default();
+        self.lanes = Vec::new();
     }
 }
 

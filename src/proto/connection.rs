@@ -45,11 +45,8 @@ impl Engine {
     pub(super) fn add_accepted(&mut self, url: String) -> LinkId {
         let id = self.new_link();
         let peer = PeerName { path: None, url };
-        if self.closed || self.links.len() >= self.settings.max_links {
-            let reason = match self.closed {
-                true => words::closing(&self.settings.path),
-                false => words::too_many_links(&self.settings.path, self.settings.max_links),
-            };
+        if self.closed {
+            let reason = words::closing(&self.settings.path);
             self.actions.push_back(Action::HangUp { link: id, bye: Some(words::bye(&reason)) });
             self.tell(Event::LinkDown { peer, reason });
             return id;
@@ -146,6 +143,9 @@ impl Engine {
             let reason = self.lost_to(id, kept);
             return self.refuse(id, reason);
         }
+        if self.is_full(id) {
+            return self.refuse(id, words::too_many_links(&self.settings.path, self.settings.max_links));
+        }
         let (session, clock) = (self.rng.u64(1..), self.now);
         let Some(link) = self.links.get_mut(&id) else { return };
         let accepted = link.dialler.is_none();
@@ -175,6 +175,9 @@ impl Engine {
         for other in self.rivals(id).map(|(other, ..)| other).collect::<Vec<_>>() {
             let reason = self.lost_to(other, id);
             self.hang_up(other, reason);
+        }
+        if self.is_full(id) {
+            return self.hang_up(id, words::too_many_links(&self.settings.path, self.settings.max_links));
         }
         if dialled {
             self.send(id, Control::Accept(accept), Order::Ahead);
@@ -350,6 +353,14 @@ impl Engine {
             .rivals(id)
             .find(|(_, other, session)| ours_stays && other.dialler.is_some() && self.is_alive(session));
         kept.map(|(other, ..)| other)
+    }
+
+    /// Whether there are links enough without this one, which was accepted. Those whose handshake is not
+    /// done have a limit of their own, and those this one would replace do not count.
+    fn is_full(&self, id: LinkId) -> bool {
+        let accepted = |id| self.links.get(&id).is_some_and(|link| link.dialler.is_none());
+        let replaced = self.rivals(id).filter(|(other, ..)| accepted(*other)).count();
+        accepted(id) && self.links.len() - self.pending.len() - replaced >= self.settings.max_links
     }
 
     /// Whether the peer came up or answered a ping not long ago.

@@ -257,6 +257,11 @@ impl Engine {
         self.timers.next()
     }
 
+    /// How long nothing may be heard of a peer.
+    pub(crate) fn silence(&self) -> Duration {
+        self.settings.silence()
+    }
+
     /// The next thing to do. What was declared and advertised since it last ran dry is compared, linked
     /// and advertised then, all at once.
     pub(crate) fn poll(&mut self) -> Option<Action> {

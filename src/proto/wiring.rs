@@ -265,9 +265,10 @@ impl Engine {
         };
         session.outlets.insert(alias, intent);
         session.outlet_of.insert((intent, interest), alias);
+        // The outlet first: the credit that answers the notice may come before the next action is done.
+        self.actions.push_back(Action::OpenOutlet { link, intent, alias, delivery });
         let linked = Notify::Linked { mine: intent.0, yours: interest, alias };
         self.send(link, Control::Notify(linked), Order::InLine);
-        self.actions.push_back(Action::OpenOutlet { link, intent, alias, delivery });
         let peer = self.peer_name(link);
         self.tell(Event::RouteLinked { route, peer, supplier: Side::Here });
     }

@@ -39,10 +39,7 @@ impl Acceptor {
                 Err(_) if self.is_closed() => return,
                 Err(error) => {
                     // Out of descriptors, most likely: accepting at once again would spin.
-                    let url = format!("{}://{}", self.scheme, self.listener.address());
-                    log::warn!("{url}: cannot accept: {error}; trying again in {pause:?}");
-                    let fault = Input::ListenerFault { url, text: error.to_string() };
-                    if self.dispatcher.send(fault).is_err() {
+                    if !self.report(format!("cannot accept: {error}; trying again in {pause:?}")) {
                         return;
                     }
                     if self.closed.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
@@ -81,10 +78,17 @@ impl Acceptor {
             alive.fetch_sub(1, Ordering::Relaxed);
         });
         if let Err(error) = started {
-            log::error!("{}: no thread to read with: {error}", line.url);
             self.alive.fetch_sub(1, Ordering::Relaxed);
             line.abort();
+            self.report(format!("no thread to read {} with: {error}", line.url));
         }
+    }
+
+    /// Tells the application; false once nobody listens.
+    fn report(&self, text: String) -> bool {
+        let url = format!("{}://{}", self.scheme, self.listener.address());
+        log::warn!("{url}: {text}");
+        self.dispatcher.send(Input::ListenerFault { url, text }).is_ok()
     }
 }
 

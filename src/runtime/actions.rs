@@ -1,5 +1,6 @@
 //! Doing what the engine wants done.
 
+use super::closing::Lingering;
 use super::dispatcher::Dispatcher;
 use super::inbox::Inbox;
 use super::line::{Change, Inlet, Line};
@@ -15,6 +16,7 @@ use crate::reason::ReasonCode;
 use crate::wire::control::{Bye, Control};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 impl Dispatcher {
@@ -93,14 +95,15 @@ impl Dispatcher {
     fn hang_up(&mut self, link: LinkId, bye: Option<Bye>) {
         self.close_streams(link);
         let Some(line) = self.lines.remove(&link) else { return };
-        match bye {
-            Some(bye) => {
-                let drain = bye.code == ReasonCode::Closing;
-                line.finish(Some(&Control::Bye(bye)), drain);
-                self.lingering.push((self.clock.now() + LINGER, line));
-            }
-            None => line.abort(),
-        }
+        let Some(bye) = bye else { return line.abort() };
+        let drains = bye.code == ReasonCode::Closing;
+        // Of one that said nothing yet, nothing can be under way that would destroy the BYE; and of those
+        // there may be very many.
+        let at_once = bye.code == ReasonCode::TooManyLinks || line.bytes_in.load(Ordering::Relaxed) == 0;
+        line.finish(Some(&Control::Bye(bye)), drains, at_once);
+        let span = if drains { self.engine.silence() } else { LINGER };
+        let since = if drains { line.heard() } else { self.clock.now() };
+        self.lingering.push(Lingering { until: since + span, line: Arc::downgrade(&line), drains });
     }
 
     /// All outlets and inlets of a link go with it.
@@ -168,9 +171,7 @@ impl Dispatcher {
         };
         let source = Source::remote(inbox.route.clone(), line, alias, inbox.window());
         line.change(Change::Open(alias, Inlet { inbox: Arc::clone(inbox), source: source.clone() }));
-        source.open();
-        // Last, so that whoever waited for it sends behind the credit, not ahead of it.
-        inbox.add_supplier(source.clone());
+        inbox.add_supplier(source.clone(), || source.open());
         self.incoming.insert((link, alias), (interest, source));
         self.losses.begin(Stream::In(link, alias));
     }
@@ -195,8 +196,7 @@ impl Dispatcher {
         let room = Arc::clone(&outlets.signal);
         let source = Source::local(inbox.route.clone(), self.clock, inbox.window(), room);
         let outlet = Outlet::Local { inbox: Arc::clone(inbox), source: source.clone() };
-        outlets.publish(|list| list.push(outlet));
-        inbox.add_supplier(source.clone());
+        inbox.add_supplier(source.clone(), || outlets.publish(|list| list.push(outlet)));
         if let Some(retained) = outlets.retained() {
             self.give_retained(retained, Arc::clone(inbox), source.clone());
         }
@@ -233,5 +233,6 @@ impl Dispatcher {
     }
 }
 
-/// How long a line that was hung up may take to say BYE and hear the other side end.
+/// How long a line that was hung up may take to say BYE and hear the other side end. One that closes in an
+/// orderly way has as long as the close has, while its peer is heard.
 const LINGER: Duration = Duration::from_millis(250);

@@ -4,7 +4,9 @@
 //! number stands for. It never waits but for its one channel and the engine's next wake-up.
 
 use super::clock::Clock;
+use super::closing::Lingering;
 use super::events::EventSender;
+use super::gate::Gate;
 use super::inbox::Inbox;
 use super::input::{Input, LineInput};
 use super::line::Line;
@@ -31,8 +33,8 @@ pub(crate) struct Dispatcher {
     pub(super) inputs: Receiver<Input>,
     pub(super) events: EventSender,
     pub(super) lines: HashMap<LinkId, Arc<Line>>,
-    /// Lines that were hung up and may still be saying BYE: closed for good at the time given.
-    pub(super) lingering: Vec<(Timestamp, Arc<Line>)>,
+    /// Lines that were hung up and may still be saying BYE.
+    pub(super) lingering: Vec<Lingering>,
     /// Lines whose threads have not ended.
     pub(super) open_lines: usize,
     pub(super) dials: HashMap<LinkId, Sender<Arc<PeerUrl>>>,
@@ -51,6 +53,8 @@ pub(crate) struct Dispatcher {
 
 /// What the dispatcher ends when the endpoint closes.
 pub(crate) struct Ends {
+    /// Shut when the endpoint begins to close.
+    pub(crate) gate: Arc<Gate>,
     pub(crate) listeners: Vec<Arc<dyn Listener>>,
     /// Dropped to end the acceptors.
     pub(crate) acceptors: Option<Sender<()>>,
@@ -111,7 +115,7 @@ impl Dispatcher {
             return self.inputs.try_recv().ok();
         }
         let now = self.clock.now();
-        let lingering = self.lingering.iter().map(|(until, _)| *until).min();
+        let lingering = self.lingering.iter().map(|rest| rest.until).min();
         let wake = [self.engine.next_wake(), lingering, self.losses.next_wake()].into_iter().flatten().min();
         let received = match wake {
             Some(wake) if wake <= now => self.inputs.try_recv().map_err(|_| RecvTimeoutError::Timeout),
@@ -132,13 +136,7 @@ impl Dispatcher {
         let lines = &self.lines;
         self.engine.tick(now, &|link| lines.get(&link).map_or(Timestamp::ZERO, |line| line.heard()));
         self.apply_all();
-        self.lingering.retain(|(until, line)| {
-            let waits = *until > now;
-            if !waits {
-                line.abort();
-            }
-            waits
-        });
+        self.end_lingering(false);
         if self.losses.is_due(now) {
             self.report_losses(now);
         }
@@ -173,7 +171,7 @@ impl Dispatcher {
         }
     }
 
-    fn take(&mut self, input: Input) {
+    pub(super) fn take(&mut self, input: Input) {
         let now = self.clock.now();
         match input {
             Input::Ready(link) => self.ready.push_back(link),
@@ -186,7 +184,11 @@ impl Dispatcher {
                 self.engine.dialled(now, link);
             }
             Input::DialFailed(link, text) => self.engine.dial_failed(now, link, text),
-            Input::LineEnded => self.open_lines = self.open_lines.saturating_sub(1),
+            Input::LineEnded => {
+                self.open_lines = self.open_lines.saturating_sub(1);
+                // What a thread leaves behind is freed when it is joined.
+                self.ends.threads.join();
+            }
             Input::ListenerFault { url, text } => self.events.send(Event::ListenerFault { url, text }),
             Input::ThreadPanicked { thread, text } => {
                 self.events.send(Event::ThreadPanicked { thread, text });
@@ -255,68 +257,6 @@ impl Dispatcher {
         self.apply_all();
     }
 
-    /// Ends everything: BYE to all, then what is left when the deadline comes is cut.
-    fn close(mut self, deadline: Instant) -> bool {
-        self.ends.acceptors = None;
-        self.ends.cancel.cancel();
-        self.dials.clear();
-        for listener in &self.ends.listeners {
-            listener.close();
-        }
-        for intent in self.intents.values() {
-            intent.close();
-        }
-        self.engine.close(self.clock.now());
-        self.apply_all();
-        let mut cut = false;
-        let mut until = deadline;
-        while self.open_lines > 0 {
-            match self.inputs.recv_deadline(until) {
-                Ok(Input::LineEnded) => self.open_lines -= 1,
-                Ok(Input::Accepted(line, _) | Input::Dialled(_, line, _)) => line.abort(),
-                Ok(_) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) if cut => break,
-                Err(RecvTimeoutError::Timeout) => {
-                    cut = true;
-                    until = Instant::now() + CUT;
-                    for (_, line) in self.lingering.drain(..) {
-                        line.abort();
-                    }
-                    for line in self.lines.values() {
-                        line.abort();
-                    }
-                }
-            }
-        }
-        for interest in self.interests.values() {
-            interest.close();
-        }
-        self.finish_threads(deadline)
-    }
-
-    /// Joins the threads. Those that dial or accept were told to end; one stuck in the application's
-    /// code is left behind.
-    fn finish_threads(self, deadline: Instant) -> bool {
-        let until = deadline.max(Instant::now() + CUT);
-        let Self { inputs, ends, .. } = self;
-        loop {
-            if ends.threads.join() == 0 {
-                return true;
-            }
-            // Threads that end may still have something to say; nobody is left to hear it.
-            let step = Instant::now() + JOIN_STEP;
-            while let Ok(input) = inputs.recv_deadline(step) {
-                if let Input::Accepted(line, _) | Input::Dialled(_, line, _) = input {
-                    line.abort();
-                }
-            }
-            if Instant::now() >= until {
-                return ends.threads.join() == 0;
-            }
-        }
-    }
-
     fn status(&self) -> Vec<LinkStatus> {
         let views = self.engine.links(self.clock.now());
         views.map(|view| LinkStatus::new(&view, self.lines.get(&view.id))).collect()
@@ -330,12 +270,6 @@ impl Dispatcher {
 
 /// How many inputs of one line are served before the next line's.
 const SERVED_AT_ONCE: usize = 32;
-
-/// How long lines may take to end once their connections were closed.
-const CUT: Duration = Duration::from_millis(250);
-
-/// How often ending threads are looked at.
-const JOIN_STEP: Duration = Duration::from_millis(2);
 
 /// The deadline of a close that nobody asked for.
 const ORPHAN: Duration = Duration::from_millis(500);

@@ -41,6 +41,8 @@ struct State {
     mailbox: Mailbox<SourceRef>,
     now: Coarse,
     suppliers: Vec<SourceRef>,
+    /// How many of the suppliers are not told yet that they may send.
+    coming: usize,
 }
 
 enum Sink {
@@ -100,6 +102,7 @@ impl Inbox {
                 mailbox: Mailbox::new(delivery),
                 now: Coarse::default(),
                 suppliers: Vec::new(),
+                coming: 0,
             }),
             ready: Condvar::new(),
             closed: AtomicBool::new(false),
@@ -284,7 +287,7 @@ impl Inbox {
 
     /// Waits until some intent supplies this interest.
     pub(crate) fn wait_supplier(&self, deadline: Option<Instant>) -> Waited {
-        self.wait(deadline, |state| !state.suppliers.is_empty())
+        self.wait(deadline, |state| state.suppliers.len() > state.coming)
     }
 
     fn wait(&self, deadline: Option<Instant>, ready: impl Fn(&State) -> bool) -> Waited {
@@ -311,16 +314,27 @@ impl Inbox {
         self.state.lock().suppliers.len()
     }
 
-    pub(crate) fn add_supplier(&self, source: SourceRef) {
-        self.state.lock().suppliers.push(source);
+    /// Adds a supplier, and then lets it `begin`: so its samples never come from nowhere, and whoever
+    /// waited for it finds it ready to send.
+    pub(crate) fn add_supplier(&self, source: SourceRef, begin: impl FnOnce()) {
+        let mut state = self.state.lock();
+        state.suppliers.push(source);
+        state.coming += 1;
+        drop(state);
+        begin();
+        self.state.lock().coming -= 1;
         self.ready.notify_all();
     }
 
     pub(crate) fn remove_supplier(&self, source: &SourceRef) {
         let mut state = self.state.lock();
         state.suppliers.retain(|other| other != source);
-        self.past_lost_here.fetch_add(source.lost_here(), Ordering::Relaxed);
-        self.past_lost_there.fetch_add(source.lost_there(), Ordering::Relaxed);
+        for (past, more) in
+            [(&self.past_lost_here, source.lost_here()), (&self.past_lost_there, source.lost_there())]
+        {
+            // One thread at a time does this, the dispatcher.
+            past.store(past.load(Ordering::Relaxed).saturating_add(more), Ordering::Relaxed);
+        }
         drop(state);
         self.ready.notify_all();
     }

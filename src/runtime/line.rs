@@ -44,6 +44,10 @@ pub(crate) struct Line {
     changed: AtomicBool,
     /// The reader drops what comes: a BYE was said or heard.
     pub(crate) discarding: AtomicBool,
+    /// The writer ends the connection once it wrote the last frame.
+    ends_written: AtomicBool,
+    /// The last frame was written.
+    written: AtomicBool,
     heard: AtomicU64,
     offset: AtomicI64,
     /// In microseconds; `u64::MAX` before the first measurement.
@@ -58,6 +62,8 @@ struct Out {
     rooms: Vec<Option<Arc<Signal>>>,
     /// Lanes whose intents were turned away since.
     starved: Vec<u32>,
+    /// Room for a credit on its way out, so that granting it allocates nothing.
+    spare: Batch,
 }
 
 /// A change to what the reader does with an alias.
@@ -94,7 +100,12 @@ impl Line {
             url,
             clock,
             connection,
-            out: Mutex::new(Out { outbox: Outbox::new(capacity), rooms: Vec::new(), starved: Vec::new() }),
+            out: Mutex::new(Out {
+                outbox: Outbox::new(capacity),
+                rooms: Vec::new(),
+                starved: Vec::new(),
+                spare: Batch::default(),
+            }),
             wake,
             woken,
             inputs: bounded(LINE_INPUTS),
@@ -105,6 +116,8 @@ impl Line {
             changes: Mutex::default(),
             changed: AtomicBool::new(false),
             discarding: AtomicBool::new(false),
+            ends_written: AtomicBool::new(false),
+            written: AtomicBool::new(false),
             heard: AtomicU64::new(clock.now().micros()),
             offset: AtomicI64::new(0),
             offset_error: AtomicU64::new(u64::MAX),
@@ -261,17 +274,19 @@ impl Line {
             self.fault(Reason::new(ReasonCode::Backlog, "the peer does not read what is sent to it"));
             return;
         }
-        let mut batch = Batch::default();
+        let mut batch = std::mem::take(&mut out.spare);
         if out.outbox.take_urgent_inline(&mut batch) {
             drop(out);
             self.write_inline(&mut batch);
+            self.out.lock().spare = batch;
         } else {
+            out.spare = batch;
             self.wake_after(out);
         }
     }
 
-    /// Sets `ended`: from then on no credit of its alias is queued, whoever is about to. The alias may be
-    /// given to another pair soon, which a late credit would open too early.
+    /// Sets `ended`: from then on no credit of its alias is queued, whoever is about to. Every later frame,
+    /// so also the PONG that lets the peer use the alias again, goes behind the last credit for it.
     pub(crate) fn end_credit(&self, ended: &AtomicBool) {
         let _out = self.out.lock();
         ended.store(true, Ordering::Relaxed);
@@ -292,7 +307,10 @@ impl Line {
             let mut out = self.out.lock();
             let some = out.outbox.take(&mut load.urgent, &mut load.batch, || self.clock.now(), wrote);
             let rooms = if out.starved.is_empty() { Vec::new() } else { out.take_starved() };
-            let finished = out.outbox.is_finished();
+            let finished = !some && out.outbox.is_finished();
+            if finished {
+                out.outbox.free();
+            }
             drop(out);
             for room in rooms {
                 room.raise();
@@ -301,6 +319,10 @@ impl Line {
                 return true;
             }
             if finished {
+                self.written.store(true, Ordering::Release);
+                if self.ends_written.load(Ordering::Acquire) {
+                    self.connection.close();
+                }
                 return false;
             }
             wrote = false;
@@ -310,8 +332,10 @@ impl Line {
         }
     }
 
-    /// Ends the outgoing side; `drain` lets what waits be written first. The writer ends after it.
-    pub(crate) fn finish(&self, bye: Option<&Control>, drain: bool) {
+    /// Ends the outgoing side; `drain` lets what waits be written first. The writer ends after it and, where that is to be `at_once`, the
+    /// connection with it.
+    pub(crate) fn finish(&self, bye: Option<&Control>, drain: bool, at_once: bool) {
+        self.ends_written.store(at_once, Ordering::Release);
         self.discarding.store(true, Ordering::Release);
         let mut out = self.out.lock();
         out.outbox.close(bye, drain);
@@ -325,8 +349,13 @@ impl Line {
 
     /// Ends the connection at once.
     pub(crate) fn abort(&self) {
-        self.finish(None, false);
+        self.finish(None, false, true);
         self.connection.close();
+    }
+
+    /// Whether everything was written, up to the last frame.
+    pub(crate) fn is_written(&self) -> bool {
+        self.written.load(Ordering::Acquire)
     }
 
     // ---- samples and control in -------------------------------------------------------------

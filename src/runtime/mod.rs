@@ -63,9 +63,11 @@
 pub(crate) mod acceptor;
 mod actions;
 pub(crate) mod clock;
+mod closing;
 pub(crate) mod dial;
 pub(crate) mod dispatcher;
 pub(crate) mod events;
+pub(crate) mod gate;
 pub(crate) mod inbox;
 pub(crate) mod inlets;
 pub(crate) mod input;

@@ -11,6 +11,7 @@ use super::line::Line;
 use crate::bytes::{Buffer, Bytes, Pool};
 use crate::reason::{Reason, ReasonCode};
 use crate::wire::control::Control;
+use crate::wire::kind::BYE;
 use crate::wire::{self, Frame, Limits, MessageHead, Split};
 use std::io::{self, IoSliceMut};
 use std::sync::Arc;
@@ -21,11 +22,12 @@ pub(crate) fn run(line: &Arc<Line>, max_frame: u32) {
     let mut reader = Reader {
         line: Arc::clone(line),
         max_frame,
-        chunk: vec![0; CHUNK],
+        chunk: vec![0; FIRST_CHUNK],
         start: 0,
         end: 0,
         limits: Limits::HANDSHAKE,
         opening: true,
+        ended: false,
         inlets: Inlets::new(Arc::clone(line)),
         large: Pool::new(LARGE_KEPT, LARGE_KEPT * max_frame as usize),
     };
@@ -46,6 +48,8 @@ struct Reader {
     limits: Limits,
     /// Nothing was cut yet.
     opening: bool,
+    /// The other side said BYE.
+    ended: bool,
     inlets: Inlets,
     /// Buffers that large payloads are read into.
     large: Arc<Pool>,
@@ -69,16 +73,21 @@ impl Reader {
             if let Err(reason) = cut {
                 log::warn!("{}: {reason}", self.line.url);
                 self.line.input(LineInput::Fault(reason));
-                return self.discard();
+                return self.discard(false);
             }
             if self.line.discarding.load(Ordering::Relaxed) {
-                return self.discard();
+                return self.discard(true);
             }
         }
     }
 
     /// Waits for bytes: into the chunk, or first into `large` and what is over into the chunk.
     fn read(&mut self, large: Option<&mut [u8]>) -> Result<usize, Reason> {
+        if self.chunk.len() < CHUNK && self.limits != Limits::HANDSHAKE {
+            let mut chunk = vec![0; CHUNK];
+            chunk[..self.end].copy_from_slice(&self.chunk[..self.end]);
+            self.chunk = chunk;
+        }
         if self.start > 0 {
             self.chunk.copy_within(self.start..self.end, 0);
             self.end -= self.start;
@@ -158,8 +167,10 @@ impl Reader {
                 return Err(Reason::new(ReasonCode::Malformed, text));
             }
             control => {
-                if matches!(control, Control::Accept(_)) {
-                    self.limits = Limits::agreed(self.max_frame);
+                match control {
+                    Control::Accept(_) => self.limits = Limits::agreed(self.max_frame),
+                    Control::Bye(_) => self.ended = true,
+                    _ => {}
                 }
                 // What the dispatcher makes of a frame must not overtake the samples before it.
                 self.inlets.flush();
@@ -191,10 +202,30 @@ impl Reader {
         Ok(self.inlets.large(head.alias, head.stamp, bytes, self.line.offset()))
     }
 
-    /// Reads and drops until the line ends, so that a BYE on its way out is not lost in a reset.
-    fn discard(&mut self) -> Reason {
+    /// Reads and drops until the line ends, so that a BYE on its way out is not lost in a reset. Where
+    /// the peer is still understood, its own BYE is the end too: both wait for the other to end then.
+    fn discard(&mut self, mut understood: bool) -> Reason {
+        let mut skip = 0;
         loop {
-            (self.start, self.end) = (0, 0);
+            while understood && !self.ended {
+                let here = skip.min(self.end - self.start);
+                (self.start, skip) = (self.start + here, skip - here);
+                match wire::split(&self.chunk[self.start..self.end], self.limits) {
+                    Ok(Split::Frame { frame, consumed }) => {
+                        self.ended = matches!(frame, Frame::Control { kind: BYE, .. });
+                        self.start += consumed;
+                    }
+                    Ok(Split::NeedMore { total: Some(total) }) if total >= LARGE && skip == 0 => skip = total,
+                    Ok(Split::NeedMore { .. }) => break,
+                    Err(_) => understood = false,
+                }
+            }
+            if self.ended {
+                return lost("both sides said BYE".to_owned());
+            }
+            if !understood {
+                (self.start, self.end) = (0, 0);
+            }
             if let Err(reason) = self.read(None) {
                 return reason;
             }
@@ -217,6 +248,9 @@ fn retried(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
 
 /// How much is read at once. A control frame, or any message that is not large, fits in it whole.
 const CHUNK: usize = 128 * 1024;
+
+/// The same until the handshake is done: a frame may have 1024 bytes then.
+const FIRST_CHUNK: usize = 4 * 1024;
 
 /// From this payload on, a message is read into a buffer of its own rather than copied there.
 const LARGE: usize = 16 * 1024;

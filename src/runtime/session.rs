@@ -1,9 +1,10 @@
 //! One connection from its first byte to its last: the reader, here, and its writer.
 
-use super::input::Input;
+use super::input::{Input, LineInput};
 use super::line::Line;
 use super::threads::{Threads, panic_text};
 use super::{reader, writer};
+use crate::reason::{Reason, ReasonCode};
 use crossbeam_channel::Sender;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub(crate) fn run(line: &Arc<Line>, threads: &Threads, settings: &LineSettings, 
                 let text = panic_text(panic.as_ref());
                 log::error!("{thread} panicked: {text}");
                 let _ = dispatcher.send(Input::ThreadPanicked { thread, text });
+                line.input(LineInput::Fault(internal("the thread that reads this link panicked".to_owned())));
             }
             line.abort();
             // Its panic, if any, was reported inside the thread.
@@ -37,8 +39,13 @@ pub(crate) fn run(line: &Arc<Line>, threads: &Threads, settings: &LineSettings, 
         }
         Err(error) => {
             log::error!("{}: no thread to write with: {error}", line.url);
+            line.input(LineInput::Lost(internal(format!("no thread to write with: {error}"))));
             line.abort();
         }
     }
     let _ = dispatcher.send(Input::LineEnded);
+}
+
+fn internal(text: String) -> Reason {
+    Reason::new(ReasonCode::Internal, text)
 }

@@ -24,12 +24,8 @@ impl Threads {
     /// Starts a thread that [`join`](Self::join) will wait for.
     pub(crate) fn start(&self, name: String, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let handle = self.spawn(name, body)?;
-        let ended: Vec<_> = {
-            let mut running = self.running.lock();
-            running.push(handle);
-            running.extract_finished()
-        };
-        join_all(ended);
+        self.running.lock().push(handle);
+        self.join();
         Ok(())
     }
 
@@ -49,32 +45,20 @@ impl Threads {
         })
     }
 
-    /// Joins every thread that has ended; one that is stuck in the application's code is left alone.
-    /// Returns how many those are.
+    /// Joins every thread that has ended, and returns how many have not.
     pub(crate) fn join(&self) -> usize {
-        let mut running = std::mem::take(&mut *self.running.lock());
-        let ended = running.extract_finished();
-        join_all(ended);
-        running.len()
-    }
-}
-
-trait ExtractFinished {
-    fn extract_finished(&mut self) -> Self;
-}
-
-impl ExtractFinished for Vec<JoinHandle<()>> {
-    fn extract_finished(&mut self) -> Self {
-        let (ended, running) = std::mem::take(self).into_iter().partition(|thread| thread.is_finished());
-        *self = running;
-        ended
-    }
-}
-
-fn join_all(threads: Vec<JoinHandle<()>>) {
-    for thread in threads {
-        // The body's panic was caught and reported inside the thread.
-        let _ = thread.join();
+        let (ended, left) = {
+            let mut running = self.running.lock();
+            let (ended, left) = std::mem::take(&mut *running).into_iter().partition(JoinHandle::is_finished);
+            *running = left;
+            (ended, running.len())
+        };
+        let ended: Vec<JoinHandle<()>> = ended;
+        for thread in ended {
+            // The body's panic was caught and reported inside the thread.
+            let _ = thread.join();
+        }
+        left
     }
 }
 

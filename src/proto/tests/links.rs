@@ -212,11 +212,35 @@ fn connections_that_say_nothing_are_capped_and_the_oldest_goes() {
 fn links_are_capped_and_the_newest_is_refused() {
     let mut few = settings("desk", 1);
     few.max_links = 2;
-    let mut bed = Bed::with(vec![few]);
+    let others = (2..5).map(|n| settings(&format!("other{n}"), n));
+    let mut bed = Bed::with(std::iter::once(few).chain(others).collect());
+    // Those that did not say who they are do not count.
     for _ in 0..3 {
         bed.stranger(0);
     }
+    for place in 1..3 {
+        bed.dial(place, "memory://desk/desk");
+        assert_eq!(ups(&bed, place), 1);
+    }
+    forget(&mut bed);
+    bed.dial(3, "memory://desk/desk");
     assert_down(&mut bed, 0, ReasonCode::TooManyLinks, false, "at most 2 links");
+    assert_down(&mut bed, 3, ReasonCode::TooManyLinks, true, "at most 2 links");
+    assert_eq!((ups(&bed, 0), ups(&bed, 3)), (2, 0));
+}
+
+#[test]
+fn a_peer_that_comes_again_has_its_place() {
+    let mut few = settings("desk", 1);
+    few.max_links = 1;
+    let mut bed = Bed::with(vec![few, settings("robot.arm", 2)]);
+    let link = bed.dial(1, "memory://desk/desk");
+    // The link is dead, and only its dialler knows yet.
+    let other = bed.joined.remove(&(1, link)).unwrap();
+    bed.joined.remove(&other);
+    bed.engines[1].link_lost(bed.now, link, Reason::new(ReasonCode::Lost, "cut"));
+    bed.pass(seconds(0.2));
+    assert_eq!((ups(&bed, 0), ups(&bed, 1)), (1, 1));
 }
 
 #[test]

@@ -62,6 +62,20 @@ fn equal_routes_are_linked_whichever_comes_first() {
     }
 }
 
+/// The credit that answers the notice may be there before the driver does the next action.
+#[test]
+fn an_outlet_is_open_before_the_peer_hears_of_it() {
+    let (mut bed, _) = joined();
+    bed.interest(0, 4, IMU, 1);
+    bed.intent(1, 9, IMU, 1);
+    bed.settle();
+    let opened = bed.actions[1].iter().position(|action| matches!(action, Action::OpenOutlet { .. }));
+    let told = bed.actions[1].iter().position(|action| {
+        matches!(action, Action::Send { frame: Control::Notify(Notify::Linked { .. }), .. })
+    });
+    assert!(opened.is_some() && opened < told, "{opened:?}, {told:?}");
+}
+
 #[test]
 fn a_hashed_route_is_linked_to_its_like_only() {
     let (mut bed, _) = joined();

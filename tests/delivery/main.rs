@@ -1,0 +1,15 @@
+//! What delivery promises: over TCP, over memory, and in one process.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod callback;
+mod fan;
+mod latest;
+mod lossless;
+mod payload;
+mod queue;
+mod retained;
+mod shared;
+mod waits;
+mod withdrawn;
