@@ -13,6 +13,7 @@
 //! | File | Thread | What |
 //! | --- | --- | --- |
 //! | `dispatcher`, `actions`, `losses` | dispatcher | takes inputs, asks the engine, does what it wants done; reports losses |
+//! | `closing`, `gate` | dispatcher | the end of lines and of the endpoint; what lets nothing in from then on |
 //! | `dial`, `acceptor` | reader, acceptor | make connections |
 //! | `session` | reader | one connection: the reader here, its writer beside it |
 //! | `reader`, `inlets` | reader | bytes into frames, samples sorted by alias into inboxes |
