@@ -19,6 +19,9 @@ pub enum Delivery {
     /// The newest `n` samples, in order: when full, the oldest goes, counted and seen by both sides.
     Queue(u32),
     /// Every sample: when `n` are unread, the intent is out of credit and is told so.
+    ///
+    /// Over a link credit is renewed each time half of `n` were read. So to a reader that has read
+    /// all, an intent can send more than half of `n` in a row, and up to `n` if it was just renewed.
     Lossless(u32),
 }
 

@@ -110,7 +110,7 @@ fn sending_and_receiving_over_tcp_settles_to_no_allocation() {
     assert!(intent.wait_interest(SOON));
     let mut next = 0;
     settles("a lossless send", || {
-        for burst in [1, 1, 30, 1, 60, 2] {
+        for burst in [1, 1, 30, 1, 33, 2] {
             for number in next..next + burst {
                 intent.send_timeout(imu(number), SOON).expect("goes on");
             }

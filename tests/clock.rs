@@ -102,7 +102,7 @@ fn what_follows_a_burst_over_a_link_has_its_own_age() {
     assert!(intent.wait_interest(SOON));
     measured(&pair.desk);
     for number in 0..10_000 {
-        intent.send(number).expect("room");
+        intent.send_timeout(number, SOON).expect("room");
     }
     for _ in 0..10_000 {
         interest.recv_timeout(SOON).expect("arrives");
@@ -110,7 +110,7 @@ fn what_follows_a_burst_over_a_link_has_its_own_age() {
     for number in 0..5 {
         assert!(interest.recv_timeout(MOMENT).is_err());
         let begun = Instant::now();
-        intent.send(number).expect("room");
+        intent.send_timeout(number, SOON).expect("room");
         let sample = interest.recv_timeout(SOON).expect("arrives");
         let (age, error) = (sample.age(), sample.age_error().expect("measured"));
         assert!(age <= begun.elapsed() + error, "{age:?} old after {:?}, error {error:?}", begun.elapsed());

@@ -243,8 +243,8 @@ fn a_scope_can_be_wished_for_one_peer_and_what_it_may_not_supply_is_not_even_ask
     let asked: Interest<u8> = desk.interest("robot.state").expect("interest");
     let state: Intent<u8> = robot.intent("robot.state").expect("intent");
     assert!(state.wait_interest(SOON) && asked.wait_intent(SOON));
-    assert!(contains(&tap.from_dialler(), b"robot.state"));
-    assert!(!contains(&tap.from_dialler(), b"warehouse"));
+    assert!(contains(&tap.dialler_sent(), b"robot.state"));
+    assert!(!contains(&tap.dialler_sent(), b"warehouse"));
 }
 
 fn contains(bytes: &[u8], text: &[u8]) -> bool {
@@ -278,13 +278,13 @@ fn a_hashed_route_is_linked_and_its_names_never_cross_the_line() {
     drop(intent);
     drop(interest);
     assert!(robot.close(SOON) && desk.close(SOON));
-    for bytes in [tap.from_listener(), tap.from_dialler()] {
+    for bytes in [tap.listener_sent(), tap.dialler_sent()] {
         assert!(contains(&bytes, b"robot.other"), "plain routes are readable");
         for hidden in [&b"place"[..], b"Hidden"] {
             assert!(!contains(&bytes, hidden), "{:?} was sent", String::from_utf8_lossy(hidden));
         }
     }
-    assert!(!contains(&tap.from_listener(), b"secret"), "only who hides by it shows the prefix");
+    assert!(!contains(&tap.listener_sent(), b"secret"), "only who hides by it shows the prefix");
 }
 
 #[test]

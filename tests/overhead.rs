@@ -33,14 +33,14 @@ fn a_small_sample_costs_four_bytes_more_than_its_payload() {
     intent.send(Bytes::from(vec![0; 32])).expect("sends");
     interest.recv_timeout(SOON).expect("arrives");
     for (size, count) in [(32, 1000), (0, 1000), (124, 1000), (125, 0)] {
-        let before = tap.from_listener().len();
+        let before = tap.listener_sent().len();
         for number in 0..count {
             intent.send(Bytes::from(vec![number as u8; size])).expect("sends");
             interest.recv_timeout(SOON).expect("arrives");
         }
         let expected = before + count * (size + 4);
-        until("all was written", || tap.from_listener().len() >= expected);
-        assert_eq!(tap.from_listener().len(), expected, "{count} samples of {size} bytes");
+        until("all was written", || tap.listener_sent().len() >= expected);
+        assert_eq!(tap.listener_sent().len(), expected, "{count} samples of {size} bytes");
     }
     assert_eq!(interest.counts().lost_here, 0);
 }

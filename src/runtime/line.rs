@@ -62,6 +62,8 @@ struct Out {
     rooms: Vec<Option<Arc<Signal>>>,
     /// Lanes whose intents were turned away since.
     starved: Vec<u32>,
+    /// Room for a credit on its way out, so that granting it allocates nothing.
+    spare: Batch,
 }
 
 /// A change to what the reader does with an alias.
@@ -98,7 +100,12 @@ impl Line {
             url,
             clock,
             connection,
-            out: Mutex::new(Out { outbox: Outbox::new(capacity), rooms: Vec::new(), starved: Vec::new() }),
+            out: Mutex::new(Out {
+                outbox: Outbox::new(capacity),
+                rooms: Vec::new(),
+                starved: Vec::new(),
+                spare: Batch::default(),
+            }),
             wake,
             woken,
             inputs: bounded(LINE_INPUTS),
@@ -267,17 +274,19 @@ impl Line {
             self.fault(Reason::new(ReasonCode::Backlog, "the peer does not read what is sent to it"));
             return;
         }
-        let mut batch = Batch::default();
+        let mut batch = std::mem::take(&mut out.spare);
         if out.outbox.take_urgent_inline(&mut batch) {
             drop(out);
             self.write_inline(&mut batch);
+            self.out.lock().spare = batch;
         } else {
+            out.spare = batch;
             self.wake_after(out);
         }
     }
 
-    /// Sets `ended`: from then on no credit of its alias is queued, whoever is about to. The alias may be
-    /// given to another pair soon, which a late credit would open too early.
+    /// Sets `ended`: from then on no credit of its alias is queued, whoever is about to. Every later frame,
+    /// so also the PONG that lets the peer use the alias again, goes behind the last credit for it.
     pub(crate) fn end_credit(&self, ended: &AtomicBool) {
         let _out = self.out.lock();
         ended.store(true, Ordering::Relaxed);

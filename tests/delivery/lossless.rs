@@ -10,6 +10,7 @@ crate::each_kind!(
     samples_arrive_however_slow_the_reader_is,
     a_full_mailbox_stops_its_own_intent_and_nothing_else,
     a_send_waits_as_long_as_it_may_and_goes_on_when_there_is_room,
+    more_than_half_the_depth_can_be_sent_to_who_has_read_all,
 );
 
 /// The reader reads only once the sender was turned away, so it is always the slower one.
@@ -108,6 +109,31 @@ fn a_send_waits_as_long_as_it_may_and_goes_on_when_there_is_room(kind: Kind) {
         assert_eq!(*interest.recv_timeout(SOON).expect("arrives"), 1);
         assert_eq!(*interest.recv_timeout(SOON).expect("arrives"), 2);
     });
+}
+
+fn more_than_half_the_depth_can_be_sent_to_who_has_read_all(kind: Kind) {
+    for depth in [1, 2, 3, 4, 7, 64] {
+        let pair = pair(kind);
+        let intent: Intent<u32> = pair.robot.intent("robot.count").expect("intent");
+        let interest: Interest<u32> = pair
+            .desk
+            .interest_with("robot.count", InterestSettings::new().lossless(depth))
+            .expect("interest");
+        assert!(intent.wait_interest(SOON));
+        let least = if kind == Kind::Local { depth } else { depth / 2 + 1 };
+        for round in 0..10 {
+            // One more each time, so that every state of the credit is met.
+            for burst in [1, least] {
+                for number in 0..burst {
+                    let sent = intent.send_timeout(number, SOON);
+                    assert!(sent.is_ok(), "{number} of {burst} in round {round}, depth {depth}: {sent:?}");
+                }
+                for number in 0..burst {
+                    assert_eq!(*interest.recv_timeout(SOON).expect("arrives"), number);
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! Other processes that run this same test program, in a role.
+#![allow(dead_code, reason = "each test program uses a part")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};

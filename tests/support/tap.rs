@@ -20,9 +20,9 @@ struct State {
 #[derive(Default)]
 struct Inner {
     /// What the side that listens wrote.
-    from_listener: Vec<u8>,
+    listener_sent: Vec<u8>,
     /// What the side that dials wrote.
-    from_dialler: Vec<u8>,
+    dialler_sent: Vec<u8>,
     /// Writes of the side that listens wait.
     held: bool,
     closed: bool,
@@ -40,13 +40,13 @@ impl Tap {
     }
 
     /// What the side that listens wrote so far.
-    pub fn from_listener(&self) -> Vec<u8> {
-        self.0.inner.lock().from_listener.clone()
+    pub fn listener_sent(&self) -> Vec<u8> {
+        self.0.inner.lock().listener_sent.clone()
     }
 
     /// What the side that dials wrote so far.
-    pub fn from_dialler(&self) -> Vec<u8> {
-        self.0.inner.lock().from_dialler.clone()
+    pub fn dialler_sent(&self) -> Vec<u8> {
+        self.0.inner.lock().dialler_sent.clone()
     }
 
     fn connection(&self, inner: Arc<dyn Connection>, listens: bool) -> Arc<dyn Connection> {
@@ -97,7 +97,7 @@ struct Tapped {
 impl Tapped {
     fn note(&self, bytes: &[u8]) {
         let mut inner = self.tap.0.inner.lock();
-        let written = if self.listens { &mut inner.from_listener } else { &mut inner.from_dialler };
+        let written = if self.listens { &mut inner.listener_sent } else { &mut inner.dialler_sent };
         written.extend_from_slice(bytes);
     }
 }
