@@ -24,10 +24,14 @@ use std::io::Read;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 const SCHEMES: [&str; 3] = ["tcp", "unix", "memory"];
+
+/// How late something may come: 100 ms, and what a busy machine adds.
+const LATE: Duration = Duration::from_millis(400);
 
 /// Runs a test over each kind of connection.
 fn everywhere(test: impl Fn(Scene)) {
@@ -193,7 +197,7 @@ fn a_handshake_that_is_never_finished_ends_at_its_deadline() {
         attacker.send(bytes);
         scene.convicts(&attacker, ReasonCode::HandshakeTimeout, offence);
         let span = began.elapsed();
-        assert!(span >= DEADLINE && span < DEADLINE + Duration::from_millis(300), "{offence}: {span:?}");
+        assert!(span >= DEADLINE && span < DEADLINE + LATE, "{offence}: {span:?}");
         attacker.wait_end();
     }
     scene.close();
@@ -212,7 +216,7 @@ fn a_handshake_that_trickles_in_ends_at_its_deadline() {
         }
     }
     assert_eq!(scene.verdict().code(), ReasonCode::HandshakeTimeout);
-    assert!(began.elapsed() < deadline + Duration::from_millis(300), "{:?}", began.elapsed());
+    assert!(began.elapsed() < deadline + LATE, "{:?}", began.elapsed());
     scene.close();
 }
 
@@ -466,7 +470,7 @@ fn a_peer_that_stops_in_the_middle_of_a_frame_falls_silent() {
         peer.send(&if large { message_head(1 << 20, 0) } else { head(60, 3) });
         let reason = scene.verdict();
         assert_eq!(reason.code(), ReasonCode::Silent, "{reason}");
-        assert!(began.elapsed() < ping * 7 / 2 + Duration::from_millis(100), "{:?}", began.elapsed());
+        assert!(began.elapsed() < ping * 7 / 2 + LATE, "{:?}", began.elapsed());
         assert_eq!(peer.bye().0, ReasonCode::Silent as u8);
     }
     drop(wanted);
@@ -669,7 +673,7 @@ fn a_peer_that_reads_nothing_is_cut_off_and_costs_what_was_set() {
             // It is not heard either, so it is given up after 3.5 intervals.
             let reason = scene.verdict();
             assert_eq!(reason.code(), ReasonCode::Silent, "{reason}");
-            assert!(began.elapsed() < ping * 7 / 2 + Duration::from_millis(200), "{:?}", began.elapsed());
+            assert!(began.elapsed() < ping * 7 / 2 + LATE, "{:?}", began.elapsed());
             end.store(true, Ordering::Relaxed);
             let sent = publisher.join().expect("publishes");
             let more = peak().saturating_sub(before);
@@ -747,7 +751,7 @@ fn a_peer_that_asks_but_does_not_read_the_answers_is_cut_off() {
 #[test]
 fn a_peer_that_lives_but_reads_nothing_delays_nobody() {
     let _turn = turn();
-    let ping = Duration::from_millis(50);
+    let ping = Duration::from_millis(100);
     let scene = Scene::set(&unused("tcp"), |robot| robot.ping_interval(ping));
     let intent: Intent<Bytes> = scene.robot.intent("robot.data").expect("intent");
     let honest = scene.honest_interest("robot.data", InterestSettings::new().queue(64));
@@ -759,10 +763,16 @@ fn a_peer_that_lives_but_reads_nothing_delays_nobody() {
     forget_peak();
     let end = Arc::new(AtomicBool::new(false));
     let publisher = publish(intent, 1000, Arc::clone(&end));
-    // For a second, longer than silence is borne, it says something harmless now and then.
+    // It says something harmless now and then, for longer than silence is borne.
+    let (stop, stopped) = channel::<()>();
+    let alive = deaf.connection();
+    let speaker = thread::spawn(move || {
+        while stopped.recv_timeout(Duration::from_millis(20)) == Err(RecvTimeoutError::Timeout) {
+            alive.write(&frame(frames::INTENTS, &[0])).expect("is read");
+        }
+    });
     let mut worst = Duration::ZERO;
     for _ in 0..40 {
-        deaf.send(&frame(frames::INTENTS, &[0]));
         let asked = Instant::now();
         scene.goes_on();
         worst = worst.max(asked.elapsed());
@@ -782,6 +792,8 @@ fn a_peer_that_lives_but_reads_nothing_delays_nobody() {
     deaf.read_on();
     let gap = deaf.wait_for("GAP", |frame| (frame.tag == 0x0A).then(|| frame.body[0]));
     assert_eq!(gap, 0);
+    drop(stop);
+    speaker.join().expect("speaks");
     drop(deaf);
     scene.close();
 }

@@ -182,6 +182,7 @@ fn a_frozen_peer_is_down_in_time_and_comes_back() {
             assert!(!home.there.wait_interest(Duration::ZERO));
             home.desk.signal("CONT");
             let began = Instant::now();
+            watch(&home.robot).up();
             home.works(round);
             let span = began.elapsed();
             assert!(span < Duration::from_secs(3), "{scheme} {desk_listens}: back after {span:?}");
@@ -226,6 +227,7 @@ fn a_killed_peer_is_lost_at_once_and_its_successor_found() {
             assert_eq!(reason.code(), ReasonCode::Lost, "{reason}");
             assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
             home.desk = Role::start("listen", &[&url, "1000"]);
+            watch(&home.robot).up();
             home.works(round);
         }
         assert!(home.robot.close(SOON));
