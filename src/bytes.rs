@@ -186,7 +186,12 @@ impl Buffer {
             home.give(data);
             return Self { data: vec![0; len], home: None };
         }
-        data.resize(len, 0);
+        if data.capacity() < len {
+            // New from the system: what does not come, though it was announced, costs nothing.
+            data = vec![0; len];
+        } else {
+            data.resize(len, 0);
+        }
         Self::new(data, home)
     }
 

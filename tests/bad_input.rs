@@ -177,6 +177,18 @@ fn a_dialler_takes_the_words_of_an_acceptor_that_refuses() {
     assert!(robot.close(SOON));
 }
 
+#[test]
+fn what_a_peer_says_cannot_forge_a_log_or_move_a_cursor() {
+    everywhere(|scene| {
+        let attacker = scene.attacker();
+        attacker.send(&frames::bye(1, "bye\r\n[ERROR] all is lost\x1b[2J\u{202E}"));
+        let reason = scene.verdict();
+        assert!(reason.is_by_peer() && reason.text().starts_with("bye"), "{reason}");
+        assert!(!reason.text().contains(|letter: char| letter.is_control() || letter == '\u{202E}'), "{reason}");
+        scene.close();
+    });
+}
+
 fn down(robot: &Endpoint) -> bowline::Reason {
     loop {
         if let Event::LinkDown { reason, .. } = robot.events().recv_timeout(SOON).expect("in time") {
@@ -439,6 +451,43 @@ fn a_length_that_lies_takes_no_memory() {
     println!("{} KiB more at the peak", more / 1024);
     assert!(more < 1 << 20, "{} KiB more", more / 1024);
     drop(wanted);
+    scene.close();
+}
+
+#[test]
+fn a_large_message_takes_memory_only_as_it_comes() {
+    let _turn = turn();
+    const LARGE: usize = 256 << 20;
+    let scene = Scene::set(&unused("tcp"), |robot| robot.largest_message(LARGE));
+    let wanted: Interest<Bytes> = scene.robot.interest("villain.data").expect("interest");
+    let peer = supplier(&scene, 0);
+    let before = resident();
+    forget_peak();
+    peer.send(&[message_head(LARGE as u64, 0), vec![7; 100_000]].concat());
+    peer.hang_up();
+    assert_eq!(scene.verdict().code(), ReasonCode::Lost);
+    let more = peak().saturating_sub(before) / 1024;
+    println!("{more} KiB more at the peak");
+    assert!(more < 1024, "{more} KiB more at the peak");
+    drop(wanted);
+    scene.close();
+}
+
+#[test]
+fn more_routes_than_the_limit_end_the_link() {
+    let _turn = turn();
+    let scene = Scene::set(&unused("tcp"), |robot| robot);
+    let before = resident();
+    forget_peak();
+    let attacker = scene.attacker();
+    for number in 0..=16_384 {
+        // It is hung up on at the last one, if not before this is told.
+        attacker.try_send(&frames::intent(number, &format!("villain.data.number{number}")));
+    }
+    scene.convicts(&attacker, ReasonCode::TooManyRoutes, "16,385 intents");
+    let more = peak().saturating_sub(before) / 1024;
+    println!("{more} KiB more at the peak");
+    assert!(more < 40 * 1024, "{more} KiB more at the peak");
     scene.close();
 }
 

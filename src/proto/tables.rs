@@ -5,7 +5,7 @@ use super::link::Link;
 use super::registry::Party;
 use super::session::{Dispute, Inlet};
 use super::wiring::{Verdict, compare, difference};
-use super::words;
+use super::words::{self, plain};
 use super::{Action, Declaration, IntentId, InterestId, LinkId};
 use crate::event::{Event, Refusal, Side};
 use crate::reason::{Reason, ReasonCode};
@@ -118,12 +118,12 @@ impl Engine {
                 Err(_) => self.hang_up(link, words::malformed("NOTIFY schema holds no schema")),
             },
             Notify::Refused { supplier, mine, yours, text } => {
-                self.not_linked(link, supplier, mine, yours, |_, _| Refusal::ByPeer(text));
+                self.not_linked(link, supplier, mine, yours, |_, _| Refusal::ByPeer(plain(&text)));
             }
             Notify::Conflict { yours, text } => {
                 let intent = IntentId(yours);
                 match self.registry.intent(intent).map(|own| own.declaration.route.clone()) {
-                    Some(route) => self.conflict(link, intent, route, text),
+                    Some(route) => self.conflict(link, intent, route, plain(&text)),
                     None if self.registry.had_intent(intent) => {}
                     None => self.never_declared(link, "intent", yours),
                 }

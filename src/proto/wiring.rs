@@ -34,7 +34,7 @@ pub(super) enum Verdict {
 /// Compares a declaration of this endpoint with one of a peer.
 pub(super) fn compare(ours: &Declaration, theirs: &Declared) -> Verdict {
     if ours.codec != theirs.codec {
-        Verdict::Codec { ours: ours.codec.to_owned(), theirs: theirs.codec.clone() }
+        Verdict::Codec { ours: ours.codec.to_owned(), theirs: words::plain(&theirs.codec) }
     } else if ours.schema.fingerprint() != theirs.fingerprint {
         Verdict::Schema
     } else {

@@ -25,7 +25,23 @@ pub(super) fn bye(reason: &Reason) -> Bye {
 /// The reason a BYE gives.
 pub(super) fn told(bye: &Bye) -> Reason {
     let text = if bye.text.is_empty() { "the peer hung up without a word" } else { bye.text.as_str() };
-    Reason::by_peer(bye.code, text)
+    Reason::by_peer(bye.code, plain(text))
+}
+
+/// A peer's text without what could move a terminal's cursor, forge a line of a log, or turn the
+/// direction of writing.
+pub(super) fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => {
+                plain.extend(letter.escape_unicode());
+            }
+            letter if letter.is_control() => plain.extend(letter.escape_debug()),
+            letter => plain.push(letter),
+        }
+    }
+    plain
 }
 
 pub(super) fn no_common_version(a: &Hello, b: &Hello) -> Reason {
@@ -121,6 +137,12 @@ pub(super) fn malformed(text: impl Into<String>) -> Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_peers_text_is_made_plain() {
+        assert_eq!(plain("as it is: `ä` \\ \"日本\""), "as it is: `ä` \\ \"日本\"");
+        assert_eq!(plain("a\nb\u{1b}[2J\u{202E}c\0"), r"a\nb\u{1b}[2J\u{202e}c\0");
+    }
 
     #[test]
     fn texts_are_cut_between_characters() {
