@@ -297,13 +297,6 @@ impl Done {
     }
 }
 
-impl fmt::Debug for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Endpoint { path, listening, .. } = self;
-        f.debug_struct("Endpoint").field("path", path).field("listening", listening).finish_non_exhaustive()
-    }
-}
-
 /// Says that the dispatcher thread ended, however it did.
 #[derive(Default)]
 pub(crate) struct Ending {
@@ -314,6 +307,13 @@ pub(crate) struct Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         self.done.end(self.in_time);
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Endpoint { path, listening, .. } = self;
+        f.debug_struct("Endpoint").field("path", path).field("listening", listening).finish_non_exhaustive()
     }
 }
 

@@ -72,13 +72,6 @@ pub(crate) enum Put {
     Closed,
 }
 
-/// What becomes of samples that wait when a line is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rest {
-    Write,
-    Drop,
-}
-
 /// A sample on its way out.
 #[derive(Clone, Copy)]
 pub(crate) struct Outgoing<'a> {
@@ -262,9 +255,7 @@ impl Outbox {
     }
 
     fn park(&mut self, alias: u32, sample: Outgoing<'_>, sent: Timestamp) -> Put {
-        // A small one that was received may share a buffer much larger than itself.
-        let shared = sample.shared.filter(|bytes| bytes.len() >= BY_REFERENCE);
-        let payload = shared.cloned().unwrap_or_else(|| Bytes::copy_from_slice(sample.payload));
+        let payload = sample.shared.cloned().unwrap_or_else(|| Bytes::copy_from_slice(sample.payload));
         let (parked, capacity) = (self.parked, self.capacity);
         let Some(lane) = self.lane_mut(alias) else { return Put::Closed };
         let (parked, dropped) = lane.park(Parked { sent, payload }, parked, capacity);
@@ -421,15 +412,16 @@ impl Outbox {
         true
     }
 
-    /// Nothing more is taken. What becomes of the samples that wait is for `rest` to say; control frames
-    /// are still written, among them the HANDSHAKE that says who says BYE. `bye` is the last frame.
-    pub(crate) fn close(&mut self, bye: Option<&Control>, rest: Rest) {
+    /// Nothing more is taken. With `drain`, samples that wait are still written; control frames are in any
+    /// case, among them the HANDSHAKE that tells who says BYE. `bye` is the last frame.
+    pub(crate) fn close(&mut self, bye: Option<&Control>, drain: bool) {
         if self.closed {
             return;
         }
-        match rest {
-            Rest::Write => self.unpark(usize::MAX),
-            Rest::Drop => self.batch = Batch::default(),
+        if drain {
+            self.unpark(usize::MAX);
+        } else {
+            self.batch = Batch::default();
         }
         self.lanes.clear();
         self.parked = 0;
@@ -439,9 +431,10 @@ impl Outbox {
         }
     }
 
-    /// Whether all was written and nothing more will be.
+    /// Whether nothing more will be written, once [`take`](Self::take) has nothing: it is closed, and
+    /// nobody writes inline, who could leave a rest.
     pub(crate) fn is_finished(&self) -> bool {
-        self.closed && !self.gate.writing && !self.has_work()
+        self.closed && !self.gate.writing
     }
 
     /// Gives its memory back, once it is finished: intents may hold on to the line for long.

@@ -46,7 +46,7 @@ struct Bench {
     lines: BTreeMap<LinkId, Line>,
     next_id: u32,
     intents: Vec<IntentId>,
-    interests: Vec<InterestId>,
+    interests: Vec<(InterestId, Route, u64)>,
 }
 
 /// What is known of one connection.
@@ -59,6 +59,8 @@ struct Line {
     pings: Vec<Ping>,
     /// The highest number the peer used.
     next_id: u32,
+    /// What the peer supplies: routes and fingerprints.
+    supplies: BTreeMap<u32, (Route, u64)>,
     outlets: BTreeSet<u32>,
     /// Those that drain too.
     inlets: BTreeSet<u32>,
@@ -111,6 +113,7 @@ impl Bench {
             (11, Some(link)) => self.say(link, Control::Accept(self.accept(link))),
             (12..=14, Some(link)) => {
                 let entries = self.entries(link, choices, intent);
+                self.note_supplies(link, &entries);
                 self.say(link, Control::Intents(entries));
             }
             (15..=17, Some(link)) => {
@@ -224,21 +227,51 @@ impl Bench {
         (0..count).map(entry).collect()
     }
 
+    fn note_supplies(&mut self, link: LinkId, entries: &[Entry<Intent>]) {
+        let Some(line) = self.lines.get_mut(&link) else { return };
+        for entry in entries {
+            match entry {
+                Entry::Add { id, item } | Entry::Update { id, item } => {
+                    let declared = &item.declared;
+                    line.supplies.insert(*id, (declared.route.clone(), declared.fingerprint));
+                }
+                Entry::Remove { id } => drop(line.supplies.remove(id)),
+            }
+        }
+    }
+
     /// About what both sides declared, most often.
     fn notify(&self, link: LinkId, choices: &mut Choices<'_>) -> Notify {
         let next_id = self.lines.get(&link).map_or(0, |line| line.next_id);
         let (supplier, mine) = (choices.flag(), choices.below(u64::from(next_id) + 2) as u32);
         let interest = self.interests.get(choices.below(self.interests.len() as u64 + 1) as usize);
-        let yours = interest.map_or(choices.below(12) as u32, |id| id.0);
-        match choices.below(8) {
+        let yours = interest.map_or(choices.below(12) as u32, |(id, ..)| id.0);
+        match choices.below(12) {
             0 => Notify::Refused { supplier, mine, yours, text: choices.text(20) },
             1 => {
                 let schema = Schema::versioned("T", choices.below(2)).expect("it is valid").encode();
                 Notify::Schema { supplier, mine, yours, schema }
             }
             2 => Notify::Conflict { yours, text: choices.text(20) },
-            _ => Notify::Linked { mine, yours, alias: choices.below(6) as u32 },
+            3 => Notify::Linked { mine, yours, alias: choices.below(6) as u32 },
+            _ => {
+                let pairs = self.pairs(link);
+                let pair = pairs.get(choices.below(pairs.len() as u64) as usize);
+                let (mine, yours) = pair.copied().unwrap_or((mine, yours));
+                Notify::Linked { mine, yours, alias: choices.below(20) as u32 }
+            }
         }
+    }
+
+    /// What the peer can link: its intents and our interests of equal route and shape.
+    fn pairs(&self, link: LinkId) -> Vec<(u32, u32)> {
+        let Some(line) = self.lines.get(&link) else { return Vec::new() };
+        let fits = |(id, theirs): (&u32, &(Route, u64))| {
+            let ours =
+                self.interests.iter().find(|(_, route, print)| (route, print) == (&theirs.0, &theirs.1));
+            ours.map(|(interest, ..)| (*id, interest.0))
+        };
+        line.supplies.iter().filter_map(fits).collect()
     }
 
     fn hello(&self, choices: &mut Choices<'_>) -> Hello {
@@ -265,14 +298,15 @@ impl Bench {
         self.next_id += 1;
         let (route, version) = names(choices);
         let schema = Arc::new(Schema::versioned("T", version).expect("it is valid"));
-        let declaration = Declaration { route, schema, codec: "codec" };
+        let fingerprint = schema.fingerprint();
+        let declaration = Declaration { route: route.clone(), schema, codec: "codec" };
         if choices.flag() {
             let (exclusive, retained) = (choices.flag(), choices.flag());
             self.engine.declare_intent(self.now, IntentId(id), declaration, exclusive, retained);
             self.intents.push(IntentId(id));
         } else {
             self.engine.declare_interest(self.now, InterestId(id), declaration, Delivery::default());
-            self.interests.push(InterestId(id));
+            self.interests.push((InterestId(id), route, fingerprint));
         }
     }
 
@@ -281,7 +315,7 @@ impl Bench {
             if let Some(id) = self.intents.pop() {
                 self.engine.withdraw_intent(self.now, id);
             }
-        } else if let Some(id) = self.interests.pop() {
+        } else if let Some((id, ..)) = self.interests.pop() {
             self.engine.withdraw_interest(self.now, id);
         }
     }

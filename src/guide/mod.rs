@@ -14,6 +14,7 @@
 pub mod concepts {}
 
 #[doc = include_str!("threads.md")]
+#[doc = include_str!("shutdown.md")]
 pub mod threads {}
 
 #[doc = include_str!("tuning.md")]

@@ -9,7 +9,7 @@ use super::outlets::{Outlet, Retained};
 use super::source::{Source, SourceRef};
 use crate::delivery::Delivery;
 use crate::event::Event;
-use crate::flow::outbox::{Outgoing, Rest};
+use crate::flow::outbox::Outgoing;
 use crate::peer::PeerUrl;
 use crate::proto::{Action, IntentId, InterestId, LinkId, Order};
 use crate::reason::ReasonCode;
@@ -100,7 +100,7 @@ impl Dispatcher {
         // Of one that said nothing yet, nothing can be under way that would destroy the BYE; and of those
         // there may be very many.
         let at_once = bye.code == ReasonCode::TooManyLinks || line.bytes_in.load(Ordering::Relaxed) == 0;
-        line.finish(Some(&Control::Bye(bye)), if drains { Rest::Write } else { Rest::Drop }, at_once);
+        line.finish(Some(&Control::Bye(bye)), drains, at_once);
         let span = if drains { self.engine.silence() } else { LINGER };
         let since = if drains { line.heard() } else { self.clock.now() };
         self.lingering.push(Lingering { until: since + span, line: Arc::downgrade(&line), drains });

@@ -1,9 +1,4 @@
-//! How lines and the endpoint end.
-//!
-//! ```text
-//!  shut the gate ─► stop accepting and dialling ─► BYE to all ─► lines write what waits ─┐
-//!   interests end ◄─ threads are joined ◄─ what is left at the deadline is cut ◄─────────┘
-//! ```
+//! How lines and the endpoint end, in the order that is written down in the page of [`runtime`](super).
 
 use super::dispatcher::Dispatcher;
 use super::input::Input;

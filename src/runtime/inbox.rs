@@ -338,9 +338,10 @@ impl Inbox {
     pub(crate) fn remove_supplier(&self, source: &SourceRef) {
         let mut state = self.state.lock();
         state.suppliers.retain(|other| other != source);
-        let lost = [(&self.past_lost_here, source.lost_here()), (&self.past_lost_there, source.lost_there())];
-        for (past, more) in lost {
-            // One thread at a time does this, the dispatcher; and what peers say they lost is any number.
+        for (past, more) in
+            [(&self.past_lost_here, source.lost_here()), (&self.past_lost_there, source.lost_there())]
+        {
+            // One thread at a time does this, the dispatcher.
             past.store(past.load(Ordering::Relaxed).saturating_add(more), Ordering::Relaxed);
         }
         drop(state);

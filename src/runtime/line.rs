@@ -9,7 +9,7 @@ use super::source::SourceRef;
 use crate::delivery::Delivery;
 use crate::event::PeerName;
 use crate::flow::batch::Batch;
-use crate::flow::outbox::{Outbox, Outgoing, Put, QUIET, Rest};
+use crate::flow::outbox::{Outbox, Outgoing, Put, QUIET};
 use crate::proto::{LinkId, Order};
 use crate::reason::{Reason, ReasonCode};
 use crate::time::Timestamp;
@@ -307,8 +307,7 @@ impl Line {
             let mut out = self.out.lock();
             let some = out.outbox.take(&mut load.urgent, &mut load.batch, || self.clock.now(), wrote);
             let rooms = if out.starved.is_empty() { Vec::new() } else { out.take_starved() };
-            // Not while a sender writes inline: what it cannot write is left to this thread.
-            let finished = out.outbox.is_finished();
+            let finished = !some && out.outbox.is_finished();
             if finished {
                 out.outbox.free();
             }
@@ -333,13 +332,13 @@ impl Line {
         }
     }
 
-    /// Ends the outgoing side. The writer ends after it and, where that is to be `at_once`, the
+    /// Ends the outgoing side; `drain` lets what waits be written first. The writer ends after it and, where that is to be `at_once`, the
     /// connection with it.
-    pub(crate) fn finish(&self, bye: Option<&Control>, rest: Rest, at_once: bool) {
+    pub(crate) fn finish(&self, bye: Option<&Control>, drain: bool, at_once: bool) {
         self.ends_written.store(at_once, Ordering::Release);
         self.discarding.store(true, Ordering::Release);
         let mut out = self.out.lock();
-        out.outbox.close(bye, rest);
+        out.outbox.close(bye, drain);
         let rooms: Vec<_> = out.rooms.drain(..).flatten().collect();
         drop(out);
         let _ = self.wake.try_send(());
@@ -350,7 +349,7 @@ impl Line {
 
     /// Ends the connection at once.
     pub(crate) fn abort(&self) {
-        self.finish(None, Rest::Drop, true);
+        self.finish(None, false, true);
         self.connection.close();
     }
 

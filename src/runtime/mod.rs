@@ -1,4 +1,66 @@
-//! Threads and the clock.
+//! The threads and the clock: where the pure layers meet the operating system.
+//!
+//! ```text
+//!  application threads            dispatcher (one)                 per link: two
+//!  intent.send ─────────────┐   owns the engine and tables    ┌─► writer ─► connection
+//!  interest.recv ◄─ inbox   │   of lines, intents, interests  │     ▲
+//!        ▲                  │                                 │     │ control frames
+//!        │                  └──────── line's outbox ──────────┘     │
+//!        │                             ▲ links and unlinks          │
+//!        └──────── samples ◄───────── reader ── control ───────► dispatcher
+//! ```
+//!
+//! | File | Thread | What |
+//! | --- | --- | --- |
+//! | `dispatcher`, `actions`, `losses` | dispatcher | takes inputs, asks the engine, does what it wants done; reports losses |
+//! | `closing`, `gate` | dispatcher | the end of lines and of the endpoint; what lets nothing in from then on |
+//! | `dial`, `acceptor` | reader, acceptor | make connections |
+//! | `session` | reader | one connection: the reader here, its writer beside it |
+//! | `reader`, `inlets` | reader | bytes into frames, samples sorted by alias into inboxes |
+//! | `writer` | writer | the outbox into the connection, as much at once as there is |
+//! | `line` | all | one connection as they share it: the outbox, and what each has to tell the others |
+//! | `outlets` | the sending one | an intent: the list of its outlets, and the way through them |
+//! | `inbox`, `source` | reader, and the receiving one | an interest: its mailbox or callback, and each intent that supplies it |
+//! | `signal`, `events`, `threads`, `clock`, `status`, `input` | | waking, the stream of events, naming and joining threads, time, views |
+//!
+//! # The path of a sample
+//! `Intent::send` takes over the newest list of outlets if there is one (an atomic look), encodes, and puts the
+//! frame into the outbox of the line under its lock: one buffer for all routes of the link, so that the writer
+//! swaps it for an empty one and writes hundreds of samples in one call. If the line is quiet, the sender writes the
+//! frame by itself instead, without waiting and without the lock. The reader at the other end reads a chunk, cuts
+//! it into frames, gathers the samples of each alias, and hands each inbox its samples of the whole chunk at
+//! once: one lock and one wake-up a chunk. The receiving thread takes what there is and decodes it as it is read.
+//! A callback is called by the reader instead, from where the bytes lie. Within one endpoint `send` puts an `Arc` of
+//! the message straight into the inbox.
+//!
+//! Control goes another way: the reader hands every other frame to the dispatcher by a queue of the line's own, and
+//! the dispatcher's frames lie apart in the outbox and are written first, unless they have to stand in line with
+//! the samples. What the dispatcher changes about an alias the reader takes over with its next chunk.
+//!
+//! # Who waits for whom
+//! The dispatcher waits for nobody but its channel. A reader waits for its socket and, where its peer floods it with
+//! control frames, for the dispatcher; never for an application. A writer waits for its socket. An application
+//! waits as long as it said. Locks on the way of a sample are held for a copy or a swap and not nested; only a
+//! callback runs under one, its own.
+//!
+//! # What was measured
+//! With the throw-away programs from which this came, over TCP loopback on two cores, pinned (plain blocking
+//! sockets: 15.4 µs a round trip, 36 M samples of 64 B a second in batches):
+//!
+//! | How a sample travels | Round trip, median | 64 B a second |
+//! | --- | --- | --- |
+//! | through the dispatcher both ways | 41 µs | 7.4 M |
+//! | channel to the writer, reader to the mailbox | 23 µs | 10.6 M |
+//! | one buffer per link that the writer swaps; whole chunks in | 23 µs | 25 M |
+//! | the same, inline whenever it can | 20.6 µs | 0.5 M |
+//! | the same, inline after 20 µs of quiet | 20.3 µs | 16 M |
+//! | inline after 5 µs of quiet, and a callback | 16.7 µs | 14 M |
+//!
+//! Two small reads for each message cost a factor of six.
+//!
+//! <!-- figures: what the library itself measures, and what was tried since -->
+#![doc = include_str!("../guide/shutdown.md")]
+
 pub(crate) mod acceptor;
 mod actions;
 pub(crate) mod clock;

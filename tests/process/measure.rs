@@ -1,4 +1,5 @@
 //! What this process holds: memory, threads, descriptors.
+#![allow(dead_code, reason = "each test program uses a part")]
 
 use std::fs;
 use std::time::{Duration, Instant};

@@ -566,7 +566,7 @@ fn closing_drains_what_waits_or_drops_it_and_bye_is_the_last_word() {
             text: "bye".into(),
         })
     };
-    for rest in [Rest::Write, Rest::Drop] {
+    for drain in [true, false] {
         let mut bench = Bench::new(CAPACITY);
         bench.open(0, Delivery::Queue(100));
         bench.fill();
@@ -574,8 +574,8 @@ fn closing_drains_what_waits_or_drops_it_and_bye_is_the_last_word() {
             assert_eq!(bench.put(0, &[i]), Put::Parked(0));
         }
         assert!(bench.outbox.urgent(&Control::Intents(vec![crate::wire::control::Entry::Remove { id: 1 }])));
-        bench.outbox.close(Some(&bye()), rest);
-        bench.outbox.close(None, Rest::Drop);
+        bench.outbox.close(Some(&bye()), drain);
+        bench.outbox.close(None, false);
         assert_eq!(bench.put(0, &[9]), Put::Closed);
         assert_eq!(bench.admits(0, 1), Put::Closed);
         assert!(bench.outbox.urgent(&ping(1)), "what comes later is dropped, and no fault");
@@ -583,10 +583,10 @@ fn closing_drains_what_waits_or_drops_it_and_bye_is_the_last_word() {
         bench.outbox.end(0);
         bench.write_all();
         assert_eq!(bench.got.last(), Some(&Got::Control(bye())));
-        let sent: &[u64] = if rest == Rest::Write { &[0, 1, 2, 3, 4] } else { &[] };
+        let sent: &[u64] = if drain { &[0, 1, 2, 3, 4] } else { &[] };
         assert_eq!(bench.sequences(0), sent);
-        // Control frames are written either way.
-        assert_eq!(bench.got.len(), if rest == Rest::Write { 8 } else { 2 }, "{:?}", bench.got);
+        // Control frames are written all the same.
+        assert_eq!(bench.got.len(), if drain { 8 } else { 2 }, "{:?}", bench.got);
         assert!(bench.outbox.is_finished());
     }
 }
@@ -598,7 +598,7 @@ fn the_writer_stays_until_an_inline_write_and_the_bye_behind_it_are_out() {
     assert_eq!(bench.put(0, &[1; 30]), Put::Inline);
     let mut inline = Batch::default();
     bench.outbox.take_inline(&mut inline);
-    bench.outbox.close(None, Rest::Write);
+    bench.outbox.close(None, true);
     assert!(bench.take().is_none() && !bench.outbox.is_finished());
     let bytes = inline.as_one_piece().map(<[u8]>::to_vec).unwrap_or_default();
     bench.receive(&bytes[..10]);
