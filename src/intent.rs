@@ -261,8 +261,8 @@ impl<T: Message> Intent<T> {
             return Ok(Outcome::NOBODY);
         }
         let sample = match message.get().as_bytes() {
-            Some(bytes) => Outgoing { payload: bytes, shared: Some(bytes) },
-            None => Outgoing { payload: encoded, shared: None },
+            Some(bytes) => Outgoing { payload: bytes, shared: Some(bytes), retained: 0 },
+            None => Outgoing { payload: encoded, shared: None, retained: 0 },
         };
         match sending.send(sample, || None) {
             Ok(outcome) => Ok(outcome),
@@ -303,19 +303,22 @@ impl<T: Message> Intent<T> {
         }
         // A handle of its own, as the message may be given away before the bytes are written.
         let mut held = message.get().as_bytes().cloned();
-        let mut before = None;
-        if retains {
-            let payload = held.take().unwrap_or_else(|| Bytes::copy_from_slice(encoded));
-            held = Some(payload.clone());
-            before = self.core.retain(Some(Retained { sent: self.clock.now(), payload }));
+        let number = if retains { self.core.next_number() } else { 0 };
+        if retains && held.is_none() {
+            held = Some(Bytes::copy_from_slice(encoded));
         }
         let mut message = Some(message);
         let mut deadline = None;
         // Looked at only once turned away: the first wait then ends at once, and the next is sure.
         let mut seen = 0;
         let why = loop {
-            // What is retained is seen by all who are linked from here on; so the list is read again. And
-            // who was linked while this waited may need the message in a form it is not in yet.
+            // Seen by all who are linked from here on; so the list is read after it. What waits is not
+            // sent yet, so others do not get it either: below it is taken back.
+            let mut before = None;
+            if let Some(payload) = held.clone().filter(|_| retains) {
+                before = self.core.retain(Some(Retained { sent: self.clock.now(), payload, number }));
+            }
+            // Who was linked while this waited may need the message in a form it is not in yet.
             let needs = sending.refresh();
             if needs.bytes && !is_encoded {
                 is_encoded = true;
@@ -325,22 +328,22 @@ impl<T: Message> Intent<T> {
                 }
             }
             let sample = match &held {
-                Some(bytes) => Outgoing { payload: bytes, shared: Some(bytes) },
-                None => Outgoing { payload: encoded, shared: None },
+                Some(bytes) => Outgoing { payload: bytes, shared: Some(bytes), retained: number },
+                None => Outgoing { payload: encoded, shared: None, retained: 0 },
             };
             let give = || message.take().map(|message| -> Shared { message.into_arc() });
             let turned = match sending.send(sample, give) {
                 Ok(outcome) => return Ok(outcome),
                 Err(turned) => turned,
             };
+            if retains {
+                self.core.retain(before);
+            }
             if let Err(why) = self.again(turned, sample, seen, &mut deadline, wait) {
                 break why;
             }
             seen = self.core.signal.seen();
         };
-        if retains {
-            self.core.retain(before);
-        }
         // All or nothing: the message is given away only once everyone has room.
         match message {
             Some(message) => Err(self.error(message, why)),
@@ -436,7 +439,7 @@ impl Intent<Bytes> {
         if sending.is_alone() {
             return Ok(Outcome::NOBODY);
         }
-        let sample = Outgoing { payload: bytes, shared: None };
+        let sample = Outgoing { payload: bytes, shared: None, retained: 0 };
         match sending.send(sample, || None) {
             Ok(outcome) => Ok(outcome),
             Err(turned) => {

@@ -37,7 +37,7 @@ impl Outgo {
     /// Puts `count` samples in, then takes the batch as the writer does.
     pub fn put_and_take(&mut self, payload: &[u8], count: usize) {
         for _ in 0..count {
-            let sample = Outgoing { payload, shared: None };
+            let sample = Outgoing { payload, shared: None, retained: 0 };
             let put = self.outbox.put(0, sample, false, || Timestamp::from_micros(1));
             assert!(matches!(put, Put::Queued | Put::Inline), "the outbox is not emptied: {put:?}");
         }

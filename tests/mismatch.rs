@@ -343,7 +343,7 @@ fn a_mistake_in_a_path_or_url_is_named_with_its_rule() {
         ("tcp://10.0.0.2:7400/robot/arm", &["robot/arm"]),
         ("tcp://10.0.0.2:7400/robot?speed=9", &["speed", "scope"]),
         ("tcp://10.0.0.2:7400/robot?scope=mine", &["mine", "own", "open"]),
-        ("unix:///run/robot.sock", &["unix"]),
+        ("unix://robot.sock", &["robot.sock", "path"]),
         ("carrier-pigeon://roof/robot", &["carrier-pigeon", "tcp", "EndpointBuilder::transport"]),
     ] {
         names(&mistake(|builder| builder.connect(url)), words);

@@ -28,6 +28,8 @@ pub(crate) struct Lane {
     /// Samples that found the line full, oldest first.
     pub(crate) parked: VecDeque<Parked>,
     pub(crate) ending: bool,
+    /// The number of the retained sample it was given when it opened, or 0.
+    pub(crate) given: u64,
 }
 
 /// A sample that waits for the line to take it.
@@ -56,12 +58,19 @@ impl Lane {
             lost_here: 0,
             parked: VecDeque::new(),
             ending: false,
+            given: 0,
         }
     }
 
     #[inline]
     pub(crate) fn has_credit(&self) -> bool {
         self.limit.is_some_and(|limit| self.sequence < limit)
+    }
+
+    /// Whether this retained sample is on its way already.
+    #[inline]
+    pub(crate) fn was_given(&self, retained: u64) -> bool {
+        retained > 0 && retained == self.given
     }
 
     /// Takes in what the other side grants; false where it goes backwards or past what was sent.

@@ -78,6 +78,9 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) payload: &'a [u8],
     /// The same bytes where they can be kept without copying.
     pub(crate) shared: Option<&'a Bytes>,
+    /// The number of a sample its intent retains, or 0. A latecomer may get it from the intent's thread or
+    /// from the dispatcher, whichever is first, and not from both.
+    pub(crate) retained: u64,
 }
 
 /// Who writes, and whether anyone else may.
@@ -157,7 +160,8 @@ impl Outbox {
     }
 
     /// Whether a sample of `size` bytes would be taken now, without taking it.
-    pub(crate) fn admits(&self, alias: u32, size: usize) -> Put {
+    pub(crate) fn admits(&self, alias: u32, sample: Outgoing<'_>) -> Put {
+        let size = sample.payload.len();
         let Some(lane) = self.lane(alias).filter(|lane| !lane.ending && !self.closed) else {
             return Put::Closed;
         };
@@ -165,6 +169,8 @@ impl Outbox {
             Put::NotOpen
         } else if size > self.largest {
             Put::TooLarge
+        } else if lane.was_given(sample.retained) {
+            Put::Queued
         } else if lane.delivery.is_lossless() && !(lane.has_credit() && self.has_room(size)) {
             Put::NoRoom
         } else {
@@ -199,6 +205,9 @@ impl Outbox {
         if size > self.largest {
             return Put::TooLarge;
         }
+        if lane.was_given(sample.retained) {
+            return Put::Queued;
+        }
         if lane.delivery.is_lossless() {
             if !has_room || lane.sequence >= limit {
                 return Put::NoRoom;
@@ -229,6 +238,7 @@ impl Outbox {
         let fresh = lane.sequence == 0 && lane.parked.is_empty() && lane.gap == 0;
         if fits && fresh && !lane.ending && lane.has_credit() {
             lane.sequence = 1;
+            lane.given = sample.retained;
             self.append(alias, sent, sample);
         }
     }
@@ -278,7 +288,7 @@ impl Outbox {
             self.append(
                 alias,
                 sample.sent,
-                Outgoing { payload: &sample.payload, shared: Some(&sample.payload) },
+                Outgoing { payload: &sample.payload, shared: Some(&sample.payload), retained: 0 },
             );
             if ended {
                 self.finish_lane(alias);

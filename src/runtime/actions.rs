@@ -157,8 +157,9 @@ impl Dispatcher {
             return;
         };
         if let Some(retained) = outlets.retained() {
-            let payload = &retained.payload;
-            line.put_first(alias, Outgoing { payload, shared: Some(payload) }, retained.sent);
+            let Retained { payload, sent, number } = &retained;
+            let sample = Outgoing { payload, shared: Some(payload), retained: *number };
+            line.put_first(alias, sample, *sent);
         }
         outlets.signal.raise();
     }
@@ -219,14 +220,13 @@ impl Dispatcher {
 
     /// Gives a latecomer of this endpoint the retained sample, unless the intent sent it a newer one.
     fn give_retained(&self, retained: Retained, inbox: Arc<Inbox>, source: SourceRef) {
-        let Retained { sent, payload } = retained;
         if !inbox.is_callback() {
-            inbox.deliver_first(&source, sent, payload);
+            inbox.deliver_first(&source, retained);
             return;
         }
         // A callback is the application's code, which must not run on this thread.
         let name = format!("bowline/retained {}", inbox.route);
-        let given = move || inbox.deliver_first(&source, sent, payload);
+        let given = move || inbox.deliver_first(&source, retained);
         if let Err(error) = self.ends.threads.start(name, given) {
             log::error!("no thread to give the retained sample on: {error}");
         }

@@ -1,7 +1,8 @@
 //! An interest as the threads see it.
 
+use super::outlets::Retained;
 use super::source::SourceRef;
-use crate::bytes::{Bytes, Payload};
+use crate::bytes::Payload;
 use crate::delivery::Delivery;
 use crate::flow::Shared;
 use crate::flow::coarse::Coarse;
@@ -9,7 +10,6 @@ use crate::flow::mailbox::{Mailbox, Slot};
 use crate::flow::run::{Content, Run, Taken};
 use crate::proto::InterestId;
 use crate::route::Route;
-use crate::time::Timestamp;
 use parking_lot::{Condvar, Mutex, ReentrantMutex, ReentrantMutexGuard};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -140,7 +140,7 @@ impl Inbox {
 
     /// Puts in a message of this process; false if nobody takes it any more.
     #[inline]
-    pub(crate) fn deliver_local(&self, source: &SourceRef, message: Shared) -> bool {
+    pub(crate) fn deliver_local(&self, source: &SourceRef, message: Shared, retained: u64) -> bool {
         match &self.sink {
             Sink::Callback(cell) => {
                 let Some(cell) = enter(cell) else {
@@ -148,6 +148,9 @@ impl Inbox {
                     source.next_sequence();
                     return self.pass_over(source);
                 };
+                if source.was_given(retained) {
+                    return true;
+                }
                 let sequence = source.next_sequence();
                 let sent = source.clock.now();
                 let content = Content::Local(message);
@@ -157,6 +160,9 @@ impl Inbox {
                 let mut state = self.state.lock();
                 if self.closed.load(Ordering::Relaxed) {
                     return false;
+                }
+                if source.was_given(retained) {
+                    return true;
                 }
                 let State { mailbox, now, .. } = &mut *state;
                 let sent = now.now(mailbox.is_empty(), || source.clock.now());
@@ -180,11 +186,13 @@ impl Inbox {
     ///
     /// A sample gets its number under the lock it is put in under, so this one never comes after a
     /// newer one, though it is another thread that gives it.
-    pub(crate) fn deliver_first(&self, source: &SourceRef, sent: Timestamp, payload: Bytes) {
+    pub(crate) fn deliver_first(&self, source: &SourceRef, retained: Retained) {
+        let Retained { sent, payload, number } = retained;
         match &self.sink {
             Sink::Callback(cell) => {
                 let cell = cell.lock();
                 if !source.has_sent() {
+                    source.note_given(number);
                     let sequence = source.next_sequence();
                     let content = Content::Encoded(Payload::of(&payload));
                     self.call_locked(&cell, Taken { source, sequence, sent, content });
@@ -193,6 +201,7 @@ impl Inbox {
             Sink::Mailbox => {
                 let mut state = self.state.lock();
                 if !source.has_sent() {
+                    source.note_given(number);
                     let run = Run::whole(source.clone(), source.next_sequence(), sent, payload);
                     state.mailbox.put(run, SourceRef::note_lost);
                     drop(state);

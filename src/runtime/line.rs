@@ -175,9 +175,9 @@ impl Line {
     }
 
     /// Whether a sample would be taken. An intent that is turned away will be woken when to try again.
-    pub(crate) fn admits(&self, alias: u32, size: usize) -> Put {
+    pub(crate) fn admits(&self, alias: u32, sample: Outgoing<'_>) -> Put {
         let mut out = self.out.lock();
-        let put = out.outbox.admits(alias, size);
+        let put = out.outbox.admits(alias, sample);
         if put == Put::NoRoom {
             out.note_starved(alias);
         }

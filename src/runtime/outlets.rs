@@ -33,6 +33,8 @@ pub(crate) struct Outlets {
     pub(crate) signal: Arc<Signal>,
     /// The last sample, kept for latecomers; `None` where the intent does not retain.
     retained: Option<Mutex<Option<Retained>>>,
+    /// How many samples were retained so far.
+    numbered: AtomicU64,
     closed: AtomicBool,
 }
 
@@ -48,6 +50,8 @@ pub(crate) enum Outlet {
 pub(crate) struct Retained {
     pub(crate) sent: Timestamp,
     pub(crate) payload: Bytes,
+    /// Tells it from all others of its intent; never 0.
+    pub(crate) number: u64,
 }
 
 impl Outlets {
@@ -60,12 +64,18 @@ impl Outlets {
             edition: AtomicU64::new(0),
             signal: Arc::default(),
             retained: retain.then(Mutex::default),
+            numbered: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn retains(&self) -> bool {
         self.retained.is_some()
+    }
+
+    /// The number of the next sample to retain.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.numbered.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Keeps a sample for latecomers, and returns the one kept before.
@@ -76,8 +86,8 @@ impl Outlets {
     /// Publishes another list.
     ///
     /// A send stores what it retains before it reads the list, and the dispatcher publishes before it
-    /// reads what is retained: so a latecomer gets each sample by one of the two ways. `put_first`
-    /// and `deliver_first` see to it that none comes after a newer one.
+    /// reads what is retained: so a latecomer gets each sample by one of the two ways, or by both, where
+    /// its number tells. `put_first` and `deliver_first` see to it that none comes after a newer one.
     pub(crate) fn publish(&self, change: impl FnOnce(&mut Vec<Outlet>)) {
         let mut list = self.list.lock();
         let mut outlets = Vec::clone(&list);
@@ -238,14 +248,14 @@ impl Sending {
     ) -> Result<Outcome, Turned> {
         for outlet in self.list.iter() {
             match outlet {
-                Outlet::Remote { line, alias, lossless: true } => {
-                    match line.admits(*alias, sample.payload.len()) {
-                        Put::NoRoom => return Err(Turned::NoRoom),
-                        Put::TooLarge => return Err(line.too_large()),
-                        _ => {}
-                    }
-                }
-                Outlet::Local { inbox, source } if !source.has_room() && !inbox.is_closed() => {
+                Outlet::Remote { line, alias, lossless: true } => match line.admits(*alias, sample) {
+                    Put::NoRoom => return Err(Turned::NoRoom),
+                    Put::TooLarge => return Err(line.too_large()),
+                    _ => {}
+                },
+                Outlet::Local { inbox, source }
+                    if !source.has_room() && !inbox.is_closed() && !source.was_given(sample.retained) =>
+                {
                     return Err(Turned::NoRoom);
                 }
                 _ => {}
@@ -266,7 +276,9 @@ impl Sending {
                     fate_of(put)
                 }
                 Outlet::Local { inbox, source } => match &message {
-                    Some(message) if inbox.deliver_local(source, Arc::clone(message)) => Fate::Delivered,
+                    Some(message) if inbox.deliver_local(source, Arc::clone(message), sample.retained) => {
+                        Fate::Delivered
+                    }
                     _ => Fate::NoInterest,
                 },
             };

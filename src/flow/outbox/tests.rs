@@ -53,12 +53,16 @@ impl Bench {
 
     pub(super) fn put(&mut self, alias: u32, payload: &[u8]) -> Put {
         let now = self.now;
-        self.outbox.put(alias, Outgoing { payload, shared: None }, false, || now)
+        self.outbox.put(alias, Outgoing { payload, shared: None, retained: 0 }, false, || now)
+    }
+
+    pub(super) fn admits(&self, alias: u32, size: usize) -> Put {
+        self.outbox.admits(alias, Outgoing { payload: &vec![0; size], shared: None, retained: 0 })
     }
 
     fn put_shared(&mut self, alias: u32, payload: &Bytes) -> Put {
         let now = self.now;
-        self.outbox.put(alias, Outgoing { payload, shared: Some(payload) }, false, || now)
+        self.outbox.put(alias, Outgoing { payload, shared: Some(payload), retained: 0 }, false, || now)
     }
 
     /// What the writer is given next: urgent frames and the batch, as bytes.
@@ -148,7 +152,7 @@ impl Bench {
     /// Fills the batch, by a lane of its own, so that what follows finds no room.
     fn fill(&mut self) {
         self.open(FILLER, Delivery::Lossless(1));
-        let sample = Outgoing { payload: &[0; CAPACITY], shared: None };
+        let sample = Outgoing { payload: &[0; CAPACITY], shared: None, retained: 0 };
         assert_ne!(self.outbox.put(FILLER, sample, true, || Timestamp::ZERO), Put::NoRoom);
     }
 }
@@ -179,7 +183,7 @@ fn samples_wait_for_the_first_credit() {
     assert_eq!(bench.put(0, &[1]), Put::Closed, "no such lane");
     bench.outbox.open(0, Delivery::default());
     assert_eq!(bench.put(0, &[1]), Put::NotOpen);
-    assert_eq!(bench.outbox.admits(0, 1), Put::NotOpen);
+    assert_eq!(bench.admits(0, 1), Put::NotOpen);
     assert_eq!(bench.outbox.credit(Credit { alias: 0, limit: u64::MAX, taken: 0, lost: 0 }), Some(true));
     assert_eq!(bench.outbox.credit(Credit { alias: 0, limit: u64::MAX, taken: 0, lost: 0 }), Some(false));
     assert_eq!(bench.put(0, &[1]), Put::Inline);
@@ -274,7 +278,7 @@ fn end_comes_after_all_that_was_parked() {
     }
     bench.outbox.end(0);
     assert_eq!(bench.put(0, &[9]), Put::Closed, "an ending lane takes nothing more");
-    assert_eq!(bench.outbox.admits(0, 1), Put::Closed);
+    assert_eq!(bench.admits(0, 1), Put::Closed);
     bench.write_all();
     assert_eq!(bench.sequences(0), [2, 3, 4, 5]);
     assert_eq!(bench.got.last(), Some(&Got::Control(Control::End { alias: 0 })));
@@ -297,12 +301,12 @@ fn a_lossless_sample_is_never_parked_and_finds_no_room_or_no_credit() {
     for i in 0..3 {
         assert!(matches!(bench.put(0, &[i]), Put::Queued | Put::Inline));
     }
-    assert_eq!(bench.outbox.admits(0, 1), Put::NoRoom);
+    assert_eq!(bench.admits(0, 1), Put::NoRoom);
     assert_eq!(bench.put(0, &[3]), Put::NoRoom, "out of credit");
     assert_eq!(bench.outbox.credit(Credit { alias: 0, limit: 5, taken: 2, lost: 0 }), Some(false));
-    assert_eq!(bench.outbox.admits(0, CAPACITY), Put::NoRoom, "larger than what is left");
+    assert_eq!(bench.admits(0, CAPACITY), Put::NoRoom, "larger than what is left");
     assert_eq!(bench.put(0, &[3; CAPACITY]), Put::NoRoom);
-    assert_eq!(bench.outbox.admits(0, 1), Put::Queued);
+    assert_eq!(bench.admits(0, 1), Put::Queued);
     assert_eq!(bench.put(0, &[3]), Put::Queued);
     assert!(bench.outbox.lane(0).is_some_and(|lane| lane.parked.is_empty() && lane.lost_here == 0));
     bench.write_all();
@@ -315,10 +319,10 @@ fn a_lossless_sample_that_was_admitted_is_taken_though_others_filled_the_line_si
     let mut bench = Bench::new(CAPACITY);
     bench.open(0, Delivery::Lossless(3));
     bench.put(0, &[0]);
-    assert_eq!(bench.outbox.admits(0, 100), Put::Queued);
+    assert_eq!(bench.admits(0, 100), Put::Queued);
     bench.open(1, Delivery::Latest);
     bench.put(1, &[0; CAPACITY - 100]);
-    let sample = Outgoing { payload: &[1; 100], shared: None };
+    let sample = Outgoing { payload: &[1; 100], shared: None, retained: 0 };
     assert_eq!(bench.outbox.put(0, sample, true, || Timestamp::ZERO), Put::Queued);
 }
 
@@ -344,7 +348,7 @@ fn a_sample_larger_than_the_peer_takes_is_refused_by_every_kind_of_lane() {
     {
         let alias = alias as u32;
         bench.open(alias, delivery);
-        assert_eq!(bench.outbox.admits(alias, largest + 1), Put::TooLarge);
+        assert_eq!(bench.admits(alias, largest + 1), Put::TooLarge);
         assert_eq!(bench.put(alias, &vec![0; largest + 1]), Put::TooLarge);
         assert!(matches!(bench.put(alias, &vec![0; largest]), Put::Queued | Put::Inline));
         bench.write_all();
@@ -510,7 +514,7 @@ fn an_older_sample_keeps_its_age_when_it_was_parked() {
 #[test]
 fn a_retained_sample_is_only_ever_the_first() {
     let retained = |bench: &mut Bench, alias| {
-        let sample = Outgoing { payload: &[42], shared: None };
+        let sample = Outgoing { payload: &[42], shared: None, retained: 0 };
         bench.outbox.put_first(alias, sample, Timestamp::from_micros(5));
     };
     let mut bench = Bench::new(CAPACITY);
@@ -538,6 +542,23 @@ fn a_retained_sample_is_only_ever_the_first() {
 }
 
 #[test]
+fn a_retained_sample_goes_to_a_latecomer_by_one_way_only() {
+    let mut bench = Bench::new(CAPACITY);
+    for alias in 0..2 {
+        bench.open(alias, Delivery::Lossless(1));
+        let retained = Outgoing { payload: &[7], shared: None, retained: 7 };
+        bench.outbox.put_first(alias, retained, bench.now);
+        // Its intent is about to send it too, as the lane opened only just now.
+        assert_eq!(bench.outbox.admits(alias, retained), Put::Queued, "it took the only credit itself");
+        assert_eq!(bench.outbox.put(alias, retained, false, || Timestamp::ZERO), Put::Queued);
+        let next = Outgoing { payload: &[8], shared: None, retained: 8 };
+        assert_eq!(bench.outbox.put(alias, next, false, || Timestamp::ZERO), Put::NoRoom);
+    }
+    bench.write_all();
+    assert_eq!((bench.samples(0), bench.samples(1)), (vec![(0, vec![7])], vec![(0, vec![7])]));
+}
+
+#[test]
 fn closing_drains_what_waits_or_drops_it_and_bye_is_the_last_word() {
     let bye = || {
         Control::Bye(crate::wire::control::Bye {
@@ -556,7 +577,7 @@ fn closing_drains_what_waits_or_drops_it_and_bye_is_the_last_word() {
         bench.outbox.close(Some(&bye()), drain);
         bench.outbox.close(None, false);
         assert_eq!(bench.put(0, &[9]), Put::Closed);
-        assert_eq!(bench.outbox.admits(0, 1), Put::Closed);
+        assert_eq!(bench.admits(0, 1), Put::Closed);
         assert!(bench.outbox.urgent(&ping(1)), "what comes later is dropped, and no fault");
         bench.outbox.in_line(&ping(2));
         bench.outbox.end(0);

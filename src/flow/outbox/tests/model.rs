@@ -104,7 +104,7 @@ fn put(bench: &mut Bench, lane: &mut Sent, alias: u32, size: usize, inline: usiz
     let waiting = bench.outbox.batch.len();
     let has_room = waiting == 0 || waiting + size <= CAPACITY;
     let has_credit = lane.accepted < lane.limit;
-    let admitted = bench.outbox.admits(alias, size);
+    let admitted = bench.admits(alias, size);
     let put = bench.put(alias, &payload(alias, lane.accepted, size));
     assert_eq!(admitted == Put::NoRoom, put == Put::NoRoom);
     match put {
