@@ -184,7 +184,10 @@ fn what_a_peer_says_cannot_forge_a_log_or_move_a_cursor() {
         attacker.send(&frames::bye(1, "bye\r\n[ERROR] all is lost\x1b[2J\u{202E}"));
         let reason = scene.verdict();
         assert!(reason.is_by_peer() && reason.text().starts_with("bye"), "{reason}");
-        assert!(!reason.text().contains(|letter: char| letter.is_control() || letter == '\u{202E}'), "{reason}");
+        assert!(
+            !reason.text().contains(|letter: char| letter.is_control() || letter == '\u{202E}'),
+            "{reason}"
+        );
         scene.close();
     });
 }
