@@ -85,23 +85,17 @@ fn churn(kind: Kind, rng: &mut fastrand::Rng) {
             }
         }
     }
-    // Now all that is there is linked, and what is sent arrives.
+    // Now all that is there comes to be linked, and what is sent arrives.
     for sender in &mut senders {
-        let wanted = readers.iter().filter(|reader| reader.route == sender.route).count();
-        until("every pair is linked", || {
-            readers.iter_mut().for_each(|reader| reader.read(5));
-            sender.intent.interested() == wanted
+        let begun = sender.next;
+        until("each reader has what was sent since", || {
+            if sender.intent.try_send((sender.name, sender.next)).is_ok() {
+                sender.next += 1;
+            }
+            readers.iter_mut().for_each(|reader| reader.read(100));
+            let mut wanting = readers.iter().filter(|reader| reader.route == sender.route);
+            wanting.all(|reader| reader.last.get(&sender.name).is_some_and(|(_, number)| *number >= begun))
         });
-        until("there is room", || {
-            readers.iter_mut().for_each(|reader| reader.read(5));
-            sender.intent.try_send((sender.name, sender.next)).is_ok()
-        });
-        for reader in readers.iter_mut().filter(|reader| reader.route == sender.route) {
-            until("the last one is there", || {
-                reader.read(100);
-                reader.last.get(&sender.name).is_some_and(|(_, number)| *number == sender.next)
-            });
-        }
     }
     let wrong = watch.all().into_iter().find(|event| {
         matches!(event, Event::LinkDown { .. } | Event::ThreadPanicked { .. } | Event::RouteRefused { .. })
