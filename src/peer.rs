@@ -95,6 +95,13 @@ impl PeerUrl {
             "tcp" | "memory" => rest.split_once('/').unwrap_or((rest, "")),
             _ => rest.rsplit_once('/').ok_or_else(|| missing_path(scheme, rest))?,
         };
+        if scheme == "unix" && path.ends_with(".sock") {
+            // It could be a peer's path, but hardly anybody means that.
+            return Err(format!(
+                "`{path}` is where the peer's path belongs, and looks like a socket; write \
+                 `unix://{rest}/robot.base`, or `unix://{rest}/*` for whoever is there"
+            ));
+        }
         check_address(scheme, address)?;
         if scheme == "tcp" && HostPort::parse(address)?.port == 0 {
             return Err("there is no port 0 to connect to; name the one the peer listens at".into());

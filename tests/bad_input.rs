@@ -651,7 +651,7 @@ fn publish(intent: Intent<Bytes>, size: usize, end: Arc<AtomicBool>) -> thread::
 #[test]
 fn a_peer_that_reads_nothing_is_cut_off_and_costs_what_was_set() {
     let _turn = turn();
-    let ping = Duration::from_millis(200);
+    let ping = Duration::from_millis(100);
     for scheme in SCHEMES {
         for (delivery, depth) in [(0, 1), (1, 1 << 20)] {
             let scene = Scene::set(&unused(scheme), |robot| robot.ping_interval(ping));

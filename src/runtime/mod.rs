@@ -58,7 +58,22 @@
 //!
 //! Two small reads for each message cost a factor of six.
 //!
-//! <!-- figures: what the library itself measures, and what was tried since -->
+//! The library took the last two rows together, with a gate that notices load: a sender writes inline only
+//! on a line that was quiet for 5 µs, by a thread that wrote nothing inline for as long, and not while the
+//! writer takes more than one sample at a time. `cargo run --release --example perf` shows what came of it, beside
+//! plain sockets in the same run; `cargo bench --features measuring` the parts alone. On the machine where
+//! the README's table was made (2 cores, virtual):
+//!
+//! - The outbox takes a sample of 64 B in 11 ns and a mailbox passes one on in 7 ns.
+//! - Without the part of the gate that looks at the thread, fan-out to eight links fell to 0.09 M samples a
+//!   second: by the time the first line's turn came again, it had been quiet for long.
+//! - An outbox of 64 KiB beats one of 256 KiB by a third at 64 B and at 64 KiB, and one of 4 MiB by more: what is
+//!   written is still in the cache.
+//! - Samples of raw bytes held in place (up to 64 B inside the value) were slower than ones shared by count: each
+//!   move of a value just written costs more than counting.
+//! - Credit written by the thread that took the samples, instead of by the writer thread, gave 20 to 35 %: on
+//!   a busy core the writer comes late.
+//! - A reading of the clock takes 37 ns here, so under load one serves up to 32 samples.
 #![doc = include_str!("../guide/shutdown.md")]
 
 pub(crate) mod acceptor;

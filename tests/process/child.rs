@@ -62,6 +62,10 @@ impl Role {
         }
     }
 
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Sends a signal such as `STOP`.
     pub fn signal(&self, name: &str) {
         let kill = Command::new("kill").arg(format!("-{name}")).arg(self.process.id().to_string()).status();
