@@ -13,10 +13,12 @@ each_link!(an_age_is_right_to_within_its_error, round_trips_and_offset_are_measu
 const SET: Duration = Duration::from_millis(100);
 
 fn measured(endpoint: &Endpoint) -> LinkStatus {
-    until("the link is measured", || endpoint.links().iter().any(|link| link.round_trip.is_some()));
-    let mut links = endpoint.links();
-    assert_eq!(links.len(), 1);
-    links.remove(0)
+    let mut found = None;
+    until("the link is measured", || {
+        found = endpoint.links().into_iter().find(|link| link.round_trip.is_some());
+        found.is_some()
+    });
+    found.expect("it was found")
 }
 
 fn an_age_is_right_to_within_its_error(kind: Kind) {
@@ -44,16 +46,16 @@ fn an_age_is_right_to_within_its_error(kind: Kind) {
 }
 
 fn round_trips_and_offset_are_measured(kind: Kind) {
-    let often = Duration::from_millis(5);
+    let often = Duration::from_millis(50);
     let pair = pair_with(kind, |robot| robot.ping_interval(often), |desk| desk.ping_interval(often));
     for endpoint in [&pair.robot, &pair.desk] {
         let mut seen = Vec::new();
-        until("many pings were answered", || {
+        until("several pings were answered", || {
             let now = measured(endpoint).round_trip;
             if seen.last() != Some(&now) {
                 seen.push(now);
             }
-            seen.len() > 20
+            seen.len() > 8
         });
         let link = measured(endpoint);
         assert_eq!(link.state, LinkState::Up);

@@ -14,7 +14,6 @@ use crate::peer::PeerUrl;
 use crate::proto::{Action, IntentId, InterestId, LinkId, Order};
 use crate::reason::ReasonCode;
 use crate::wire::control::{Bye, Control};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -25,6 +24,7 @@ impl Dispatcher {
         while let Some(action) = self.engine.poll() {
             self.apply(action);
         }
+        self.edits.publish(&self.intents);
     }
 
     fn apply(&mut self, action: Action) {
@@ -111,12 +111,8 @@ impl Dispatcher {
         let all = (link, 0)..=(link, u32::MAX);
         let outgoing: Vec<_> =
             self.outgoing.range(all.clone()).map(|((_, alias), id)| (*alias, *id)).collect();
-        for (alias, _) in &outgoing {
-            self.forget_outlet(link, *alias);
-        }
-        let intents: BTreeSet<_> = outgoing.into_iter().map(|(_, id)| id).collect();
-        for outlets in intents.iter().filter_map(|id| self.intents.get(id)) {
-            outlets.publish(|list| list.retain(|outlet| !outlet.is_on(link)));
+        for (alias, intent) in outgoing {
+            self.forget_outlet(link, intent, alias);
         }
         let incoming: Vec<_> = self.incoming.range(all).map(|((_, alias), _)| *alias).collect();
         for alias in incoming {
@@ -130,25 +126,23 @@ impl Dispatcher {
         let (Some(line), Some(outlets)) = (self.lines.get(&link), self.intents.get(&intent)) else { return };
         line.open_lane(alias, delivery, Arc::clone(&outlets.signal));
         let outlet = Outlet::Remote { line: Arc::clone(line), alias, lossless: delivery.is_lossless() };
-        outlets.publish(|list| list.push(outlet));
+        self.edits.open(intent, link, alias, outlet);
         self.outgoing.insert((link, alias), intent);
         self.losses.begin(Stream::Out(link, alias));
     }
 
     fn close_outlet(&mut self, link: LinkId, intent: IntentId, alias: u32) {
-        self.forget_outlet(link, alias);
-        if let Some(outlets) = self.intents.get(&intent) {
-            outlets.publish(|list| list.retain(|outlet| !(outlet.is_on(link) && outlet.is_as(alias))));
-        }
+        self.forget_outlet(link, intent, alias);
         if let Some(line) = self.lines.get(&link) {
             line.end_lane(alias);
         }
     }
 
-    fn forget_outlet(&mut self, link: LinkId, alias: u32) {
+    fn forget_outlet(&mut self, link: LinkId, intent: IntentId, alias: u32) {
         self.report_loss(Stream::Out(link, alias));
         self.losses.end(Stream::Out(link, alias));
         self.outgoing.remove(&(link, alias));
+        self.edits.close(intent, link, alias);
     }
 
     /// The first credit of a lane came: it is open now, and a latecomer gets the retained sample.

@@ -5,6 +5,7 @@
 
 use super::clock::Clock;
 use super::closing::Lingering;
+use super::edits::Edits;
 use super::events::EventSender;
 use super::gate::Gate;
 use super::inbox::Inbox;
@@ -46,6 +47,8 @@ pub(crate) struct Dispatcher {
     pub(super) incoming: BTreeMap<(LinkId, u32), (InterestId, SourceRef)>,
     pub(super) local: HashMap<(IntentId, InterestId), SourceRef>,
     pub(super) losses: Losses,
+    /// What changed in where intents send, to be published.
+    pub(super) edits: Edits,
     /// Lines with inputs waiting, each once.
     pub(super) ready: VecDeque<LinkId>,
     pub(super) ends: Ends,
@@ -90,6 +93,7 @@ impl Dispatcher {
             incoming: BTreeMap::new(),
             local: HashMap::new(),
             losses: Losses::new(clock.now()),
+            edits: Edits::default(),
             ready: VecDeque::new(),
             ends,
         }

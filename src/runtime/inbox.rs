@@ -286,7 +286,9 @@ impl Inbox {
     /// woken cost more than most samples are apart under load.
     pub(crate) fn wait_ready(&self, deadline: Option<Instant>) -> Waited {
         for _ in 0..YIELDS {
-            if self.filled.swap(false, Ordering::Acquire) {
+            // On a busy core one look can take milliseconds: a wait that is to be short takes none.
+            let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now() + SHORT_WAIT);
+            if is_late || self.filled.swap(false, Ordering::Acquire) {
                 break;
             }
             std::thread::yield_now();
@@ -390,6 +392,9 @@ impl Inbox {
 
 /// How often a reader looks again before it sleeps.
 const YIELDS: usize = 16;
+
+/// A wait that ends within this time is slept, so that it ends on time.
+const SHORT_WAIT: Duration = Duration::from_millis(2);
 
 /// Waits until no other thread is in the callback.
 ///

@@ -82,6 +82,7 @@ pub(crate) mod clock;
 mod closing;
 pub(crate) mod dial;
 pub(crate) mod dispatcher;
+mod edits;
 pub(crate) mod events;
 pub(crate) mod gate;
 pub(crate) mod inbox;

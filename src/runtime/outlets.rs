@@ -123,12 +123,12 @@ impl Outlets {
 }
 
 impl Outlet {
-    pub(crate) fn is_on(&self, link: LinkId) -> bool {
-        matches!(self, Outlet::Remote { line, .. } if line.id() == Some(link))
-    }
-
-    pub(crate) fn is_as(&self, number: u32) -> bool {
-        matches!(self, Outlet::Remote { alias, .. } if *alias == number)
+    /// The link it leads to, and its alias there; `None` in this endpoint.
+    pub(crate) fn place(&self) -> Option<(LinkId, u32)> {
+        match self {
+            Outlet::Remote { line, alias, .. } => Some((line.id()?, *alias)),
+            Outlet::Local { .. } => None,
+        }
     }
 
     pub(crate) fn is_local(&self, from: &SourceRef) -> bool {

@@ -1,9 +1,10 @@
 //! Several intents on one route, several interests, and several deliveries in one endpoint.
 
-use crate::support::{Kind, SOON, dial, pair, until};
-use bowline::{Intent, Interest, InterestSettings};
+use crate::support::{Kind, SOON, Watch, dial, pair, pair_with, until};
+use bowline::{Event, Intent, Interest, InterestSettings};
 use std::collections::BTreeMap;
 use std::thread;
+use std::time::Duration;
 
 crate::each_kind!(several_interests_of_one_endpoint_each_get_what_they_asked_for);
 
@@ -99,4 +100,31 @@ fn several_interests_of_one_endpoint_each_get_what_they_asked_for(kind: Kind) {
         assert_eq!(left, [197, 198, 199]);
     }
     assert_eq!(newest.latest().fresh().map(|sample| *sample), Some(199));
+}
+
+#[test]
+fn a_peer_with_thousands_of_interests_does_not_disturb_another() {
+    const MANY: usize = 1000;
+    let often = Duration::from_millis(200);
+    let pair = pair_with(Kind::Tcp, |robot| robot.ping_interval(often), |desk| desk.ping_interval(often));
+    let greedy = dial("greedy", &pair.robot);
+    let intent: Intent<u32> = pair.robot.intent("robot.count").expect("intent");
+    let calm: Interest<u32> =
+        pair.desk.interest_with("robot.count", InterestSettings::new().lossless(4)).expect("interest");
+    assert!(intent.wait_interest(SOON) && calm.wait_intent(SOON));
+    let mut watch = Watch::new(&pair.desk);
+    let many: Vec<Interest<u32>> =
+        (0..MANY).map(|_| greedy.interest("robot.count").expect("interest")).collect();
+    until("all are linked", || intent.interested() == MANY + 1);
+    assert_eq!(intent.send(7).expect("room").taken() as usize, MANY + 1);
+    assert_eq!(*calm.recv_timeout(SOON).expect("arrives"), 7);
+    for interest in &many {
+        assert_eq!(*interest.recv_timeout(SOON).expect("arrives"), 7);
+    }
+    drop(many);
+    until("only the calm one is left", || intent.interested() == 1);
+    intent.send(8).expect("room");
+    assert_eq!(*calm.recv_timeout(SOON).expect("arrives"), 8);
+    let down = watch.all().into_iter().find(|event| matches!(event, Event::LinkDown { .. }));
+    assert_eq!(down, None);
 }

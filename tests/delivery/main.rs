@@ -4,6 +4,7 @@
 mod support;
 
 mod callback;
+mod churn;
 mod fan;
 mod latest;
 mod lossless;
