@@ -46,8 +46,8 @@ fn main() -> Result<(), Fault> {
     let collected = thread::spawn(move || collect(&reports));
 
     // Fan-out: one intent, one call, every arm. Wait until all are there, so that all hear all.
-    while commands.interested() < ARMS as usize {
-        hub.events().recv_timeout(WAIT).ok_or("not every arm came")?;
+    if !commands.wait_interests(ARMS as usize, WAIT) {
+        return Err("not every arm came".into());
     }
     for number in 0..EACH {
         let outcome = commands.send_timeout(Command { number }, WAIT)?;

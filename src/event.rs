@@ -94,7 +94,8 @@ pub enum Event {
         /// Why.
         reason: Reason,
     },
-    /// An intent and an interest met: samples can flow.
+    /// An intent and an interest met: samples can flow, those to another endpoint a round trip later, for
+    /// which [`Intent::wait_interests`](crate::Intent::wait_interests) waits.
     RouteLinked {
         /// The route.
         route: Route,

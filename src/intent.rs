@@ -224,10 +224,30 @@ impl<T: Message> Intent<T> {
 
     /// Waits until somebody is interested, for at most `timeout`; false if nobody was.
     pub fn wait_interest(&self, timeout: Duration) -> bool {
+        self.wait_interests(1, timeout)
+    }
+
+    /// Waits until at least `count` interests would get a sample, for at most `timeout`; false if
+    /// there were fewer to the end.
+    ///
+    /// [`RouteLinked`](crate::Event::RouteLinked) says that an interest was found; it can be sent to once it
+    /// has answered, a round trip later. This waits for that.
+    ///
+    /// ```
+    /// use bowline::{Endpoint, Intent, Interest};
+    /// use std::time::Duration;
+    /// let robot = Endpoint::builder("robot").start()?;
+    /// let speed: Intent<f32> = robot.intent("robot.speed")?;
+    /// let (a, b): (Interest<f32>, Interest<f32>) = (robot.interest("robot.speed")?, robot.interest("robot.speed")?);
+    /// assert!(speed.wait_interests(2, Duration::from_secs(5)));
+    /// assert!(!speed.wait_interests(3, Duration::ZERO));
+    /// # Ok::<(), bowline::Error>(())
+    /// ```
+    pub fn wait_interests(&self, count: usize, timeout: Duration) -> bool {
         let deadline = Instant::now().checked_add(timeout);
         loop {
             let seen = self.core.signal.seen();
-            if self.core.interested() > 0 {
+            if self.core.interested() >= count {
                 return true;
             }
             if self.core.is_closed() || !self.core.signal.wait(seen, deadline) {
