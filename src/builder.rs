@@ -174,7 +174,7 @@ impl EndpointBuilder {
         let threads = Threads::new(dispatcher.clone());
         let mut listeners = Vec::new();
         for place in &places {
-            let listen = self.transport_for(place.scheme())?.listen(place.address());
+            let listen = self.transport_for(place.scheme())?.listen(place.target());
             let listener =
                 listen.map_err(|source| Error::Listen { url: place.as_str().to_owned(), source })?;
             listeners.push((place.scheme().to_owned(), listener));

@@ -28,7 +28,7 @@ impl Dialler {
     /// Connects when told to, and reads what the connection brings until it ends.
     pub(crate) fn run(self) {
         while let Ok(url) = self.orders.recv() {
-            let dialled = self.transport.dial(url.address(), self.settings.dial_timeout, &self.cancel);
+            let dialled = self.transport.dial(url.target(), self.settings.dial_timeout, &self.cancel);
             let input = match dialled {
                 Ok(connection) => {
                     let dispatcher = self.dispatcher.clone();

@@ -33,7 +33,8 @@ pub trait Transport: Send + Sync + 'static {
     /// The scheme of the URLs it serves, such as `tcp`: lower-case letters, digits, `+`, `-`.
     fn scheme(&self) -> &str;
 
-    /// Connects to `address`, the part of the URL between `scheme://` and the peer's path.
+    /// Connects to `address`, the part of the URL between `scheme://` and the peer's path; behind it, where
+    /// the URL has options other than `scope`, a `?` and these: `/dev/ttyUSB0?baud=9600&parity=even`.
     ///
     /// It may block for `timeout`, and should look at `cancel` at least every 100 ms.
     ///
@@ -41,7 +42,7 @@ pub trait Transport: Send + Sync + 'static {
     /// Whatever the system says. It is reported in an event and tried again.
     fn dial(&self, address: &str, timeout: Duration, cancel: &Cancel) -> io::Result<Arc<dyn Connection>>;
 
-    /// Starts to listen at `address`.
+    /// Starts to listen at `address`, the part of the URL behind `scheme://`, with its options.
     ///
     /// # Errors
     /// Whatever the system says; [`EndpointBuilder::start`](crate::EndpointBuilder::start) returns it.
