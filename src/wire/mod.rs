@@ -2,7 +2,9 @@
 //!
 //! `PROTOCOL.md` beside this file is the specification.
 
+pub(crate) mod cobs;
 pub(crate) mod control;
+mod crc;
 mod decode;
 mod encode;
 pub(crate) mod error;
