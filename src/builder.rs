@@ -317,6 +317,7 @@ fn built_in() -> Vec<Arc<dyn Transport>> {
         #[cfg(unix)]
         Arc::new(crate::transport::Unix),
         Arc::new(Memory),
+        Arc::new(Serial::default()),
     ]
 }
 

@@ -51,6 +51,7 @@
 mod builder;
 mod bytes;
 mod delivery;
+mod diagnosis;
 mod endpoint;
 mod error;
 mod event;
@@ -89,6 +90,7 @@ struct Readme;
 pub use builder::EndpointBuilder;
 pub use bytes::{Bytes, Payload};
 pub use delivery::Delivery;
+pub use diagnosis::{Diagnosis, Finding, LineCounts};
 pub use endpoint::Endpoint;
 pub use error::Error;
 pub use event::{Event, LostAt, PeerName, Refusal, Side};

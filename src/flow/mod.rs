@@ -5,6 +5,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod coarse;
+pub(crate) mod doctor;
 pub(crate) mod lane;
 pub(crate) mod mailbox;
 pub(crate) mod outbox;

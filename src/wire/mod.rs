@@ -14,6 +14,7 @@ pub(crate) mod message;
 pub(crate) mod stamp;
 pub(crate) mod varint;
 
+pub(crate) use crc::crc32c;
 pub(crate) use decode::decode;
 pub(crate) use encode::{Advertised, batches, encode};
 pub(crate) use frame::{Frame, Limits, Split, check_opening, split};
