@@ -13,7 +13,7 @@ use crate::runtime::events::events;
 use crate::runtime::gate::Gate;
 use crate::runtime::session::LineSettings;
 use crate::runtime::threads::Threads;
-use crate::transport::{Cancel, Memory, Tcp, Transport};
+use crate::transport::{Cancel, Memory, Serial, Tcp, Transport};
 use crate::wire::message::max_frame;
 use crossbeam_channel::bounded;
 use parking_lot::Mutex;

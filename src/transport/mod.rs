@@ -19,6 +19,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub mod memory;
+#[allow(dead_code)]
+mod packet;
 mod resolve;
 mod serial;
 mod socket;

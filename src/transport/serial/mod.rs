@@ -136,7 +136,7 @@ struct Accepting {
 /// A port on which nobody opened a link yet.
 struct Held {
     lease: Option<Lease>,
-    waiting: io::Result<Waiting>,
+    waiting: Waiting,
 }
 
 impl Listener for SerialListener {
@@ -169,10 +169,9 @@ impl SerialListener {
                 state.held = self.hold(state)?;
                 continue;
             };
-            let accepted = match &mut held.waiting {
-                Ok(waiting) => waiting.accept(&mut held.lease, &self.closed)?,
-                Err(error) => return Err(io::Error::new(error.kind(), error.to_string())),
-            };
+            // That the port is gone need not be said twice.
+            let lost = |_: &io::Error| state.absent = true;
+            let accepted = held.waiting.accept(&mut held.lease, &self.closed).inspect_err(lost)?;
             if let Some(connection) = accepted {
                 state.found = None;
                 return Ok(connection);

@@ -74,20 +74,18 @@ pub(super) fn dial(lease: Lease, deadline: Instant, cancel: &Cancel) -> io::Resu
 
 /// Who waits to be dialled.
 pub(super) struct Waiting {
+    /// The port was just opened: the other side may believe that a link stands.
+    fresh: bool,
     /// When RESET may be said again.
     next_reset: Instant,
     next_look: Instant,
 }
 
 impl Waiting {
-    /// Begins to wait. A port that was just opened is told that no link stands on it.
-    pub(super) fn new(lease: &Lease, fresh: bool) -> io::Result<Self> {
+    /// Begins to wait on a port, which may be freshly opened.
+    pub(super) fn new(lease: &Lease, fresh: bool) -> Self {
         lease.wire.begin(false);
-        let mut waiting = Self { next_reset: Instant::now(), next_look: Instant::now() + LOOK_FOR_FAULTS };
-        if fresh {
-            waiting.reset(lease)?;
-        }
-        Ok(waiting)
+        Self { fresh, next_reset: Instant::now(), next_look: Instant::now() + LOOK_FOR_FAULTS }
     }
 
     /// Waits until a link is opened, or it is time to look for faults: then none. The lease is used up by a link.
@@ -97,6 +95,9 @@ impl Waiting {
         closed: &Cancel,
     ) -> io::Result<Option<Arc<dyn Connection>>> {
         let Some(held) = lease else { return Ok(None) };
+        if std::mem::take(&mut self.fresh) {
+            self.reset(held)?;
+        }
         let rate = held.wire.settings.rate();
         let mut buffer = vec![0; most_content(rate)];
         loop {
