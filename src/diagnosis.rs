@@ -36,6 +36,8 @@ pub enum Finding {
     NotHeard,
     /// Packets arrive damaged, more than now and then.
     Damaged,
+    /// Both ends dial, and none listens.
+    BothDial,
     /// The other end speaks another version.
     OtherVersion,
     /// The port takes nothing more to send.

@@ -103,7 +103,7 @@ pub use peer::{ListenUrl, PeerUrl, Scope};
 pub use reason::{Reason, ReasonCode};
 pub use route::Route;
 pub use runtime::events::Events;
-pub use runtime::status::{LinkState, LinkStatus, RoundTrip};
+pub use runtime::status::{LinkState, LinkStatus, Load, RoundTrip};
 pub use sample::{Reading, Sample};
 pub use schema::{Schema, SchemaError};
 pub use settings::{IntentSettings, InterestSettings};

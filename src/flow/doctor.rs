@@ -8,6 +8,7 @@
 //! | sending fails, the port takes nothing | Stalled |
 //! | an OPEN or OPENED of another version | OtherVersion |
 //! | most packets that arrive are our own | Echo |
+//! | while dialling: an OPEN of the other end | BothDial |
 //! | packets arrive, but no answers; or OPEN again and again although it was answered | NotHeard |
 //! | while dialling: no byte | Silent |
 //! | no packet, only text | OnlyText |
@@ -52,6 +53,8 @@ struct Attempt {
     /// How often the same OPEN came after it was answered.
     repeated: u64,
     last_open: [u8; 4],
+    /// How often an OPEN came.
+    dialled: u64,
     answered: bool,
     /// Something other than the opening arrived.
     stands: bool,
@@ -188,6 +191,10 @@ impl Doctor {
                 seen.own, seen.packets
             );
             return is(Finding::Echo, text);
+        }
+        if self.attempt.dials && self.attempt.dialled >= 3 && !self.attempt.stands {
+            let text = format!("both ends of {line} dial; one of them must listen");
+            return is(Finding::BothDial, text);
         }
         if seen.packets > seen.own && self.attempt.is_not_heard(now) {
             let text = format!(
@@ -331,6 +338,7 @@ impl Attempt {
                 let again = self.answered && token == self.last_open;
                 self.repeated = if again { self.repeated + 1 } else { 0 };
                 self.last_open = token;
+                self.dialled += 1;
             }
             [OPENED, version, a, b, c, d, ..] if [*a, *b, *c, *d] == self.token => {
                 self.other_version = (*version != VERSION).then_some(*version);

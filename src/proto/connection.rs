@@ -28,7 +28,9 @@ use std::time::Duration;
 impl Engine {
     pub(super) fn add_dialler(&mut self, url: Arc<PeerUrl>) -> LinkId {
         let id = self.new_link();
-        let backoff = Backoff::new(self.settings.backoff_min, self.settings.backoff_max);
+        let longest = if url.scheme() == "serial" { LONGEST_FOR_PORTS } else { Duration::MAX };
+        let max = self.settings.backoff_max.min(longest);
+        let backoff = Backoff::new(self.settings.backoff_min.min(max), max);
         let link = Link {
             id,
             peer: Arc::new(PeerName { path: url.path().cloned(), url: url.to_string() }),
@@ -396,3 +398,7 @@ impl Engine {
         }
     }
 }
+
+/// The longest wait before a serial port is tried again. Nobody is troubled by that, as a machine with many peers
+/// would be, and a port that is plugged in should be back at once.
+const LONGEST_FOR_PORTS: Duration = Duration::from_millis(500);

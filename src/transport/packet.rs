@@ -6,6 +6,7 @@
 //! sends outside of it; who finds the turn taken leaves, and the holder looks again before it gives it back.
 
 use super::Connection;
+use crate::diagnosis::{Diagnosis, LineCounts};
 use crate::flow::courier::{Counts, Courier, Settings};
 use crate::time::{Timestamp, now};
 use parking_lot::{Condvar, Mutex};
@@ -47,6 +48,16 @@ pub(crate) trait Port: Send + Sync + 'static {
 
     /// How many bytes a second the line carries, where it is known.
     fn rate(&self) -> Option<u64>;
+
+    /// As [`Connection::counts`].
+    fn counts(&self) -> Option<LineCounts> {
+        None
+    }
+
+    /// As [`Connection::diagnose`].
+    fn diagnose(&self) -> Option<Diagnosis> {
+        None
+    }
 }
 
 /// A [`Connection`] over a [`Port`].
@@ -301,6 +312,14 @@ impl<P: Port> Connection for PacketConnection<P> {
 
     fn rate(&self) -> Option<u64> {
         self.port.rate()
+    }
+
+    fn counts(&self) -> Option<LineCounts> {
+        self.port.counts()
+    }
+
+    fn diagnose(&self) -> Option<Diagnosis> {
+        self.port.diagnose()
     }
 
     fn lane(&self, alias: u32, lossless: bool) {

@@ -147,9 +147,7 @@ fn a_console_is_there() {
 
 #[test]
 fn the_speeds_differ() {
-    for (theirs, word) in
-        [(9600, "are zero"), (38_400, ""), (57_600, ""), (230_400, ""), (921_600, "")]
-    {
+    for (theirs, word) in [(9600, "are zero"), (38_400, ""), (57_600, ""), (230_400, ""), (921_600, "")] {
         let mut ward = Ward::new(true);
         for number in 0..12 {
             ward.send(&open(1, 7));
@@ -254,6 +252,17 @@ fn the_other_end_speaks_another_version() {
     answer[1] = 2;
     ward.hear(&answer);
     ward.says(Finding::OtherVersion, &["speaks version 2"]);
+}
+
+#[test]
+fn both_ends_dial() {
+    let mut ward = Ward::new(true);
+    for _ in 0..3 {
+        ward.send(&open(1, 7));
+        ward.hear(&open(1, 9));
+        ward.pass(200);
+    }
+    ward.says(Finding::BothDial, &["one of them must listen"]);
 }
 
 #[test]

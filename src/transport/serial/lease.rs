@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// The ports that are open, by the system's names for them.
@@ -75,11 +75,13 @@ pub(super) struct Linked {
     token: u32,
     /// What this side answers an OPEN with the same token, if it was dialled.
     answer: Option<Box<[u8]>>,
+    /// Something other than OPEN came: the dialler has the link too.
+    begun: AtomicBool,
 }
 
 impl Linked {
     pub(super) fn new(lease: Lease, opening: Opening) -> Self {
-        Self { lease, token: opening.token, answer: opening.answer }
+        Self { lease, token: opening.token, answer: opening.answer, begun: AtomicBool::new(false) }
     }
 
     /// Deals with frames that open and end links; false where it is none of those.
@@ -87,7 +89,8 @@ impl Linked {
         match packet::decode(content) {
             Ok(PacketFrame::Open(open)) => {
                 let Some(answer) = &self.answer else { return Ok(true) };
-                if open.token != self.token {
+                // A board without randomness may begin anew with the same token.
+                if open.token != self.token || self.begun.load(Ordering::Relaxed) {
                     self.lease.wire.keep(content);
                     let text = "the peer began anew: it was restarted, or had given this link up";
                     return Err(io::Error::new(ErrorKind::ConnectionReset, text));
@@ -109,7 +112,10 @@ impl Linked {
                 | PacketFrame::Retry { .. },
             ) => Ok(true),
             // What is malformed is counted by the courier.
-            _ => Ok(false),
+            _ => {
+                self.begun.store(true, Ordering::Relaxed);
+                Ok(false)
+            }
         }
     }
 }

@@ -76,7 +76,8 @@ impl Transport for Serial {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        let waits = lease.map(|(lease, fresh)| Held { waiting: Waiting::new(&lease, fresh), lease: Some(lease) });
+        let waits =
+            lease.map(|(lease, fresh)| Held { waiting: Waiting::new(&lease, fresh), lease: Some(lease) });
         Ok(Arc::new(SerialListener {
             ports: Arc::clone(&self.ports),
             settings,

@@ -35,8 +35,8 @@ pub(super) fn dial(lease: Lease, deadline: Instant, cancel: &Cancel) -> io::Resu
     let mut open = Vec::new();
     let packet = u16::try_from(most_content(rate)).unwrap_or(u16::MAX);
     packet::put_open(&mut open, &Open { version: VERSION, token, packet, window: WINDOW, cookie: &[] });
-    // On a slow line asking takes at most a quarter of it.
-    let every = ASK.max(time_of(4 * most_encoded(open.len()), rate));
+    // On a slow line asking takes at most a tenth of it.
+    let every = ASK.max(time_of(10 * most_encoded(open.len()), rate));
     let mut buffer = vec![0; most_content(rate)];
     loop {
         lease.send(&open)?;

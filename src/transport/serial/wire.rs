@@ -100,7 +100,12 @@ impl Wire {
     }
 
     /// Waits for the next packet and copies its content; none came if it returns none.
-    pub(super) fn receive(&self, buffer: &mut [u8], timeout: Duration, closed: &Cancel) -> io::Result<Option<usize>> {
+    pub(super) fn receive(
+        &self,
+        buffer: &mut [u8],
+        timeout: Duration,
+        closed: &Cancel,
+    ) -> io::Result<Option<usize>> {
         let deadline = Instant::now() + timeout.min(LONGEST_WAIT);
         let Some(mut reading) = self.take(&self.reading, deadline, closed)? else { return Ok(None) };
         let received = self.read_packet(&mut reading, buffer, deadline, closed);
@@ -287,7 +292,8 @@ fn open(settings: &Settings) -> io::Result<(Box<dyn SerialPort>, Box<dyn Write +
         .custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK)
         .open(&settings.path)
         .map_err(|error| explain(settings, &error))?;
-    let reader = settings.builder().timeout(SLICE).open().map_err(|error| explain(settings, &error.into()))?;
+    let reader =
+        settings.builder().timeout(SLICE).open().map_err(|error| explain(settings, &error.into()))?;
     Ok((reader, Box::new(writer)))
 }
 
@@ -324,7 +330,10 @@ fn explain(settings: &Settings, error: &io::Error) -> io::Error {
 
 /// Another program, or another link of this one, has the port.
 pub(super) fn in_use(name: &str, why: &str) -> io::Error {
-    io::Error::new(ErrorKind::ResourceBusy, format!("the port {name} is in use ({why}); only one can have it"))
+    io::Error::new(
+        ErrorKind::ResourceBusy,
+        format!("the port {name} is in use ({why}); only one can have it"),
+    )
 }
 
 /// The longest content of a packet that is taken: what the line carries in 25 ms, so that a damaged one costs
