@@ -124,7 +124,7 @@ impl Dispatcher {
 
     fn open_outlet(&mut self, link: LinkId, intent: IntentId, alias: u32, delivery: Delivery) {
         let (Some(line), Some(outlets)) = (self.lines.get(&link), self.intents.get(&intent)) else { return };
-        line.open_lane(alias, delivery, Arc::clone(&outlets.signal));
+        line.open_lane(alias, delivery, outlets.route.clone(), Arc::clone(&outlets.signal));
         let outlet = Outlet::Remote { line: Arc::clone(line), alias, lossless: delivery.is_lossless() };
         self.edits.open(intent, link, alias, outlet);
         self.outgoing.insert((link, alias), intent);

@@ -1,5 +1,6 @@
 //! One live connection, shared by its reader, its writer, the dispatcher, and the intents that send.
 
+use super::backlog::Backlog;
 use super::clock::Clock;
 use super::inbox::Inbox;
 use super::input::{Input, LineInput};
@@ -9,9 +10,10 @@ use super::source::SourceRef;
 use crate::delivery::Delivery;
 use crate::event::PeerName;
 use crate::flow::batch::Batch;
-use crate::flow::outbox::{Outbox, Outgoing, Put, QUIET};
+use crate::flow::outbox::{Left, Outbox, Outgoing, Put, QUIET};
 use crate::proto::{LinkId, Order};
 use crate::reason::{Reason, ReasonCode};
+use crate::route::Route;
 use crate::time::Timestamp;
 use crate::transport::Connection;
 use crate::wire::control::{Control, Credit};
@@ -34,7 +36,7 @@ pub(crate) struct Line {
     woken: Receiver<()>,
     /// What the reader has for the dispatcher. Bounded for each line, so that a peer that floods
     /// control frames fills its own queue and waits, and no other's.
-    inputs: (Sender<LineInput>, Receiver<LineInput>),
+    inputs: Backlog,
     scheduled: AtomicBool,
     dispatcher: Sender<Input>,
     id: OnceLock<LinkId>,
@@ -54,12 +56,17 @@ pub(crate) struct Line {
     offset_error: AtomicU64,
     pub(crate) bytes_in: AtomicU64,
     pub(crate) bytes_out: AtomicU64,
+    /// Frames of kinds that this version skips.
+    pub(crate) skipped: AtomicU64,
 }
 
 struct Out {
     outbox: Outbox,
     /// Whom to wake when a lane has credit or the link has room again.
     rooms: Vec<Option<Arc<Signal>>>,
+    /// What each alias is for, or was last: an alias is given to another pair only once all samples of the
+    /// old one arrived.
+    routes: Vec<Option<Route>>,
     /// Lanes whose intents were turned away since.
     starved: Vec<u32>,
     /// Room for a credit on its way out, so that granting it allocates nothing.
@@ -103,12 +110,13 @@ impl Line {
             out: Mutex::new(Out {
                 outbox: Outbox::new(capacity),
                 rooms: Vec::new(),
+                routes: Vec::new(),
                 starved: Vec::new(),
                 spare: Batch::default(),
             }),
             wake,
             woken,
-            inputs: bounded(LINE_INPUTS),
+            inputs: Backlog::default(),
             scheduled: AtomicBool::new(false),
             dispatcher,
             id: OnceLock::new(),
@@ -123,6 +131,7 @@ impl Line {
             offset_error: AtomicU64::new(u64::MAX),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
         })
     }
 
@@ -146,14 +155,18 @@ impl Line {
 
     // ---- samples out ------------------------------------------------------------------------
 
-    pub(crate) fn open_lane(&self, alias: u32, delivery: Delivery, room: Arc<Signal>) {
+    pub(crate) fn open_lane(&self, alias: u32, delivery: Delivery, route: Route, room: Arc<Signal>) {
         let mut out = self.out.lock();
         out.outbox.open(alias, delivery);
         let place = alias as usize;
         if out.rooms.len() <= place {
             out.rooms.resize_with(place + 1, || None);
         }
+        if out.routes.len() <= place {
+            out.routes.resize_with(place + 1, || None);
+        }
         out.rooms[place] = Some(room);
+        out.routes[place] = Some(route);
     }
 
     pub(crate) fn end_lane(&self, alias: u32) {
@@ -166,7 +179,7 @@ impl Line {
     }
 
     pub(crate) fn is_open(&self, alias: u32) -> bool {
-        self.out.lock().outbox.lane(alias).is_some_and(|lane| lane.limit.is_some())
+        self.out.lock().outbox.is_open(alias)
     }
 
     /// Losses of a lane: dropped here, dropped there; and what its interest asked for.
@@ -337,6 +350,7 @@ impl Line {
     pub(crate) fn finish(&self, bye: Option<&Control>, drain: bool, at_once: bool) {
         self.ends_written.store(at_once, Ordering::Release);
         self.discarding.store(true, Ordering::Release);
+        self.inputs.give_up();
         let mut out = self.out.lock();
         out.outbox.close(bye, drain);
         let rooms: Vec<_> = out.rooms.drain(..).flatten().collect();
@@ -351,6 +365,18 @@ impl Line {
     pub(crate) fn abort(&self) {
         self.finish(None, false, true);
         self.connection.close();
+    }
+
+    /// For the writer: it ends, and this is what it could not write to its end.
+    pub(crate) fn broke(&self, batch: &Batch) {
+        self.out.lock().outbox.note_unwritten(batch);
+    }
+
+    /// What never left and what was never confirmed, once the line and its threads ended.
+    pub(crate) fn settle(&self) -> Vec<(Route, Left)> {
+        let mut out = self.out.lock();
+        let (left, mut routes) = (out.outbox.settle(), std::mem::take(&mut out.routes));
+        left.filter_map(|(alias, left)| Some((routes.get_mut(alias as usize)?.take()?, left))).collect()
     }
 
     /// Whether everything was written, up to the last frame.
@@ -408,19 +434,16 @@ impl Line {
     }
 
     /// Hands something to the dispatcher; waits while this line has too much there already.
-    pub(crate) fn input(&self, mut input: LineInput) {
+    pub(crate) fn input(&self, input: LineInput) {
         // Once the dispatcher has let go of the line nobody takes its inputs any more.
-        while !self.discarding.load(Ordering::Acquire) {
-            match self.inputs.0.send_timeout(input, INPUT_PATIENCE) {
-                Ok(()) => return self.schedule(),
-                Err(error) => input = error.into_inner(),
-            }
+        if self.inputs.put(input, || self.discarding.load(Ordering::Acquire)) {
+            self.schedule();
         }
     }
 
     /// Reports a fault from a thread that must not wait.
     pub(crate) fn fault(&self, reason: Reason) {
-        let told = self.inputs.0.try_send(LineInput::Fault(reason)).is_ok()
+        let told = self.inputs.try_put(LineInput::Fault(reason))
             && (self.scheduled.swap(true, Ordering::AcqRel)
                 || self.id.get().is_some_and(|id| self.dispatcher.try_send(Input::Ready(*id)).is_ok()));
         if !told {
@@ -441,12 +464,12 @@ impl Line {
 
     /// For the dispatcher: the next input, and when there is none, the promise to be told of one.
     pub(crate) fn next_input(&self) -> Option<LineInput> {
-        if let Ok(input) = self.inputs.1.try_recv() {
+        if let Some(input) = self.inputs.take() {
             return Some(input);
         }
         self.scheduled.store(false, Ordering::Release);
         // One may have come between the look and the store, by a reader that saw `scheduled` still set.
-        let input = self.inputs.1.try_recv().ok()?;
+        let input = self.inputs.take()?;
         self.scheduled.store(true, Ordering::Release);
         Some(input)
     }
@@ -509,9 +532,3 @@ thread_local! {
     /// When this thread last ended an inline write.
     static LAST_INLINE: Cell<Timestamp> = const { Cell::new(Timestamp::ZERO) };
 }
-
-/// How long a reader waits for the dispatcher before it looks whether the line was given up.
-const INPUT_PATIENCE: Duration = Duration::from_millis(50);
-
-/// How many inputs of one line may wait for the dispatcher.
-const LINE_INPUTS: usize = 64;

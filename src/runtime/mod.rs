@@ -12,13 +12,13 @@
 //!
 //! | File | Thread | What |
 //! | --- | --- | --- |
-//! | `dispatcher`, `actions`, `losses` | dispatcher | takes inputs, asks the engine, does what it wants done; reports losses |
+//! | `dispatcher`, `actions`, `losses`, `refusals` | dispatcher | takes inputs, asks the engine, does what it wants done; reports losses |
 //! | `closing`, `gate` | dispatcher | the end of lines and of the endpoint; what lets nothing in from then on |
 //! | `dial`, `acceptor` | reader, acceptor | make connections |
 //! | `session` | reader | one connection: the reader here, its writer beside it |
 //! | `reader`, `inlets` | reader | bytes into frames, samples sorted by alias into inboxes |
 //! | `writer` | writer | the outbox into the connection, as much at once as there is |
-//! | `line` | all | one connection as they share it: the outbox, and what each has to tell the others |
+//! | `line`, `backlog` | all | one connection as they share it: the outbox, and what each has to tell the others |
 //! | `outlets` | the sending one | an intent: the list of its outlets, and the way through them |
 //! | `inbox`, `source` | reader, and the receiving one | an interest: its mailbox or callback, and each intent that supplies it |
 //! | `signal`, `events`, `threads`, `clock`, `status`, `input` | | waking, the stream of events, naming and joining threads, time, views |
@@ -78,6 +78,7 @@
 
 pub(crate) mod acceptor;
 mod actions;
+mod backlog;
 pub(crate) mod clock;
 mod closing;
 pub(crate) mod dial;
@@ -92,6 +93,7 @@ pub(crate) mod line;
 mod losses;
 pub(crate) mod outlets;
 mod reader;
+pub(crate) mod refusals;
 pub(crate) mod session;
 pub(crate) mod signal;
 pub(crate) mod source;

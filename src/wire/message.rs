@@ -60,6 +60,16 @@ pub(crate) fn peek_message(buffer: &[u8]) -> Option<MessageHead> {
     Some(MessageHead { frame_total: header_len + payload_len, header_len, alias, stamp, payload_len })
 }
 
+/// How many bytes the frame at the front of `buffer` has in all; and of a message its alias and the size of
+/// its payload, which need not be there. `None` where there is no frame.
+pub(crate) fn frame_ahead(buffer: &[u8]) -> Option<(usize, Option<(u32, usize)>)> {
+    if let Some(head) = peek_message(buffer) {
+        return Some((head.frame_total, Some((head.alias, head.payload_len))));
+    }
+    let (length, length_bytes) = varint::read_u32(buffer).ok()??;
+    Some((length_bytes + length as usize, None))
+}
+
 /// Appends what stands before a payload of `payload_len` bytes.
 ///
 /// The caller has checked the payload against [`max_payload`] of what the receiver announced, and the
