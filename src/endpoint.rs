@@ -25,6 +25,7 @@ use crate::settings::{IntentSettings, InterestSettings, Naming};
 use crate::wire::kind::MAX_CODEC;
 use crossbeam_channel::{RecvTimeoutError, SendTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
+use std::any::TypeId;
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -114,7 +115,8 @@ impl Endpoint {
     pub fn intent_with<T: Message>(&self, path: &str, settings: IntentSettings) -> Result<Intent<T>, Error> {
         let declaration = self.declaration::<T>(path, &settings.naming)?;
         let id = IntentId(self.next_id());
-        let outlets = Outlets::new(id, declaration.route.clone(), settings.exclusive, settings.retain);
+        let IntentSettings { exclusive, retain, .. } = settings;
+        let outlets = Outlets::new(id, declaration.route.clone(), TypeId::of::<T>(), exclusive, retain);
         let outlets = Arc::new(outlets);
         self.tell(Input::DeclareIntent(Arc::clone(&outlets), declaration))?;
         Ok(Intent::new(outlets, self.dispatcher.clone(), self.clock, settings.max_wait, self.largest))
@@ -288,7 +290,8 @@ impl Endpoint {
         settings.check()?;
         let declaration = self.declaration::<T>(path, &settings.naming)?;
         let id = InterestId(self.next_id());
-        let inbox = Inbox::new(id, declaration.route.clone(), settings.delivery, callback(id));
+        let route = declaration.route.clone();
+        let inbox = Inbox::new(id, route, TypeId::of::<T>(), settings.delivery, callback(id));
         let inbox = Arc::new(inbox);
         self.tell(Input::DeclareInterest(Arc::clone(&inbox), declaration))?;
         Ok(inbox)

@@ -29,6 +29,7 @@ impl Dispatcher {
         }
         self.engine.close(self.clock.now());
         self.apply_all();
+        self.publish();
         let limit = deadline.max(Instant::now()) + CUT;
         let complete = self.end_lines(deadline, limit);
         for interest in self.interests.values() {

@@ -113,6 +113,9 @@ impl Dispatcher {
                 None => self.tick(),
             }
             self.serve_ready();
+            if self.ready.is_empty() && self.inputs.is_empty() {
+                self.publish();
+            }
         };
         self.close(deadline)
     }
