@@ -101,7 +101,7 @@ pub(crate) const fn max_payload(max_frame: u32) -> usize {
 pub(crate) const fn max_frame(max_payload: usize) -> u32 {
     let frame = max_payload.saturating_add(MAX_INNER);
     let frame = if frame > u32::MAX as usize { u32::MAX } else { frame as u32 };
-    if frame < kind::MAX_HANDSHAKE_FRAME { kind::MAX_HANDSHAKE_FRAME } else { frame }
+    if frame < kind::LEAST_MAX_FRAME { kind::LEAST_MAX_FRAME } else { frame }
 }
 
 const fn tag(alias: u32) -> u64 {
@@ -148,7 +148,8 @@ mod tests {
             let largest = varint::len(tag(kind::MAX_ALIAS)) + Stamp::BYTES + payload;
             assert!(largest <= max_frame(payload) as usize);
         }
-        assert_eq!(max_frame(0), kind::MAX_HANDSHAKE_FRAME);
+        assert_eq!(max_frame(0), kind::LEAST_MAX_FRAME);
+        assert_eq!((max_frame(64), max_payload(max_frame(64))), (69, 64));
         assert_eq!(max_frame(usize::MAX), u32::MAX);
         assert_eq!(max_payload(0), 0);
     }
