@@ -192,9 +192,11 @@ impl Dispatcher {
             Input::Ready(link) => self.ready.push_back(link),
             Input::Accepted(line, begin) => {
                 let link = self.engine.accepted(now, line.url.clone());
+                self.engine.set_rate(link, line.connection.rate());
                 self.adopt(link, line, &begin);
             }
             Input::Dialled(link, line, begin) => {
+                self.engine.set_rate(link, line.connection.rate());
                 self.adopt(link, line, &begin);
                 self.engine.dialled(now, link);
             }

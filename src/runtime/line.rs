@@ -3,7 +3,7 @@
 use super::backlog::Backlog;
 use super::clock::Clock;
 use super::inbox::Inbox;
-use super::input::{Input, LineInput};
+use super::input::Input;
 use super::outlets::Turned;
 use super::signal::Signal;
 use super::source::SourceRef;
@@ -22,7 +22,8 @@ use parking_lot::Mutex;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+
+mod incoming;
 
 /// One live connection.
 pub(crate) struct Line {
@@ -103,6 +104,10 @@ impl Line {
         dispatcher: Sender<Input>,
     ) -> Arc<Self> {
         let (wake, woken) = bounded(1);
+        let capacity = match connection.rate() {
+            Some(rate) => capacity.min(usize::try_from(rate / SLOW_LINE_AHEAD).unwrap_or(capacity)),
+            None => capacity,
+        };
         Arc::new(Self {
             url,
             clock,
@@ -156,6 +161,7 @@ impl Line {
     // ---- samples out ------------------------------------------------------------------------
 
     pub(crate) fn open_lane(&self, alias: u32, delivery: Delivery, route: Route, room: Arc<Signal>) {
+        self.connection.lane(alias, delivery.is_lossless());
         let mut out = self.out.lock();
         out.outbox.open(alias, delivery);
         let place = alias as usize;
@@ -384,125 +390,6 @@ impl Line {
         self.written.load(Ordering::Acquire)
     }
 
-    // ---- samples and control in -------------------------------------------------------------
-
-    /// Tells the reader what to do with an alias from now on.
-    pub(crate) fn change(&self, change: Change) {
-        self.changes.lock().push(change);
-        self.changed.store(true, Ordering::Release);
-    }
-
-    #[inline]
-    pub(crate) fn has_changes(&self) -> bool {
-        self.changed.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn take_changes(&self) -> Vec<Change> {
-        let mut changes = self.changes.lock();
-        self.changed.store(false, Ordering::Release);
-        std::mem::take(&mut changes)
-    }
-
-    /// Takes in a credit; an invalid one ends the link.
-    pub(crate) fn credit(&self, credit: Credit) -> Result<(), Reason> {
-        let mut out = self.out.lock();
-        if out.outbox.lane(credit.alias).is_none() {
-            // A credit that crossed our END.
-            return Ok(());
-        }
-        let Some(first) = out.outbox.credit(credit) else {
-            drop(out);
-            let text = format!(
-                "a credit for alias {} goes backwards or past what was sent (limit {}, taken {}, lost {})",
-                credit.alias, credit.limit, credit.taken, credit.lost
-            );
-            return Err(Reason::new(ReasonCode::Malformed, text));
-        };
-        let starved = out.starved.iter().position(|alias| *alias == credit.alias);
-        let room = starved.and_then(|place| {
-            out.starved.swap_remove(place);
-            out.rooms.get(credit.alias as usize).cloned().flatten()
-        });
-        drop(out);
-        if let Some(room) = room {
-            room.raise();
-        }
-        if first {
-            self.input(LineInput::Opened { alias: credit.alias });
-        }
-        Ok(())
-    }
-
-    /// Hands something to the dispatcher; waits while this line has too much there already.
-    pub(crate) fn input(&self, input: LineInput) {
-        // Once the dispatcher has let go of the line nobody takes its inputs any more.
-        if self.inputs.put(input, || self.discarding.load(Ordering::Acquire)) {
-            self.schedule();
-        }
-    }
-
-    /// Reports a fault from a thread that must not wait.
-    pub(crate) fn fault(&self, reason: Reason) {
-        let told = self.inputs.try_put(LineInput::Fault(reason))
-            && (self.scheduled.swap(true, Ordering::AcqRel)
-                || self.id.get().is_some_and(|id| self.dispatcher.try_send(Input::Ready(*id)).is_ok()));
-        if !told {
-            // So much waits for the dispatcher that the line is past saving gently: the reader will
-            // meet its end and report it.
-            self.scheduled.store(false, Ordering::Release);
-            self.connection.close();
-        }
-    }
-
-    fn schedule(&self) {
-        if !self.scheduled.swap(true, Ordering::AcqRel) {
-            if let Some(id) = self.id.get() {
-                let _ = self.dispatcher.send(Input::Ready(*id));
-            }
-        }
-    }
-
-    /// For the dispatcher: the next input, and when there is none, the promise to be told of one.
-    pub(crate) fn next_input(&self) -> Option<LineInput> {
-        if let Some(input) = self.inputs.take() {
-            return Some(input);
-        }
-        self.scheduled.store(false, Ordering::Release);
-        // One may have come between the look and the store, by a reader that saw `scheduled` still set.
-        let input = self.inputs.take()?;
-        self.scheduled.store(true, Ordering::Release);
-        Some(input)
-    }
-
-    // ---- time -------------------------------------------------------------------------------
-
-    pub(crate) fn note_heard(&self, now: Timestamp) {
-        self.heard.store(now.micros(), Ordering::Relaxed);
-    }
-
-    pub(crate) fn heard(&self) -> Timestamp {
-        Timestamp::from_micros(self.heard.load(Ordering::Relaxed))
-    }
-
-    pub(crate) fn set_offset(&self, micros: i64, error: Duration) {
-        self.offset.store(micros, Ordering::Relaxed);
-        let error = u64::try_from(error.as_micros()).unwrap_or(u64::MAX - 1);
-        self.offset_error.store(error, Ordering::Release);
-    }
-
-    /// The peer's time t is `t - offset` here.
-    #[inline]
-    pub(crate) fn offset(&self) -> i64 {
-        self.offset.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn clock_error(&self) -> Option<Duration> {
-        match self.offset_error.load(Ordering::Acquire) {
-            u64::MAX => None,
-            micros => Some(Duration::from_micros(micros)),
-        }
-    }
-
     /// Writes all of `load`, counting. The writer's part, here because it is about this connection.
     pub(crate) fn count_out(&self, bytes: usize) {
         self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -532,3 +419,6 @@ thread_local! {
     /// When this thread last ended an inline write.
     static LAST_INLINE: Cell<Timestamp> = const { Cell::new(Timestamp::ZERO) };
 }
+
+/// What part of a second's worth of a slow line may wait to be written: what waits there is late.
+const SLOW_LINE_AHEAD: u64 = 20;

@@ -108,11 +108,12 @@ fn churn(kind: Kind, rng: &mut fastrand::Rng) {
     assert!(pair.desk.close(SOON) && pair.robot.close(SOON));
 }
 
-/// Where each of them cost as much as there are of them, this took some 3 s here; it takes 0.3 s.
+/// Where each of them cost as much as there are of them, this took 6 s on a quiet machine; it takes less than
+/// one there, and a few tries allow for one that is not.
 fn thousands_that_come_and_go_take_time_in_proportion(kind: Kind) {
-    const MANY: usize = 6000;
-    let least = (0..3).map(|_| come_and_go(kind, MANY)).min();
-    assert!(least.is_some_and(|least| least < Duration::from_millis(1500)), "{least:?}");
+    const MANY: usize = 8000;
+    let mut spans = (0..4).map(|_| come_and_go(kind, MANY));
+    assert!(spans.any(|span| span < Duration::from_secs(4)));
 }
 
 /// How long it takes to declare so many interests of one route, and to withdraw them.

@@ -2,7 +2,7 @@
 
 use crate::support::tap::Tap;
 use crate::support::{SOON, Watch, dial_at};
-use bowline::{Bytes, Endpoint, Event, Intent, Interest, InterestSettings, Side};
+use bowline::{Bytes, Endpoint, Event, Intent, Interest, InterestSettings, LostAt};
 
 /// A robot and a desk whose link the test can hold up in the direction to the desk.
 struct Scene {
@@ -52,7 +52,7 @@ impl Scene {
         let mut lost = 0;
         while lost < wanted {
             lost += self.watch.find(|event| match event {
-                Event::SamplesLost { route, peer: Some(peer), count, dropped: Side::Here } => {
+                Event::SamplesLost { route, peer: Some(peer), count, lost: LostAt::Here } => {
                     assert_eq!(
                         (route.to_string().as_str(), peer.path.as_ref().map(AsRef::as_ref)),
                         ("Bytes@robot.data", Some("desk"))

@@ -3,6 +3,7 @@
 use crate::support::{Kind, MOMENT, SOON, pair, until};
 use bowline::{Endpoint, Fate, Intent, IntentSettings, Interest, InterestSettings, Sample, Subscription};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::time::Duration;
 
 crate::each_kind!(
     a_latecomer_gets_the_last_sample_with_its_true_age,
@@ -125,7 +126,7 @@ fn without_retaining_a_latecomer_gets_what_is_sent_from_then_on() {
 }
 
 fn a_sample_that_is_taken_has_room_with_latecomers_too(kind: Kind) {
-    const ROUNDS: u64 = 300;
+    const ROUNDS: u64 = 100;
     let pair = pair(kind);
     let intent = retaining(&pair.robot);
     intent.send(0).expect("sends");
@@ -135,7 +136,7 @@ fn a_sample_that_is_taken_has_room_with_latecomers_too(kind: Kind) {
             let mut number = 1;
             while stopped.try_recv() == Err(TryRecvError::Empty) {
                 number += 1;
-                if let Ok(outcome) = intent.try_send(number) {
+                if let Ok(outcome) = intent.send_timeout(number, Duration::from_millis(1)) {
                     // All or nothing: it is never taken, and then has no room with one of them.
                     assert_ne!(outcome.worst(), Fate::NoCredit, "{:?}", intent.outcomes());
                 }
