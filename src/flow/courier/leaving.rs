@@ -164,7 +164,7 @@ impl Courier {
         let total = loose.payload.len();
         if loose.at == 0 && varint::len(tag) + order_bytes + 1 + total <= room {
             put_framed(packet, many, |packet| put_message(packet, loose.alias, order, age, &loose.payload));
-            self.lanes_out.sent();
+            self.lanes_out.sent(total);
             return true;
         }
         if !all {
@@ -187,10 +187,7 @@ impl Courier {
             bytes: &loose.payload[loose.at..loose.at + length],
         };
         put_framed(packet, many, |packet| put_fragment(packet, &fragment));
-        loose.at += length;
-        if loose.at == total {
-            self.lanes_out.sent();
-        }
+        self.lanes_out.sent(length);
         true
     }
 }
