@@ -36,6 +36,7 @@ impl Engine {
             peer: Arc::new(PeerName { path: url.path().cloned(), url: url.to_string() }),
             own_scope: url.scope().unwrap_or(self.settings.scope) == Scope::Own,
             ping_interval: self.settings.ping_interval,
+            handshake_extra: Duration::ZERO,
             dialler: Some(Dialler { url, backoff, attempt: 0, held: None }),
             phase: Phase::Down,
             reason: None,
@@ -63,6 +64,7 @@ impl Engine {
             peer: Arc::new(peer),
             own_scope: self.settings.scope == Scope::Own,
             ping_interval: self.settings.ping_interval,
+            handshake_extra: Duration::ZERO,
             phase: Phase::Handshaking(Box::new(handshake)),
             reason: None,
             not_advertised: BTreeSet::new(),
@@ -115,8 +117,17 @@ impl Engine {
             let peer = link.peer_name();
             self.tell(Event::LinkHandshaking { peer });
         }
-        self.timers.set(id, Timer::Handshake, self.now + self.settings.handshake_deadline);
+        self.expect_handshake(id);
         self.send(id, Control::Hello(hello), Order::Ahead);
+    }
+
+    /// Sets the time by which the handshake of a link must be done.
+    pub(super) fn expect_handshake(&mut self, id: LinkId) {
+        let Some(Link { phase: Phase::Handshaking(_), handshake_extra, .. }) = self.links.get(&id) else {
+            return;
+        };
+        let deadline = self.now + self.settings.handshake_deadline + *handshake_extra;
+        self.timers.set(id, Timer::Handshake, deadline);
     }
 
     /// A frame while the handshake is not done.

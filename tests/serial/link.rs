@@ -42,6 +42,17 @@ fn a_message_larger_than_a_packet_goes_in_pieces() {
     assert_eq!(latest.recv_timeout(SOON).unwrap().as_ref(), &bytes[..]);
 }
 
+#[test]
+fn a_line_of_1200_baud_is_slow_and_works() {
+    let cable = Cable::new(1200);
+    let ends = ends(&cable);
+    let intent: Intent<u32> = ends.robot.intent("robot.count").unwrap();
+    let interest: Interest<u32> = ends.desk.interest("robot.count").unwrap();
+    assert!(intent.wait_interest(SOON));
+    intent.send(7).unwrap();
+    assert_eq!(*interest.recv_timeout(SOON).unwrap(), 7);
+}
+
 /// `cargo test --test serial -- --nocapture --exact link::a_paced_line_carries_275_samples_a_second`
 #[test]
 fn a_paced_line_carries_275_samples_a_second() {
