@@ -96,7 +96,7 @@ impl Courier {
         if room >= PONG_BYTES {
             if let Some(mut pong) = self.slips.pongs.pop_front() {
                 // It leaves now: what it waited for the line is none of the way's.
-                pong.sent = pong.sent.max(now);
+                pong.sent = pong.sent.max(now + self.pace.backlog(now));
                 self.put(packet, |packet| put_pong(packet, &pong));
                 return true;
             }
@@ -157,7 +157,7 @@ impl Courier {
             return true;
         }
         let order = loose.order();
-        let waited = now - loose.sent;
+        let waited = (now + self.pace.backlog(now)) - loose.sent;
         let age = Age::of(u64::try_from(waited.as_micros()).unwrap_or(u64::MAX));
         let order_bytes = 1 + if order.dropped > 0 { varint::len(u64::from(order.dropped)) } else { 0 };
         let tag = u64::from(packet::MESSAGE) + u64::from(loose.alias);

@@ -231,7 +231,7 @@ fn every_vector_means_what_the_page_says_and_is_written_the_same() {
     let mut tags = std::collections::BTreeSet::new();
     for block in &blocks {
         let (bytes, value) = (block.bytes(), expected(block.name()));
-        assert!(value.is(&decode(&bytes).expect(block.name())), "{}", block.name());
+        assert!(decode(&bytes).is_ok_and(|frame| value.is(&frame)), "{}", block.name());
         assert_eq!(value.bytes(), bytes, "{}", block.name());
         tags.insert(bytes[0].min(MESSAGE as u8));
     }
