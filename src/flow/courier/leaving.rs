@@ -105,12 +105,6 @@ impl Courier {
                 self.lanes_out.tally_all();
                 return true;
             }
-            if self.lanes_out.has_tallies() {
-                if let Some(tally) = self.lanes_out.next_tally() {
-                    self.put(packet, |packet| put_tally(packet, &tally));
-                    return true;
-                }
-            }
         }
         let all = packet.is_empty();
         if self.stream_out.has_lost() {
@@ -118,13 +112,25 @@ impl Courier {
         }
         if self.stream_was_first {
             self.stream_was_first = false;
-            return self.put_sample(now, packet, room) || self.put_segment(now, packet, room, all);
+            return self.put_sample(now, packet, room)
+                || self.put_segment(now, packet, room, all)
+                || self.put_tally(packet, room);
         }
         if self.put_segment(now, packet, room, all) {
             self.stream_was_first = true;
             return true;
         }
-        self.put_sample(now, packet, room)
+        self.put_sample(now, packet, room) || self.put_tally(packet, room)
+    }
+
+    /// A tally that a PING asked for: last, as there may be as many as there are aliases.
+    fn put_tally(&mut self, packet: &mut Vec<u8>, room: usize) -> bool {
+        if room < TALLY_BYTES {
+            return false;
+        }
+        let Some(tally) = self.lanes_out.next_tally() else { return false };
+        self.put(packet, |packet| put_tally(packet, &tally));
+        true
     }
 
     fn put_segment(&mut self, now: Timestamp, packet: &mut Vec<u8>, room: usize, all: bool) -> bool {
