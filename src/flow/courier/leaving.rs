@@ -168,7 +168,7 @@ impl Courier {
         let order_bytes = 1 + if order.dropped > 0 { varint::len(u64::from(order.dropped)) } else { 0 };
         let tag = u64::from(packet::MESSAGE) + u64::from(loose.alias);
         let total = loose.payload.len();
-        if loose.at == 0 && varint::len(tag) + order_bytes + 1 + total <= room {
+        if loose.at == 0 && varint::len(tag) + order_bytes + age.len() + total <= room {
             put_framed(packet, many, |packet| put_message(packet, loose.alias, order, age, &loose.payload));
             self.lanes_out.sent(total);
             return true;
@@ -180,7 +180,7 @@ impl Courier {
         let head = 1
             + varint::len(u64::from(loose.alias))
             + order_bytes
-            + 1
+            + age.len()
             + varint::len(total as u64)
             + varint::len(loose.at as u64);
         let length = room.saturating_sub(head).min(total - loose.at);
