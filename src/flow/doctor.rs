@@ -83,7 +83,7 @@ impl Doctor {
     pub(crate) fn new(line: String) -> Self {
         Self {
             line,
-            counts: LineCounts::new(),
+            counts: LineCounts::default(),
             seconds: VecDeque::with_capacity(SECONDS),
             sent: VecDeque::with_capacity(REMEMBERED),
             run: 0,

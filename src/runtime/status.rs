@@ -81,6 +81,16 @@ pub struct LinkStatus {
 }
 
 /// The shares of a line that are used, each way: 0 is an idle line, 1 a full one.
+///
+/// ```
+/// let endpoint = bowline::Endpoint::builder("desk").start()?;
+/// for link in endpoint.links() {
+///     if let Some(load) = link.load {
+///         println!("{}: {:.0} % sent, {:.0} % received", link.peer, load.sent * 100.0, load.received * 100.0);
+///     }
+/// }
+/// # Ok::<(), bowline::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Load {

@@ -43,6 +43,27 @@ fn a_message_larger_than_a_packet_goes_in_pieces() {
 }
 
 #[test]
+fn a_frame_that_never_ends_is_counted_once_and_passes() {
+    let cable = Cable::new(2_000_000);
+    let ends = ends(&cable);
+    let intent: Intent<u32> = ends.robot.intent("robot.count").unwrap();
+    let interest: Interest<u32> = ends.desk.interest("robot.count").unwrap();
+    assert!(intent.wait_interest(SOON));
+    let before = ends.desk.links()[0].counts.unwrap();
+    cable.inject(End::A, &[0xA5; 100_000]);
+    // Longer than any packet, then several that are too long.
+    cable.inject(End::A, &[[0x5A; 1500].as_slice(), &[0]].concat().repeat(5));
+    until("a sample comes again", || {
+        intent.send(7).unwrap();
+        interest.recv_timeout(Duration::from_millis(50)).is_ok()
+    });
+    let after = ends.desk.links()[0].counts.unwrap();
+    println!("{after:?}");
+    assert!((5..=7).contains(&(after.overlong - before.overlong)), "{after:?}");
+    assert_eq!(ends.desk.links()[0].state, bowline::LinkState::Up);
+}
+
+#[test]
 fn a_line_of_1200_baud_is_slow_and_works() {
     let cable = Cable::new(1200);
     let ends = ends(&cable);

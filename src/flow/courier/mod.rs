@@ -183,7 +183,7 @@ impl Courier {
 }
 
 /// The most bytes of a packet with one sample that are not the sample: length, tag, order, age.
-const SAMPLE_HEAD: usize = 3 + 3 + 6 + 1;
+const SAMPLE_HEAD: usize = 3 + 3 + 6 + 11;
 
 /// How many bytes of loose samples, and of the stream, wait where the line's speed is unknown.
 const LOOSE_ROOM: usize = 64 * 1024;

@@ -102,7 +102,7 @@ impl Assemblies {
         self.open.retain(|assembly| now - assembly.heard < GIVEN_UP_AFTER);
         loop {
             let taken: usize = self.open.iter().map(|assembly| assembly.total).sum();
-            if self.open.len() < MOST && taken + total <= largest + MORE {
+            if self.open.len() < MOST && taken.saturating_add(total) <= largest.saturating_add(MORE) {
                 return true;
             }
             match self.open.iter().position(|assembly| assembly.alias == alias) {
