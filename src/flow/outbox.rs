@@ -365,11 +365,35 @@ impl Outbox {
         self.gate.writing = true;
     }
 
-    /// An inline write ended: what it could not write is left in `batch`.
+    /// Whether so much waits that whoever put in the last of it should write it, as nobody else does.
+    #[inline]
+    pub(crate) fn is_due(&self) -> bool {
+        self.batch.len() >= DUE && !self.gate.writing && self.rest.is_empty() && self.urgent.is_empty()
+    }
+
+    /// Swaps the batch for an emptied one, to be written by the caller.
+    pub(crate) fn take_due(&mut self, into: &mut Batch) {
+        self.gate.writing = true;
+        self.take_batch(into);
+    }
+
+    fn take_batch(&mut self, into: &mut Batch) {
+        std::mem::swap(&mut self.batch, into);
+        if into.messages() > 0 {
+            self.gate.loaded = into.messages() > 1;
+        }
+        if self.parked > 0 {
+            self.unpark(self.capacity);
+        }
+    }
+
+    /// A write by a sender ended: what it could not write is left in `batch`.
     pub(crate) fn end_inline(&mut self, batch: &mut Batch, now: Timestamp) {
         self.gate.writing = false;
         self.gate.last = now;
-        if !batch.is_empty() {
+        if batch.len() >= DUE {
+            std::mem::swap(batch, &mut self.rest);
+        } else if !batch.is_empty() {
             batch.move_to(&mut self.rest);
         }
         batch.clear();
@@ -402,13 +426,7 @@ impl Outbox {
         }
         std::mem::swap(&mut self.urgent, urgent);
         self.tables = 0;
-        std::mem::swap(&mut self.batch, batch);
-        if batch.messages() > 0 {
-            self.gate.loaded = batch.messages() > 1;
-        }
-        if self.parked > 0 {
-            self.unpark(self.capacity);
-        }
+        self.take_batch(batch);
         true
     }
 
@@ -454,6 +472,9 @@ fn put_gap(bytes: &mut Vec<u8>, alias: u32, count: u64) {
 
 /// How long a line must have been quiet before a sender writes inline.
 pub(crate) const QUIET: Duration = Duration::from_micros(5);
+
+/// From so many bytes on, a batch is written by the sender that filled it if nobody else is writing.
+const DUE: usize = 32 * 1024;
 
 /// Bytes of answers (PONG, NOTIFY, CREDIT, …) that may wait for a peer that does not read.
 const ANSWERS: usize = 64 * 1024;

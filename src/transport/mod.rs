@@ -110,6 +110,17 @@ pub trait Connection: Send + Sync + 'static {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
+    /// Writes from several buffers in order, as [`try_write`](Connection::try_write) does from one.
+    ///
+    /// # Errors
+    /// As [`try_write`](Connection::try_write).
+    fn try_write_vectored(&self, buffers: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        match buffers.iter().find(|b| !b.is_empty()) {
+            Some(buffer) => self.try_write(buffer),
+            None => Ok(0),
+        }
+    }
+
     /// Ends both directions and wakes a blocked read and write. Idempotent, from any thread.
     fn close(&self);
 
