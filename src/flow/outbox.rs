@@ -15,6 +15,10 @@
 //! a time, nobody writes inline until it took exactly one, and never within [`QUIET`] of the last
 //! write.
 //!
+//! Under load, whoever fills the batch writes it, if nobody else is writing just then: without waiting too,
+//! and the writer takes over what does not fit. On a busy core the writer would come late, and the sender
+//! sleep until it does.
+//!
 //! # Bounds
 //! The batch and what is parked hold `capacity` bytes each, plus at most one sample per sending intent;
 //! lanes of one intent share the bytes of what they park. Answers to a peer that does not read them:
@@ -34,6 +38,8 @@ use std::time::Duration;
 /// The outgoing side of one link.
 pub(crate) struct Outbox {
     capacity: usize,
+    /// From so many bytes on, the batch is written by the sender that filled it if nobody else is writing.
+    due: usize,
     /// The largest payload the peer takes.
     largest: usize,
     urgent: Vec<u8>,
@@ -100,6 +106,7 @@ impl Outbox {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             capacity,
+            due: capacity - capacity / 16,
             largest: 0,
             urgent: Vec::new(),
             tables: 0,
@@ -365,10 +372,13 @@ impl Outbox {
         self.gate.writing = true;
     }
 
-    /// Whether so much waits that whoever put in the last of it should write it, as nobody else does.
+    /// Whether so much waits that whoever put in the last of it should write it, as nobody else does. More
+    /// than twice the capacity, a large payload, is left to the writer: sending it would take long.
     #[inline]
     pub(crate) fn is_due(&self) -> bool {
-        self.batch.len() >= DUE && !self.gate.writing && self.rest.is_empty() && self.urgent.is_empty()
+        let len = self.batch.len();
+        let alone = !self.gate.writing && self.rest.is_empty() && self.urgent.is_empty();
+        len >= self.due && alone && len <= 2 * self.capacity && !self.closed
     }
 
     /// Swaps the batch for an emptied one, to be written by the caller.
@@ -391,7 +401,7 @@ impl Outbox {
     pub(crate) fn end_inline(&mut self, batch: &mut Batch, now: Timestamp) {
         self.gate.writing = false;
         self.gate.last = now;
-        if batch.len() >= DUE {
+        if batch.len() >= self.due {
             std::mem::swap(batch, &mut self.rest);
         } else if !batch.is_empty() {
             batch.move_to(&mut self.rest);
@@ -472,9 +482,6 @@ fn put_gap(bytes: &mut Vec<u8>, alias: u32, count: u64) {
 
 /// How long a line must have been quiet before a sender writes inline.
 pub(crate) const QUIET: Duration = Duration::from_micros(5);
-
-/// From so many bytes on, a batch is written by the sender that filled it if nobody else is writing.
-const DUE: usize = 32 * 1024;
 
 /// Bytes of answers (PONG, NOTIFY, CREDIT, …) that may wait for a peer that does not read.
 const ANSWERS: usize = 64 * 1024;

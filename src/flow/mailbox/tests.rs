@@ -156,6 +156,30 @@ fn what_is_cleared_is_gone() {
     }
 }
 
+#[test]
+fn the_memory_of_a_run_that_was_read_serves_the_next() {
+    let mut mailbox = Mailbox::new(Delivery::Lossless(8));
+    let mut taken = VecDeque::new();
+    for first in [0, 3] {
+        for sequence in first..first + 3 {
+            let sent = Timestamp::from_micros(sequence);
+            mailbox.put_local(&1, sequence, sent, Arc::new(sequence), |_, _| {});
+        }
+        mailbox.take(&mut taken);
+        assert_eq!((taken.len(), mailbox.is_empty()), (1, true));
+        while let Some(read) = taken.front_mut().and_then(Run::next) {
+            assert_eq!(sample(&read).1, read.sequence);
+        }
+        assert_eq!(taken[0].len(), 0);
+        assert!(taken[0].is_reusable());
+    }
+    mailbox.take(&mut taken);
+    assert!(taken.is_empty() && mailbox.is_empty(), "one that was read is not read again");
+    // A run of another source begins anew.
+    mailbox.put_local(&2, 0, Timestamp::ZERO, Arc::new(0_u64), |_, _| {});
+    assert_eq!(read(&mut mailbox, &mut taken), Some((2, 0, 8)));
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Encoded {
