@@ -179,8 +179,8 @@ impl Failures {
 const SEND_BUFFER: Option<usize> = Some(256 * 1024);
 
 /// The same for receiving, where `None` lets a peer decide how many megabytes wait here. It is emptied
-/// by a thread that waits for no application, so it fills only while that thread does not run. It is also
-/// the most that can be under way: some 20 MB/s on a line with a round trip of 50 ms.
+/// by a thread that waits for no application, so it fills only while that thread does not run. With
+/// [`SEND_BUFFER`] it bounds what can be under way: some 5 MB/s on a line with a round trip of 50 ms.
 ///
 /// Over loopback, with 64 KiB a write, 1 MiB was nearly as fast as the system's own tuning; 512 KiB took half
 /// again as long and 256 KiB twice, as both sides then sleep and are woken for every few messages.
