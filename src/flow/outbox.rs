@@ -15,6 +15,10 @@
 //! a time, nobody writes inline until it took exactly one, and never within [`QUIET`] of the last
 //! write.
 //!
+//! Under load, whoever fills the batch writes it, if nobody else is writing just then: without waiting too,
+//! and the writer takes over what does not fit. On a busy core the writer would come late, and the sender
+//! sleep until it does.
+//!
 //! # Bounds
 //! The batch and what is parked hold `capacity` bytes each, plus at most one sample per sending intent;
 //! lanes of one intent share the bytes of what they park. Answers to a peer that does not read them:
@@ -39,6 +43,8 @@ pub(crate) use ending::Left;
 /// The outgoing side of one link.
 pub(crate) struct Outbox {
     capacity: usize,
+    /// From so many bytes on, the batch is written by the sender that filled it if nobody else is writing.
+    due: usize,
     /// The largest payload the peer takes.
     largest: usize,
     urgent: Vec<u8>,
@@ -109,6 +115,7 @@ impl Outbox {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             capacity,
+            due: capacity - capacity / 16,
             largest: 0,
             urgent: Vec::new(),
             tables: 0,
@@ -384,11 +391,38 @@ impl Outbox {
         self.gate.writing = true;
     }
 
-    /// An inline write ended: what it could not write is left in `batch`.
+    /// Whether so much waits that whoever put in the last of it should write it, as nobody else does. More
+    /// than twice the capacity, a large payload, is left to the writer: sending it would take long.
+    #[inline]
+    pub(crate) fn is_due(&self) -> bool {
+        let len = self.batch.len();
+        let alone = !self.gate.writing && self.rest.is_empty() && self.urgent.is_empty();
+        len >= self.due && alone && len <= 2 * self.capacity && !self.closed
+    }
+
+    /// Swaps the batch for an emptied one, to be written by the caller.
+    pub(crate) fn take_due(&mut self, into: &mut Batch) {
+        self.gate.writing = true;
+        self.take_batch(into);
+    }
+
+    fn take_batch(&mut self, into: &mut Batch) {
+        std::mem::swap(&mut self.batch, into);
+        if into.messages() > 0 {
+            self.gate.loaded = into.messages() > 1;
+        }
+        if self.parked > 0 {
+            self.unpark(self.capacity);
+        }
+    }
+
+    /// A write by a sender ended: what it could not write is left in `batch`.
     pub(crate) fn end_inline(&mut self, batch: &mut Batch, now: Timestamp) {
         self.gate.writing = false;
         self.gate.last = now;
-        if !batch.is_empty() {
+        if batch.len() >= self.due {
+            std::mem::swap(batch, &mut self.rest);
+        } else if !batch.is_empty() {
             batch.move_to(&mut self.rest);
         }
         batch.clear();
@@ -421,13 +455,7 @@ impl Outbox {
         }
         std::mem::swap(&mut self.urgent, urgent);
         self.tables = 0;
-        std::mem::swap(&mut self.batch, batch);
-        if batch.messages() > 0 {
-            self.gate.loaded = batch.messages() > 1;
-        }
-        if self.parked > 0 {
-            self.unpark(self.capacity);
-        }
+        self.take_batch(batch);
         true
     }
 }

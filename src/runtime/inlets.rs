@@ -7,7 +7,7 @@ use crate::event::LostAt;
 use crate::flow::run::{Content, Head, Run, Taken};
 use crate::reason::{Reason, ReasonCode};
 use crate::time::Timestamp;
-use crate::wire::{Stamp, StampReader};
+use crate::wire::{self, Limits, Stamp, StampReader};
 use std::sync::Arc;
 
 /// The receiving side of all aliases of one line.
@@ -47,8 +47,10 @@ enum Style {
 #[derive(Default)]
 struct Stage {
     first: u64,
-    bytes: Vec<u8>,
+    /// Where in the chunk they lie. Of a `latest` interest only the newest is here.
     heads: Vec<Head>,
+    /// How many bytes they have in all.
+    bytes: usize,
     /// How many samples the last chunk held.
     usual: usize,
     /// How many samples of a `latest` interest others in the chunk replaced.
@@ -56,10 +58,9 @@ struct Stage {
 }
 
 impl Stage {
-    fn begin(&mut self, sequence: u64, pool: &Arc<Pool>) {
+    fn begin(&mut self, sequence: u64) {
         self.first = sequence;
-        self.bytes = pool.take();
-        self.bytes.clear();
+        self.bytes = 0;
         self.heads.reserve(self.usual.min(HEADS_AHEAD));
     }
 }
@@ -94,10 +95,10 @@ impl Inlets {
 
     /// The slot of an alias a sample may come under; `None` where samples are drained.
     #[inline]
-    fn open(&mut self, alias: u32) -> Result<Option<&mut Open>, Reason> {
+    fn open(&mut self, alias: u32, chunk: &Arc<Buffer>) -> Result<Option<&mut Open>, Reason> {
         let place = alias as usize;
         if matches!(self.slots.get(place), None | Some(Slot::Free)) && self.line.has_changes() {
-            self.flush();
+            self.flush(chunk);
             self.apply_changes();
         }
         match self.slots.get_mut(place) {
@@ -111,45 +112,70 @@ impl Inlets {
     }
 
     /// Checks that a sample may come under this alias, before memory is taken for it.
-    pub(crate) fn expect(&mut self, alias: u32) -> Result<(), Reason> {
-        match self.open(alias)? {
+    pub(crate) fn expect(&mut self, alias: u32, chunk: &Arc<Buffer>) -> Result<(), Reason> {
+        match self.open(alias, chunk)? {
             Some(open) => open.check_grant(alias),
             None => Ok(()),
         }
     }
 
-    #[inline]
+    /// Takes in a message whose payload ends at `end` of the chunk.
     pub(crate) fn message(
         &mut self,
         alias: u32,
         stamp: Stamp,
         payload: &[u8],
+        chunk: &Arc<Buffer>,
+        end: usize,
         offset: i64,
     ) -> Result<(), Reason> {
         let sent = self.stamps.apply(stamp).shifted(offset.saturating_neg());
-        let place = alias as usize;
-        // The look-up of nearly every sample; anything but an open slot takes the slow way.
-        let open = match self.slots.get_mut(place) {
-            Some(Slot::Open(open)) => open,
-            _ => match self.open(alias)? {
-                Some(_) => return self.message_again(alias, sent, payload),
-                None => return Ok(()),
-            },
-        };
-        if open.put(alias, sent, payload, &self.pool)? {
+        let Some(open) = self.open(alias, chunk)? else { return Ok(()) };
+        open.check_grant(alias)?;
+        let head = Head { sent, start: (end - payload.len()) as u32, end: end as u32 };
+        if open.put(head, payload) {
             self.staged.push(alias);
         }
         Ok(())
     }
 
-    #[cold]
-    fn message_again(&mut self, alias: u32, sent: Timestamp, payload: &[u8]) -> Result<(), Reason> {
-        if let Some(Slot::Open(open)) = self.slots.get_mut(alias as usize) {
-            if open.put(alias, sent, payload, &self.pool)? {
-                self.staged.push(alias);
-            }
+    /// Takes in small messages under `alias`, for a mailbox, as long as they follow each other in `frames` and
+    /// are granted. Nearly all of a busy stream is dealt with in this loop. Returns how many bytes of the
+    /// chunk they were, from `at` on.
+    #[inline]
+    pub(crate) fn run_of_small(
+        &mut self,
+        alias: u32,
+        frames: &[u8],
+        at: usize,
+        limits: Limits,
+        offset: i64,
+    ) -> usize {
+        let Self { slots, staged, stamps, .. } = self;
+        let Some(Slot::Open(open)) = slots.get_mut(alias as usize) else { return 0 };
+        if open.style != Style::Queue {
+            return 0;
         }
-        Ok(())
+        let Open { sequence, granted, stage, .. } = &mut **open;
+        let (mut rest, before) = (frames, stage.heads.len());
+        if before == 0 {
+            stage.begin(*sequence);
+        }
+        while let Some((next, stamp, payload)) = wire::split_small(rest, limits) {
+            if next != alias || *sequence >= *granted {
+                break;
+            }
+            let sent = stamps.apply(stamp).shifted(offset.saturating_neg());
+            let start = at + frames.len() - rest.len() + wire::SMALL_HEAD;
+            stage.heads.push(Head { sent, start: start as u32, end: (start + payload.len()) as u32 });
+            stage.bytes += payload.len();
+            *sequence += 1;
+            rest = &rest[wire::SMALL_HEAD + payload.len()..];
+        }
+        if before == 0 && !stage.heads.is_empty() {
+            staged.push(alias);
+        }
+        frames.len() - rest.len()
     }
 
     /// Delivers one large sample.
@@ -158,10 +184,11 @@ impl Inlets {
         alias: u32,
         stamp: Stamp,
         bytes: Bytes,
+        chunk: &Arc<Buffer>,
         offset: i64,
     ) -> Result<(), Reason> {
         let sent = self.stamps.apply(stamp).shifted(offset.saturating_neg());
-        if let Some(open) = self.open(alias)? {
+        if let Some(open) = self.open(alias, chunk)? {
             let sequence = open.sequence;
             open.sequence += 1;
             open.inlet.inbox.deliver(Run::whole(open.inlet.source.clone(), sequence, sent, bytes));
@@ -174,9 +201,15 @@ impl Inlets {
     }
 
     /// Samples were lost before they came here: the sender dropped them, or the way did.
-    pub(crate) fn gap(&mut self, alias: u32, count: u64, at: LostAt) -> Result<(), Reason> {
-        self.flush();
-        if let Some(open) = self.open(alias)? {
+    pub(crate) fn gap(
+        &mut self,
+        alias: u32,
+        count: u64,
+        at: LostAt,
+        chunk: &Arc<Buffer>,
+    ) -> Result<(), Reason> {
+        self.flush(chunk);
+        if let Some(open) = self.open(alias, chunk)? {
             let sequence = open.sequence.checked_add(count).filter(|sequence| *sequence <= LAST_SEQUENCE);
             let Some(sequence) = sequence else {
                 let text = format!("a gap of {count} samples under alias {alias} goes past the last number");
@@ -188,12 +221,12 @@ impl Inlets {
         Ok(())
     }
 
-    /// Hands what was staged to its interests.
+    /// Hands what was staged, which lies in this chunk, to its interests.
     #[inline]
-    pub(crate) fn flush(&mut self) {
+    pub(crate) fn flush(&mut self, chunk: &Arc<Buffer>) {
         while let Some(alias) = self.staged.pop() {
             if let Some(Slot::Open(open)) = self.slots.get_mut(alias as usize) {
-                open.flush(&self.pool);
+                open.flush(chunk, &self.pool);
             }
         }
     }
@@ -225,51 +258,71 @@ impl Open {
         Err(Reason::new(ReasonCode::NoCredit, text))
     }
 
-    /// Puts one sample into the stage, or calls the callback; true if it is the first staged.
-    #[inline]
-    fn put(&mut self, alias: u32, sent: Timestamp, payload: &[u8], pool: &Arc<Pool>) -> Result<bool, Reason> {
-        self.check_grant(alias)?;
+    /// Puts one sample that was granted into the stage, or calls the callback; true if it is the first
+    /// staged.
+    fn put(&mut self, head: Head, payload: &[u8]) -> bool {
         let sequence = self.sequence;
         self.sequence += 1;
         let stage = &mut self.stage;
         let first = stage.heads.is_empty();
         match self.style {
-            Style::Queue | Style::Latest if first => stage.begin(sequence, pool),
+            Style::Queue | Style::Latest if first => stage.begin(sequence),
             Style::Queue => {}
             Style::Latest => {
                 stage.heads.clear();
-                stage.bytes.clear();
                 stage.first = sequence;
                 stage.skipped += 1;
             }
             Style::Callback => {
+                let (source, sent) = (&self.inlet.source, head.sent);
                 let content = Content::Encoded(Payload::new(payload));
-                self.inlet.inbox.call(Taken { source: &self.inlet.source, sequence, sent, content });
-                return Ok(false);
+                self.inlet.inbox.call(Taken { source, sequence, sent, content });
+                return false;
             }
         }
-        stage.bytes.extend_from_slice(payload);
-        stage.heads.push(Head { sent, end: stage.bytes.len() as u32 });
-        Ok(first)
+        stage.bytes += payload.len();
+        stage.heads.push(head);
+        first
     }
 
-    fn flush(&mut self, pool: &Arc<Pool>) {
+    /// Samples that are a good part of their chunk are read from it; others are copied, so that what waits
+    /// long keeps little memory.
+    fn flush(&mut self, chunk: &Arc<Buffer>, pool: &Arc<Pool>) {
         let Inlet { inbox, source } = &self.inlet;
         let stage = &mut self.stage;
-        // What is not needed until the next sample is not kept: there may be thousands of aliases.
-        let bytes = std::mem::take(&mut stage.bytes);
         if self.style == Style::Latest {
             let skipped = std::mem::take(&mut stage.skipped);
             if let Some(head) = stage.heads.pop() {
-                let content = Content::Encoded(Payload::new(&bytes));
+                let Some(payload) = Payload::part(chunk, head.start, head.end) else { return };
+                let content = Content::Encoded(Payload::new(payload.as_slice()));
                 inbox.replace(&Taken { source, sequence: stage.first, sent: head.sent, content }, skipped);
             }
-            return pool.give(bytes);
+            return;
         }
-        let heads = std::mem::take(&mut stage.heads);
+        // What is not needed until the next sample is not kept: there may be thousands of aliases.
+        let mut heads = std::mem::take(&mut stage.heads);
         stage.usual = heads.len();
-        inbox.deliver(Run::encoded(source.clone(), stage.first, Buffer::fitting(bytes, pool), heads));
+        let buffer = if chunk.suits(stage.bytes) {
+            Arc::clone(chunk)
+        } else {
+            Arc::new(copied(chunk, &mut heads, stage.bytes, pool))
+        };
+        inbox.deliver(Run::encoded(source.clone(), stage.first, buffer, heads));
     }
+}
+
+/// A buffer with these samples of a chunk alone, of `bytes` bytes in all; the heads are changed to say where
+/// they lie in it.
+fn copied(chunk: &Buffer, heads: &mut [Head], bytes: usize, pool: &Arc<Pool>) -> Buffer {
+    let mut buffer = Buffer::with_room(bytes, pool);
+    let into = buffer.bytes_mut();
+    for head in heads {
+        let payload = &chunk.bytes()[head.start as usize..head.end as usize];
+        head.start = into.len() as u32;
+        into.extend_from_slice(payload);
+        head.end = into.len() as u32;
+    }
+    buffer
 }
 
 /// How many emptied stages a line keeps for the next chunks, and how large each may be.
