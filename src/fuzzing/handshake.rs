@@ -418,11 +418,11 @@ fn declared(choices: &mut Choices<'_>) -> Declared {
 }
 
 fn intent(choices: &mut Choices<'_>) -> Intent {
-    Intent { declared: declared(choices), exclusive: choices.flag(), retained: choices.flag() }
+    Intent { declared: declared(choices), exclusive: choices.flag(), retained: choices.flag(), relayed: None }
 }
 
 fn interest(choices: &mut Choices<'_>) -> Interest {
-    Interest { declared: declared(choices), delivery: Delivery::Lossless(4) }
+    Interest { declared: declared(choices), delivery: Delivery::Lossless(4), only: None }
 }
 
 /// How many things happen at most in one run.

@@ -108,12 +108,32 @@ pub(crate) struct Intent {
     pub(crate) exclusive: bool,
     /// Retains its last sample for latecomers.
     pub(crate) retained: bool,
+    /// How it came to the sender; `None` where it is the sender's own.
+    pub(crate) relayed: Option<Box<Relayed>>,
+}
+
+/// An intent of somebody else, passed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Relayed {
+    pub(crate) origin: Origin,
+    /// The relays it came by, without the sender, the one next to its origin first.
+    pub(crate) via: Vec<[u8; 16]>,
+}
+
+/// An intent by who declared it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Origin {
+    pub(crate) instance: [u8; 16],
+    /// The number its own endpoint gave it.
+    pub(crate) id: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Interest {
     pub(crate) declared: Declared,
     pub(crate) delivery: Delivery,
+    /// The only intent of the receiver that it is in; `None`: all of its route.
+    pub(crate) only: Option<u32>,
 }
 
 /// Ids: `mine` is of the sender of the frame, `yours` of its receiver.

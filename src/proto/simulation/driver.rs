@@ -55,7 +55,9 @@ impl World {
                     self.end(place, link, |end| end.close_inlet(alias));
                 }
                 Action::Event(event) => self.told(place, event),
-                Action::Up { .. }
+                Action::OpenRelay { .. }
+                | Action::CloseRelay { .. }
+                | Action::Up { .. }
                 | Action::Clock { .. }
                 | Action::LinkLocal { .. }
                 | Action::UnlinkLocal { .. } => {}
