@@ -14,6 +14,18 @@ pub enum Side {
     There,
 }
 
+/// Where samples were lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LostAt {
+    /// In this endpoint.
+    Here,
+    /// At the peer, or, as an intent sees it, anywhere past this endpoint.
+    There,
+    /// Between the two, by a line that loses things.
+    OnTheWay,
+}
+
 /// Who is at the other end of a link, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PeerName {
@@ -168,8 +180,8 @@ pub enum Event {
         peer: Option<PeerName>,
         /// How many.
         count: u64,
-        /// On which side they were dropped.
-        dropped: Side,
+        /// Where they were lost.
+        lost: LostAt,
     },
     /// A callback panicked; it will not be called again and its interest is withdrawn.
     CallbackPanicked {

@@ -91,7 +91,7 @@ pub use bytes::{Bytes, Payload};
 pub use delivery::Delivery;
 pub use endpoint::Endpoint;
 pub use error::Error;
-pub use event::{Event, PeerName, Refusal, Side};
+pub use event::{Event, LostAt, PeerName, Refusal, Side};
 pub use intent::{Intent, SendError};
 pub use interest::{Interest, InterestCounts, RecvError, Subscription};
 pub use message::{CodecError, Message};

@@ -179,7 +179,10 @@ impl Engine {
 
 fn intent_entry(id: IntentId, own: &OwnIntent) -> Entry<Intent> {
     let declared = declared(&own.declaration);
-    Entry::Add { id: id.0, item: Intent { declared, exclusive: own.exclusive, retained: own.retained, relayed: None } }
+    Entry::Add {
+        id: id.0,
+        item: Intent { declared, exclusive: own.exclusive, retained: own.retained, relayed: None },
+    }
 }
 
 fn interest_entry(id: InterestId, own: &OwnInterest) -> Entry<Interest> {

@@ -120,14 +120,7 @@ pub(crate) enum Action {
     /// Samples that come from a peer under an alias go to another one as `to_alias`, as `delivery` says, once
     /// credit for that comes; it is granted to the first peer in turn. What comes of the inlet is said by
     /// `DrainInlet` and `CloseInlet`.
-    OpenRelay {
-        route: Route,
-        from: LinkId,
-        from_alias: u32,
-        to: LinkId,
-        to_alias: u32,
-        delivery: Delivery,
-    },
+    OpenRelay { route: Route, from: LinkId, from_alias: u32, to: LinkId, to_alias: u32, delivery: Delivery },
     /// No more samples of the alias: what waits is sent, then END, as for `CloseOutlet`.
     CloseRelay { to: LinkId, to_alias: u32 },
     /// An intent and an interest of this endpoint met.

@@ -121,10 +121,7 @@ impl Relay {
     }
 
     fn is_idle(&self) -> bool {
-        self.fresh.is_empty()
-            && self.untold.is_empty()
-            && self.asked.is_empty()
-            && self.retracted.is_empty()
+        self.fresh.is_empty() && self.untold.is_empty() && self.asked.is_empty() && self.retracted.is_empty()
     }
 }
 
@@ -160,7 +157,8 @@ impl Engine {
     /// A new interest of a peer, against what it was offered.
     pub(super) fn relay_their_interest(&mut self, link: LinkId, id: u32, route: &Route) {
         let Some(offers) = self.relay.by_route.get(route) else { return };
-        let told = |offer: &&u32| self.relay.offers.get(offer).is_some_and(|offer| offer.told.contains(&link));
+        let told =
+            |offer: &&u32| self.relay.offers.get(offer).is_some_and(|offer| offer.told.contains(&link));
         for offer in offers.iter().filter(told).copied().collect::<Vec<_>>() {
             self.want(offer, link, id);
         }
@@ -294,7 +292,8 @@ impl Engine {
             via.clone_from(&relayed.via);
             via.push(from.instance);
         }
-        if link == offer.from || session.instance == offer.origin.instance || via.contains(&session.instance) {
+        if link == offer.from || session.instance == offer.origin.instance || via.contains(&session.instance)
+        {
             return None;
         }
         let own = &self.settings.path;

@@ -45,7 +45,10 @@ pub(super) struct Dispute {
 #[derive(Clone, Debug)]
 pub(super) enum Due {
     Schema(Dispute),
-    Conflict { theirs: u32, text: String },
+    Conflict {
+        theirs: u32,
+        text: String,
+    },
     /// Passed on from another peer.
     Passed(Notify),
 }

@@ -238,8 +238,10 @@ impl Engine {
             let text = format!("END of alias {alias}, which was not assigned");
             return self.hang_up(link, Reason::new(ReasonCode::UnknownAlias, text));
         };
-        self.actions.push_back(Action::CloseInlet { link, alias });
         session.inlet_of.remove(&(inlet.interest, inlet.intent));
+        if !self.is_held(link, alias, inlet) {
+            self.actions.push_back(Action::CloseInlet { link, alias });
+        }
         if Relay::is_passed(inlet.interest.0) {
             return self.relay_ended(link, alias, inlet.interest.0);
         }

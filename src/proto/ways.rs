@@ -45,7 +45,11 @@ impl Engine {
         }
         if let Some(own) = self.registry.interest(inlet.interest) {
             let route = own.declaration.route.clone();
-            self.actions.push_back(Action::Event(Event::RouteUnlinked { route, peer, supplier: Side::There }));
+            self.actions.push_back(Action::Event(Event::RouteUnlinked {
+                route,
+                peer,
+                supplier: Side::There,
+            }));
         }
         match ways.held.pop_first() {
             Some((_, link, alias)) => {
@@ -61,6 +65,12 @@ impl Engine {
     /// Whether the samples of an inlet are taken.
     pub(super) fn is_open(&self, link: LinkId, alias: u32, inlet: Inlet) -> bool {
         self.ways.get(&(inlet.interest, inlet.origin)).is_some_and(|ways| ways.open == (link, alias))
+    }
+
+    /// Whether an inlet waits for another way to end.
+    pub(super) fn is_held(&self, link: LinkId, alias: u32, inlet: Inlet) -> bool {
+        let ways = self.ways.get(&(inlet.interest, inlet.origin));
+        ways.is_some_and(|ways| ways.held.contains(&(inlet.hops, link, alias)))
     }
 
     /// The interest is gone, and with it all ways.

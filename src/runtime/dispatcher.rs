@@ -3,6 +3,7 @@
 //! It owns the [`Engine`], which decides, and the tables that say which line, intent and interest a
 //! number stands for. It never waits but for its one channel and the engine's next wake-up.
 
+use super::actions::Relayed;
 use super::clock::Clock;
 use super::closing::Lingering;
 use super::edits::Edits;
@@ -45,6 +46,8 @@ pub(crate) struct Dispatcher {
     pub(super) outgoing: BTreeMap<(LinkId, u32), IntentId>,
     /// Which interest an alias of a link is for.
     pub(super) incoming: BTreeMap<(LinkId, u32), (InterestId, SourceRef)>,
+    /// What is passed on, by the link and alias it comes from.
+    pub(super) relayed: BTreeMap<(LinkId, u32), Relayed>,
     pub(super) local: HashMap<(IntentId, InterestId), SourceRef>,
     pub(super) losses: Losses,
     /// What changed in where intents send, to be published.
@@ -91,6 +94,7 @@ impl Dispatcher {
             interests: HashMap::new(),
             outgoing: BTreeMap::new(),
             incoming: BTreeMap::new(),
+            relayed: BTreeMap::new(),
             local: HashMap::new(),
             losses: Losses::new(clock.now()),
             edits: Edits::default(),
@@ -181,9 +185,11 @@ impl Dispatcher {
             Input::Ready(link) => self.ready.push_back(link),
             Input::Accepted(line, begin) => {
                 let link = self.engine.accepted(now, line.url.clone());
+                self.engine.set_rate(link, line.connection.rate());
                 self.adopt(link, line, &begin);
             }
             Input::Dialled(link, line, begin) => {
+                self.engine.set_rate(link, line.connection.rate());
                 self.adopt(link, line, &begin);
                 self.engine.dialled(now, link);
             }

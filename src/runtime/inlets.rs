@@ -1,8 +1,12 @@
 //! The aliases a reader knows, and the samples of a chunk sorted by them.
 
-use super::line::{Change, Inlet, Line};
+use super::line::{Change, Inlet, Line, Passage};
 use crate::bytes::{Buffer, Bytes, Payload, Pool};
 use crate::delivery::Delivery;
+use crate::event::LostAt;
+use crate::flow::batch::Batch;
+use crate::flow::lane::Missing;
+use crate::flow::outbox::Outgoing;
 use crate::flow::run::{Content, Head, Run, Taken};
 use crate::reason::{Reason, ReasonCode};
 use crate::time::Timestamp;
@@ -23,6 +27,7 @@ enum Slot {
     Free,
     Draining,
     Open(Box<Open>),
+    Relay(Box<Relay>),
 }
 
 struct Open {
@@ -80,6 +85,7 @@ impl Inlets {
         for change in self.line.take_changes() {
             let (alias, slot) = match change {
                 Change::Open(alias, inlet) => (alias, Slot::Open(Box::new(Open::new(inlet)))),
+                Change::Relay(alias, passage) => (alias, Slot::Relay(Box::new(Relay::new(passage)))),
                 Change::Drain(alias) => (alias, Slot::Draining),
                 Change::Close(alias) => (alias, Slot::Free),
             };
@@ -91,17 +97,16 @@ impl Inlets {
         }
     }
 
-    /// The slot of an alias a sample may come under; `None` where samples are drained.
+    /// The slot of an alias a sample may come under.
     #[inline]
-    fn open(&mut self, alias: u32) -> Result<Option<&mut Open>, Reason> {
+    fn slot(&mut self, alias: u32) -> Result<&mut Slot, Reason> {
         let place = alias as usize;
         if matches!(self.slots.get(place), None | Some(Slot::Free)) && self.line.has_changes() {
             self.flush();
             self.apply_changes();
         }
         match self.slots.get_mut(place) {
-            Some(Slot::Open(open)) => Ok(Some(open)),
-            Some(Slot::Draining) => Ok(None),
+            Some(slot @ (Slot::Open(_) | Slot::Draining | Slot::Relay(_))) => Ok(slot),
             None | Some(Slot::Free) => {
                 let text = format!("a sample came under alias {alias}, which was never assigned");
                 Err(Reason::new(ReasonCode::UnknownAlias, text))
@@ -111,9 +116,10 @@ impl Inlets {
 
     /// Checks that a sample may come under this alias, before memory is taken for it.
     pub(crate) fn expect(&mut self, alias: u32) -> Result<(), Reason> {
-        match self.open(alias)? {
-            Some(open) => open.check_grant(alias),
-            None => Ok(()),
+        match self.slot(alias)? {
+            Slot::Open(open) => open.check_grant(alias),
+            Slot::Relay(relay) => relay.check_grant(alias),
+            Slot::Draining | Slot::Free => Ok(()),
         }
     }
 
@@ -130,10 +136,7 @@ impl Inlets {
         // The look-up of nearly every sample; anything but an open slot takes the slow way.
         let open = match self.slots.get_mut(place) {
             Some(Slot::Open(open)) => open,
-            _ => match self.open(alias)? {
-                Some(_) => return self.message_again(alias, sent, payload),
-                None => return Ok(()),
-            },
+            _ => return self.message_elsewhere(alias, sent, payload),
         };
         if open.put(alias, sent, payload, &self.pool)? {
             self.staged.push(alias);
@@ -141,12 +144,19 @@ impl Inlets {
         Ok(())
     }
 
-    #[cold]
-    fn message_again(&mut self, alias: u32, sent: Timestamp, payload: &[u8]) -> Result<(), Reason> {
-        if let Some(Slot::Open(open)) = self.slots.get_mut(alias as usize) {
-            if open.put(alias, sent, payload, &self.pool)? {
-                self.staged.push(alias);
+    #[inline(never)]
+    fn message_elsewhere(&mut self, alias: u32, sent: Timestamp, payload: &[u8]) -> Result<(), Reason> {
+        let pool = Arc::clone(&self.pool);
+        match self.slot(alias)? {
+            Slot::Relay(relay) => {
+                return relay.pass(alias, sent, Outgoing { payload, shared: None, retained: 0 });
             }
+            Slot::Open(open) => {
+                if open.put(alias, sent, payload, &pool)? {
+                    self.staged.push(alias);
+                }
+            }
+            Slot::Draining | Slot::Free => {}
         }
         Ok(())
     }
@@ -160,29 +170,44 @@ impl Inlets {
         offset: i64,
     ) -> Result<(), Reason> {
         let sent = self.stamps.apply(stamp).shifted(offset.saturating_neg());
-        if let Some(open) = self.open(alias)? {
-            let sequence = open.sequence;
-            open.sequence += 1;
-            open.inlet.inbox.deliver(Run::whole(open.inlet.source.clone(), sequence, sent, bytes));
+        match self.slot(alias)? {
+            Slot::Open(open) => {
+                let sequence = open.sequence;
+                open.sequence += 1;
+                open.inlet.inbox.deliver(Run::whole(open.inlet.source.clone(), sequence, sent, bytes));
+                Ok(())
+            }
+            Slot::Relay(relay) => {
+                let sample = Outgoing { payload: &bytes, shared: Some(&bytes), retained: 0 };
+                relay.pass(alias, sent, sample)
+            }
+            Slot::Draining | Slot::Free => Ok(()),
         }
-        Ok(())
     }
 
     pub(crate) fn time(&mut self, time: Timestamp) {
         self.stamps.reset(time);
     }
 
-    /// The sender dropped some of its samples.
-    pub(crate) fn gap(&mut self, alias: u32, count: u64) -> Result<(), Reason> {
+    /// Samples were lost before they came here: the sender dropped them, or the way did.
+    pub(crate) fn gap(&mut self, alias: u32, count: u64, at: LostAt) -> Result<(), Reason> {
         self.flush();
-        if let Some(open) = self.open(alias)? {
-            let sequence = open.sequence.checked_add(count).filter(|sequence| *sequence <= LAST_SEQUENCE);
-            let Some(sequence) = sequence else {
-                let text = format!("a GAP of {count} samples under alias {alias} goes past the last number");
-                return Err(Reason::new(ReasonCode::Malformed, text));
-            };
-            open.sequence = sequence;
-            open.inlet.source.note_lost_there(count);
+        let slot = self.slot(alias)?;
+        let sequence = match slot {
+            Slot::Open(open) => &mut open.sequence,
+            Slot::Relay(relay) => &mut relay.sequence,
+            Slot::Draining | Slot::Free => return Ok(()),
+        };
+        let next = sequence.checked_add(count).filter(|next| *next <= LAST_SEQUENCE);
+        let Some(next) = next else {
+            let text = format!("a gap of {count} samples under alias {alias} goes past the last number");
+            return Err(Reason::new(ReasonCode::Malformed, text));
+        };
+        *sequence = next;
+        match slot {
+            Slot::Open(open) => open.inlet.source.note_lost_at(count, at),
+            Slot::Relay(relay) => relay.pass_missing(count, at),
+            Slot::Draining | Slot::Free => {}
         }
         Ok(())
     }
@@ -196,6 +221,53 @@ impl Inlets {
             }
         }
     }
+}
+
+/// Samples of one alias that are passed on.
+struct Relay {
+    passage: Passage,
+    /// The number of the next sample.
+    sequence: u64,
+    /// Numbers below this were granted.
+    granted: u64,
+    /// Room for an inline write.
+    spare: Batch,
+}
+
+impl Relay {
+    fn new(passage: Passage) -> Self {
+        Self { passage, sequence: 0, granted: 0, spare: Batch::default() }
+    }
+
+    fn check_grant(&mut self, alias: u32) -> Result<(), Reason> {
+        if self.sequence >= self.granted {
+            self.granted = self.passage.feed.granted();
+            if self.sequence >= self.granted {
+                return Err(not_granted(alias, self.sequence, self.granted));
+            }
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self, alias: u32, sent: Timestamp, sample: Outgoing<'_>) -> Result<(), Reason> {
+        self.check_grant(alias)?;
+        self.sequence += 1;
+        self.passage.to.forward(self.passage.alias, sample, sent, &mut self.spare);
+        Ok(())
+    }
+
+    fn pass_missing(&self, count: u64, at: LostAt) {
+        let missing = match at {
+            LostAt::OnTheWay => Missing { gap: 0, lost: count },
+            LostAt::Here | LostAt::There => Missing { gap: count, lost: 0 },
+        };
+        self.passage.to.forward_missing(self.passage.alias, missing);
+    }
+}
+
+fn not_granted(alias: u32, sequence: u64, granted: u64) -> Reason {
+    let text = format!("sample {sequence} of alias {alias} came, but {granted} were granted");
+    Reason::new(ReasonCode::NoCredit, text)
 }
 
 impl Open {
@@ -219,9 +291,7 @@ impl Open {
         if self.sequence < self.granted {
             return Ok(());
         }
-        let text =
-            format!("sample {} of alias {alias} came, but {} were granted", self.sequence, self.granted);
-        Err(Reason::new(ReasonCode::NoCredit, text))
+        Err(not_granted(alias, self.sequence, self.granted))
     }
 
     /// Puts one sample into the stage, or calls the callback; true if it is the first staged.

@@ -1,6 +1,7 @@
 //! One live connection, shared by its reader, its writer, the dispatcher, and the intents that send.
 
 use super::clock::Clock;
+use super::feed::Feed;
 use super::inbox::Inbox;
 use super::input::{Input, LineInput};
 use super::outlets::Turned;
@@ -9,7 +10,7 @@ use super::source::SourceRef;
 use crate::delivery::Delivery;
 use crate::event::PeerName;
 use crate::flow::batch::Batch;
-use crate::flow::outbox::{Outbox, Outgoing, Put, QUIET};
+use crate::flow::outbox::{Onward, Outbox, Outgoing, Put, QUIET};
 use crate::proto::{LinkId, Order};
 use crate::reason::{Reason, ReasonCode};
 use crate::time::Timestamp;
@@ -18,9 +19,12 @@ use crate::wire::control::{Control, Credit};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+mod relay;
 
 /// One live connection.
 pub(crate) struct Line {
@@ -62,6 +66,8 @@ struct Out {
     rooms: Vec<Option<Arc<Signal>>>,
     /// Lanes whose intents were turned away since.
     starved: Vec<u32>,
+    /// Where the samples of lanes come from that are passed on.
+    feeds: BTreeMap<u32, Arc<Feed>>,
     /// Room for a credit on its way out, so that granting it allocates nothing.
     spare: Batch,
 }
@@ -69,6 +75,8 @@ struct Out {
 /// A change to what the reader does with an alias.
 pub(crate) enum Change {
     Open(u32, Inlet),
+    /// Samples are passed on.
+    Relay(u32, Passage),
     /// Samples are dropped until END.
     Drain(u32),
     Close(u32),
@@ -78,6 +86,13 @@ pub(crate) enum Change {
 pub(crate) struct Inlet {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) source: SourceRef,
+}
+
+/// Where samples of an alias go that are passed on.
+pub(crate) struct Passage {
+    pub(crate) to: Arc<Line>,
+    pub(crate) alias: u32,
+    pub(crate) feed: Arc<Feed>,
 }
 
 /// What the writer writes next.
@@ -96,6 +111,10 @@ impl Line {
         dispatcher: Sender<Input>,
     ) -> Arc<Self> {
         let (wake, woken) = bounded(1);
+        let capacity = match connection.rate() {
+            Some(rate) => capacity.min(usize::try_from(rate / SLOW_LINE_AHEAD).unwrap_or(capacity)),
+            None => capacity,
+        };
         Arc::new(Self {
             url,
             clock,
@@ -104,6 +123,7 @@ impl Line {
                 outbox: Outbox::new(capacity),
                 rooms: Vec::new(),
                 starved: Vec::new(),
+                feeds: BTreeMap::new(),
                 spare: Batch::default(),
             }),
             wake,
@@ -147,6 +167,7 @@ impl Line {
     // ---- samples out ------------------------------------------------------------------------
 
     pub(crate) fn open_lane(&self, alias: u32, delivery: Delivery, room: Arc<Signal>) {
+        self.connection.lane(alias, delivery.is_lossless());
         let mut out = self.out.lock();
         out.outbox.open(alias, delivery);
         let place = alias as usize;
@@ -159,6 +180,7 @@ impl Line {
     pub(crate) fn end_lane(&self, alias: u32) {
         let mut out = self.out.lock();
         out.outbox.end(alias);
+        out.feeds.remove(&alias);
         if let Some(room) = out.rooms.get_mut(alias as usize) {
             *room = None;
         }
@@ -265,11 +287,16 @@ impl Line {
     ///
     /// Nothing is sent once `ended` is set: see [`end_credit`](Self::end_credit).
     pub(crate) fn send_credit(&self, credit: Credit, ended: &AtomicBool) {
+        self.send_newest_credit(|| credit, ended);
+    }
+
+    /// The same of a credit that is looked up under the lock, so that later ones never say less.
+    fn send_newest_credit(&self, credit: impl FnOnce() -> Credit, ended: &AtomicBool) {
         let mut out = self.out.lock();
         if ended.load(Ordering::Relaxed) {
             return;
         }
-        if !out.outbox.urgent(&Control::Credit(credit)) {
+        if !out.outbox.urgent(&Control::Credit(credit())) {
             drop(out);
             self.fault(Reason::new(ReasonCode::Backlog, "the peer does not read what is sent to it"));
             return;
@@ -307,6 +334,7 @@ impl Line {
             let mut out = self.out.lock();
             let some = out.outbox.take(&mut load.urgent, &mut load.batch, || self.clock.now(), wrote);
             let rooms = if out.starved.is_empty() { Vec::new() } else { out.take_starved() };
+            let fed = if out.feeds.is_empty() { Vec::new() } else { out.take_fed() };
             let finished = !some && out.outbox.is_finished();
             if finished {
                 out.outbox.free();
@@ -314,6 +342,9 @@ impl Line {
             drop(out);
             for room in rooms {
                 room.raise();
+            }
+            for (feed, credit) in fed {
+                feed.grant(credit);
             }
             if some {
                 return true;
@@ -340,6 +371,7 @@ impl Line {
         let mut out = self.out.lock();
         out.outbox.close(bye, drain);
         let rooms: Vec<_> = out.rooms.drain(..).flatten().collect();
+        out.feeds.clear();
         drop(out);
         let _ = self.wake.try_send(());
         for room in rooms {
@@ -397,7 +429,11 @@ impl Line {
             out.starved.swap_remove(place);
             out.rooms.get(credit.alias as usize).cloned().flatten()
         });
+        let fed = if out.feeds.is_empty() { None } else { out.fed(credit.alias, Onward::Credit) };
         drop(out);
+        if let Some((feed, credit)) = fed {
+            feed.grant(credit);
+        }
         if let Some(room) = room {
             room.raise();
         }
@@ -509,6 +545,9 @@ thread_local! {
     /// When this thread last ended an inline write.
     static LAST_INLINE: Cell<Timestamp> = const { Cell::new(Timestamp::ZERO) };
 }
+
+/// What part of a second's worth of a slow line may wait to be written: what waits there is late.
+const SLOW_LINE_AHEAD: u64 = 20;
 
 /// How long a reader waits for the dispatcher before it looks whether the line was given up.
 const INPUT_PATIENCE: Duration = Duration::from_millis(50);

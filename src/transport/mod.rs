@@ -110,6 +110,18 @@ pub trait Connection: Send + Sync + 'static {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
+    /// How many bytes a second the line carries, where it is known and slow enough to matter, as on a serial
+    /// line. Pings are then rare enough to cost at most 1 % of it, and little is queued ahead of it.
+    fn rate(&self) -> Option<u64> {
+        None
+    }
+
+    /// Tells how samples sent under `alias` are to be carried, before the first is written: all of them,
+    /// in order, if `lossless`, else as soon as possible or not at all. Lines that lose nothing ignore it.
+    fn lane(&self, alias: u32, lossless: bool) {
+        let _ = (alias, lossless);
+    }
+
     /// Ends both directions and wakes a blocked read and write. Idempotent, from any thread.
     fn close(&self);
 

@@ -2,7 +2,8 @@
 //! before memory is taken for it.
 
 use super::control::{
-    Accept, Bye, Control, Credit, Declared, Entry, Hello, Intent, Interest, Notify, Origin, Ping, Pong, Relayed,
+    Accept, Bye, Control, Credit, Declared, Entry, Hello, Intent, Interest, Notify, Origin, Ping, Pong,
+    Relayed,
 };
 use super::error::{Fault, WireError};
 use super::{kind, varint};
@@ -66,6 +67,7 @@ impl<'a> Body<'a> {
             kind::TIME => Control::Time(self.time("clock")?),
             kind::GAP => Control::Gap { alias: self.alias()?, count: self.varint_u64("count")? },
             kind::END => Control::End { alias: self.alias()? },
+            kind::LOST => Control::Lost { alias: self.alias()?, count: self.varint_u64("count")? },
             kind => {
                 self.rest = &[];
                 Control::Unknown { kind }

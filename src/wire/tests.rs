@@ -33,9 +33,9 @@ fn intent() -> impl Strategy<Value = Intent> {
     let origin = (any::<[u8; 16]>(), any::<u32>()).prop_map(|(instance, id)| Origin { instance, id });
     let via = prop::collection::vec(any::<[u8; 16]>(), 0..kind::MAX_HOPS);
     let relayed = prop::option::of((origin, via).prop_map(|(origin, via)| Box::new(Relayed { origin, via })));
-    (declared(), any::<bool>(), any::<bool>(), relayed).prop_map(|(declared, exclusive, retained, relayed)| {
-        Intent { declared, exclusive, retained, relayed }
-    })
+    (declared(), any::<bool>(), any::<bool>(), relayed).prop_map(
+        |(declared, exclusive, retained, relayed)| Intent { declared, exclusive, retained, relayed },
+    )
 }
 
 fn interest() -> impl Strategy<Value = Interest> {
@@ -44,7 +44,11 @@ fn interest() -> impl Strategy<Value = Interest> {
         (1..=Delivery::MAX_DEPTH).prop_map(Delivery::Queue),
         (1..=Delivery::MAX_DEPTH).prop_map(Delivery::Lossless),
     ];
-    (declared(), delivery, any::<Option<u32>>()).prop_map(|(declared, delivery, only)| Interest { declared, delivery, only })
+    (declared(), delivery, any::<Option<u32>>()).prop_map(|(declared, delivery, only)| Interest {
+        declared,
+        delivery,
+        only,
+    })
 }
 
 fn entries<T: std::fmt::Debug + Clone + 'static>(
@@ -153,8 +157,12 @@ fn samples() -> Vec<Vec<u8>> {
         lease_millis: 0,
     };
     let hashed = Declared { route: Route::from_digest(path.clone(), [0xA5; 32]), ..plain.clone() };
-    let intent =
-        |declared: &Declared| Intent { declared: declared.clone(), exclusive: true, retained: false, relayed: None };
+    let intent = |declared: &Declared| Intent {
+        declared: declared.clone(),
+        exclusive: true,
+        retained: false,
+        relayed: None,
+    };
     let interest = |delivery| Interest { declared: hashed.clone(), delivery, only: None };
     let hello = Hello {
         version_min: 1,
@@ -395,7 +403,7 @@ fn what_is_no_frame_is_refused_at_its_first_wrong_byte() {
     assert_eq!(code(&[0x02, 0xA0, 0x00]), ReasonCode::Malformed);
     assert_eq!(code(&[0x01, 0x80]), ReasonCode::Malformed);
     assert_eq!(code(&[0x02, 0x20]), ReasonCode::Malformed);
-    for kind in [0x00, 0x0C, 0x0D, 0x0E, 0x0F, 0x18, 0x1F] {
+    for kind in [0x00, 0x0C, 0x0D, 0x0F, 0x18, 0x1F] {
         assert_eq!(split(&[0x10, kind], LIMITS), Err(WireError::UnknownKind { kind: kind.into() }));
         assert_eq!(decode(kind.into(), &[]), Err(WireError::UnknownKind { kind: kind.into() }));
     }

@@ -199,7 +199,10 @@ fn control(name: &str) -> Option<Control> {
             let eye = Declared { route, fingerprint: 0, codec: "raw".into(), lease_millis: 0 };
             let deepest = Delivery::Lossless(Delivery::MAX_DEPTH);
             Control::Interests(vec![
-                Entry::Add { id: 1, item: Interest { declared: eye, delivery: Delivery::Queue(64), only: None } },
+                Entry::Add {
+                    id: 1,
+                    item: Interest { declared: eye, delivery: Delivery::Queue(64), only: None },
+                },
                 Entry::Add { id: 2, item: Interest { declared: hidden(), delivery: deepest, only: None } },
                 Entry::Remove { id: 0 },
             ])
@@ -220,6 +223,7 @@ fn control(name: &str) -> Option<Control> {
         "time" => Control::Time(time(0)),
         "gap" => Control::Gap { alias: 3, count: 1000 },
         "end" => Control::End { alias: 3 },
+        "lost" => Control::Lost { alias: 3, count: 200 },
         "unassigned-kind" => Control::Unknown { kind: 0x13 },
         _ => return None,
     })
@@ -267,6 +271,7 @@ fn form(meaning: &Meaning) -> Option<usize> {
             Control::Time(_) => 13,
             Control::Gap { .. } => 14,
             Control::End { .. } => 15,
+            Control::Lost { .. } => 16,
             Control::Unknown { .. } => return None,
         },
     })
@@ -276,7 +281,7 @@ fn form(meaning: &Meaning) -> Option<usize> {
 fn every_kind_and_form_has_a_vector() {
     let vectors = blocks("hex", "vector");
     let forms: BTreeSet<_> = vectors.iter().filter_map(|block| form(&expected(block.name()))).collect();
-    assert_eq!(forms, (0..16).collect());
+    assert_eq!(forms, (0..17).collect());
 }
 
 #[test]
