@@ -59,7 +59,7 @@ pub enum Refusal {
     },
     /// `Scope::Own` does not allow this route on this link.
     NoRight(String),
-    /// This endpoint relays the route, and has no room for one more.
+    /// This endpoint relays the route, and has no room for it.
     Relay(String),
     /// The peer refused, with a text of its own.
     ByPeer(String),

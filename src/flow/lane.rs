@@ -156,14 +156,14 @@ impl Upstream {
     }
 
     pub(crate) fn note_size(&mut self, size: usize) {
-        self.size = size.max(self.size - self.size / 8);
+        self.size = size.max(self.size - self.size / 64);
     }
 }
 
 /// How many bytes of one lossless lane may wait to be passed on, about, and in how many samples.
 const WINDOW_BYTES: usize = 256 << 10;
 const WINDOW_LEAST: usize = 2;
-const WINDOW_MOST: usize = 64;
+const WINDOW_MOST: usize = 512;
 
 /// What a payload is taken for before one came: that is a window of 16.
 const FIRST_SIZE: usize = 16_000;

@@ -320,7 +320,7 @@ impl Engine {
         }
     }
 
-    fn advance(&mut self, now: Timestamp) {
+    pub(super) fn advance(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
     }
 

@@ -83,6 +83,12 @@ impl Engine {
         }
     }
 
+    /// By which link and alias each intent comes to each interest.
+    #[cfg(test)]
+    pub(super) fn open_ways(&self) -> impl Iterator<Item = (InterestId, Origin, (LinkId, u32))> {
+        self.ways.iter().map(|((interest, origin), ways)| (*interest, *origin, ways.open))
+    }
+
     fn open_inlet(&mut self, link: LinkId, interest: InterestId, alias: u32) {
         self.actions.push_back(Action::OpenInlet { link, interest, alias });
         let Some(own) = self.registry.interest(interest) else { return };

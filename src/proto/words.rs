@@ -123,6 +123,13 @@ pub(super) fn too_much_to_relay(own: &Path, most: usize) -> String {
     format!("`{own}` passes on at most {most} intents and interests to one peer, and half as many for one")
 }
 
+pub(super) fn stalled_relay(own: &Path, route: &Route) -> String {
+    format!(
+        "`{own}` keeps no more samples for a peer that does not take them, and relays `{route}` to it no longer; \
+         ask for it again, with a smaller depth or as a queue"
+    )
+}
+
 pub(super) fn schema_not_sent(route: &Route, fingerprint: u64) -> String {
     format!(
         "the message types of `{route}` differ; the fingerprint of the one that was not sent is {fingerprint:#018x}"

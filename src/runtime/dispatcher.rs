@@ -254,6 +254,7 @@ impl Dispatcher {
         match input {
             LineInput::Control(at, control) => self.engine.control(at, link, control),
             LineInput::Opened { alias } => self.opened(link, line, alias),
+            LineInput::Stalled { alias } => self.engine.relay_stalled(self.clock.now(), link, alias),
             LineInput::Fault(reason) => self.engine.fault(self.clock.now(), link, reason),
             LineInput::Lost(reason) => {
                 self.engine.link_lost(self.clock.now(), link, reason);

@@ -1,5 +1,6 @@
 //! The aliases a reader knows, and the samples of a chunk sorted by them.
 
+use super::input::LineInput;
 use super::line::{Change, Inlet, Line, Passage};
 use crate::bytes::{Buffer, Bytes, Payload, Pool};
 use crate::delivery::Delivery;
@@ -149,7 +150,9 @@ impl Inlets {
         let pool = Arc::clone(&self.pool);
         match self.slot(alias)? {
             Slot::Relay(relay) => {
-                return relay.pass(alias, sent, Outgoing { payload, shared: None, retained: 0 });
+                if !relay.pass(alias, sent, Outgoing { payload, shared: None, retained: 0 })? {
+                    self.stall(alias);
+                }
             }
             Slot::Open(open) => {
                 if open.put(alias, sent, payload, &pool)? {
@@ -159,6 +162,15 @@ impl Inlets {
             Slot::Draining | Slot::Free => {}
         }
         Ok(())
+    }
+
+    /// What is passed on has no room: the pair ends.
+    #[cold]
+    fn stall(&mut self, alias: u32) {
+        if let Some(slot) = self.slots.get_mut(alias as usize) {
+            *slot = Slot::Draining;
+        }
+        self.line.input(LineInput::Stalled { alias });
     }
 
     /// Delivers one large sample.
@@ -179,7 +191,10 @@ impl Inlets {
             }
             Slot::Relay(relay) => {
                 let sample = Outgoing { payload: &bytes, shared: Some(&bytes), retained: 0 };
-                relay.pass(alias, sent, sample)
+                if !relay.pass(alias, sent, sample)? {
+                    self.stall(alias);
+                }
+                Ok(())
             }
             Slot::Draining | Slot::Free => Ok(()),
         }
@@ -249,11 +264,10 @@ impl Relay {
         Ok(())
     }
 
-    fn pass(&mut self, alias: u32, sent: Timestamp, sample: Outgoing<'_>) -> Result<(), Reason> {
+    fn pass(&mut self, alias: u32, sent: Timestamp, sample: Outgoing<'_>) -> Result<bool, Reason> {
         self.check_grant(alias)?;
         self.sequence += 1;
-        self.passage.to.forward(self.passage.alias, sample, sent, &mut self.spare);
-        Ok(())
+        Ok(self.passage.to.forward(self.passage.alias, sample, sent, &mut self.spare))
     }
 
     fn pass_missing(&self, count: u64, at: LostAt) {

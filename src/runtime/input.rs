@@ -46,6 +46,8 @@ pub(crate) enum LineInput {
     Control(Timestamp, Control),
     /// The first credit of a lane came.
     Opened { alias: u32 },
+    /// What comes under an alias to be passed on without loss finds no room.
+    Stalled { alias: u32 },
     /// The peer broke a rule.
     Fault(Reason),
     /// The stream ended.

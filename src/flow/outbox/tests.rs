@@ -8,6 +8,7 @@ use crate::wire::{Frame, Limits, Split, StampReader, decode, split};
 use std::collections::BTreeMap;
 
 mod model;
+mod relay;
 
 /// An outbox with a clock that stands, its writer, and the reader at the other end.
 pub(super) struct Bench {
@@ -129,7 +130,12 @@ impl Bench {
                     *self.next.entry(alias).or_default() += count;
                     self.got.push(Got::Gap { alias, count });
                 }
-                control => self.got.push(Got::Control(control)),
+                control => {
+                    if let Control::Lost { alias, count } = &control {
+                        *self.next.entry(*alias).or_default() += count;
+                    }
+                    self.got.push(Got::Control(control));
+                }
             },
         }
     }

@@ -6,6 +6,7 @@ use crate::proto::engine::Engine;
 use crate::proto::link::Link;
 use crate::proto::session::{Due, Inlet};
 use crate::proto::{Action, IntentId, InterestId, LinkId, Order, words};
+use crate::time::Timestamp;
 use crate::wire::control::{Control, Entry, Interest, Notify};
 use crate::wire::kind::MAX_ALIAS;
 use std::mem;
@@ -156,6 +157,21 @@ impl Engine {
         self.relay.wants.insert(id, want);
     }
 
+    /// Samples of a lossless pair found no room to wait: the pair ends, and the rest goes on.
+    pub(crate) fn relay_stalled(&mut self, now: Timestamp, link: LinkId, from_alias: u32) {
+        self.advance(now);
+        let is_it = |want: &Want| want.supplier == link && want.flow.is_some_and(|flow| flow.0 == from_alias);
+        let found = self.relay.wants.iter().find(|(_, want)| is_it(want));
+        let Some((id, reader, offer)) = found.map(|(id, want)| (*id, want.reader, want.offer)) else {
+            return;
+        };
+        if let Some(route) = self.relay.offers.get(&offer).map(|offer| offer.route.clone()) {
+            let text = words::stalled_relay(&self.settings.path, &route);
+            self.refused(reader, route, Refusal::Relay(text));
+        }
+        self.drop_want(id);
+    }
+
     fn end_flow(&mut self, want: &Want, alias: u32) {
         let route = self.relay.offers.get(&want.offer).map(|offer| offer.route.clone());
         let names = (self.peer_name(want.supplier), self.peer_name(want.reader));
@@ -168,6 +184,13 @@ impl Engine {
         session.aliases.end(alias);
         self.ended.insert(want.reader);
         self.actions.push_back(Action::CloseRelay { to: want.reader, to_alias: alias });
+    }
+
+    /// Where the samples come from that go to a link as an alias.
+    #[cfg(test)]
+    pub(in crate::proto) fn passed_from(&self, link: LinkId, alias: u32) -> Option<(LinkId, u32)> {
+        let mut wants = self.relay.wants.values().filter(|want| want.reader == link);
+        wants.find_map(|want| want.flow.filter(|flow| flow.1 == alias).map(|flow| (want.supplier, flow.0)))
     }
 
     /// One side of a pair tells the other why it is not linked.

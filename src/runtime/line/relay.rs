@@ -5,7 +5,6 @@ use crate::delivery::Delivery;
 use crate::flow::batch::Batch;
 use crate::flow::lane::Missing;
 use crate::flow::outbox::{Onward, Outgoing, Put};
-use crate::reason::{Reason, ReasonCode};
 use crate::runtime::feed::Feed;
 use crate::time::Timestamp;
 use crate::wire::control::Credit;
@@ -20,8 +19,15 @@ impl Line {
         out.feeds.insert(alias, feed);
     }
 
-    /// Sends a sample that another line brought, and never waits.
-    pub(crate) fn forward(&self, alias: u32, sample: Outgoing<'_>, sent: Timestamp, spare: &mut Batch) {
+    /// Sends a sample that another line brought, and never waits. False where it must not be lost, and there is
+    /// no room to keep it.
+    pub(crate) fn forward(
+        &self,
+        alias: u32,
+        sample: Outgoing<'_>,
+        sent: Timestamp,
+        spare: &mut Batch,
+    ) -> bool {
         let mut out = self.out.lock();
         let put = out.outbox.forward(alias, sample, sent, || self.clock.now());
         // Room is granted where it is made: here, or where the writer makes it.
@@ -32,16 +38,13 @@ impl Line {
                 drop(out);
                 self.write_inline(spare);
             }
-            Put::NoRoom => {
-                drop(out);
-                let text = "the peer does not read what is relayed to it without loss";
-                self.fault(Reason::new(ReasonCode::Backlog, text));
-            }
+            Put::NoRoom => return false,
             _ => self.wake_after(out),
         }
         if let Some((feed, credit)) = fed {
             feed.grant(credit);
         }
+        true
     }
 
     /// Notes samples that went missing before another line brought them.
