@@ -267,7 +267,8 @@ impl Relay {
     fn pass(&mut self, alias: u32, sent: Timestamp, sample: Outgoing<'_>) -> Result<bool, Reason> {
         self.check_grant(alias)?;
         self.sequence += 1;
-        Ok(self.passage.to.forward(self.passage.alias, sample, sent, &mut self.spare))
+        let Passage { to, alias, feed } = &self.passage;
+        Ok(to.forward((*alias, feed), sample, sent, &mut self.spare))
     }
 
     fn pass_missing(&self, count: u64, at: LostAt) {
@@ -275,7 +276,8 @@ impl Relay {
             LostAt::OnTheWay => Missing { gap: 0, lost: count },
             LostAt::Here | LostAt::There => Missing { gap: count, lost: 0 },
         };
-        self.passage.to.forward_missing(self.passage.alias, missing);
+        let Passage { to, alias, feed } = &self.passage;
+        to.forward_missing((*alias, feed), missing);
     }
 }
 

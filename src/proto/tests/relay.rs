@@ -264,7 +264,7 @@ fn whatever_the_net_is_each_pair_has_one_way() {
         far += found.values().filter(|passed| passed.len() > 1).count();
         assert!(found.keys().eq(&expected), "seed {seed}: {found:?} instead of {expected:?}");
     }
-    assert!(pairs > 1000 && far > 100, "{pairs} pairs, {far} by several relays");
+    assert!(pairs > 500 && far > 40, "{pairs} pairs, {far} by several relays");
 }
 
 type Declared = (usize, u32, &'static str, u64);

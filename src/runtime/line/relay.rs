@@ -23,12 +23,15 @@ impl Line {
     /// no room to keep it.
     pub(crate) fn forward(
         &self,
-        alias: u32,
+        (alias, feed): (u32, &Arc<Feed>),
         sample: Outgoing<'_>,
         sent: Timestamp,
         spare: &mut Batch,
     ) -> bool {
         let mut out = self.out.lock();
+        if !out.is_fed_by(alias, feed) {
+            return true;
+        }
         let put = out.outbox.forward(alias, sample, sent, || self.clock.now());
         // Room is granted where it is made: here, or where the writer makes it.
         let fed = out.fed(alias, Onward::Room);
@@ -48,8 +51,11 @@ impl Line {
     }
 
     /// Notes samples that went missing before another line brought them.
-    pub(crate) fn forward_missing(&self, alias: u32, missing: Missing) {
+    pub(crate) fn forward_missing(&self, (alias, feed): (u32, &Arc<Feed>), missing: Missing) {
         let mut out = self.out.lock();
+        if !out.is_fed_by(alias, feed) {
+            return;
+        }
         out.outbox.forward_missing(alias, missing);
         let fed = out.fed(alias, Onward::Room);
         drop(out);
@@ -73,6 +79,11 @@ impl Line {
 }
 
 impl Out {
+    /// Whether a lane is still that of a feed: it may have ended, and its alias stand for another pair by now.
+    fn is_fed_by(&self, alias: u32, feed: &Arc<Feed>) -> bool {
+        self.feeds.get(&alias).is_some_and(|own| Arc::ptr_eq(own, feed))
+    }
+
     /// The credit a lane passes on, and to whom.
     pub(super) fn fed(&mut self, alias: u32, why: Onward) -> Option<(Arc<Feed>, Credit)> {
         let feed = self.feeds.get(&alias)?;
