@@ -161,12 +161,12 @@ impl Upstream {
 }
 
 /// How many bytes of one lossless lane may wait to be passed on, about, and in how many samples.
-const WINDOW_BYTES: usize = 256 << 10;
+const WINDOW_BYTES: usize = 1 << 20;
 const WINDOW_LEAST: usize = 2;
 const WINDOW_MOST: usize = 512;
 
 /// What a payload is taken for before one came: that is a window of 16.
-const FIRST_SIZE: usize = 16_000;
+const FIRST_SIZE: usize = 65_000;
 
 /// What a parked sample costs beside its payload: its place in the queue and the heads of its buffer.
 pub(crate) const PARKED_COST: usize = 96;

@@ -1,5 +1,6 @@
 //! What delivery promises holds through a relay.
 
+use crate::support::tap::Tap;
 use crate::support::{SOON, Watch, until};
 use crate::{EACH, address, dial, endpoint, net};
 use bowline::{Bytes, Event, Intent, IntentSettings, Interest, InterestSettings, Path, Reading, Route};
@@ -90,6 +91,52 @@ fn a_reader_that_takes_nothing_stops_the_sender_and_nothing_else() {
     }
     intent.send_timeout(4, SOON).expect("there is room again");
     assert_eq!(*unread.recv_timeout(SOON).expect("arrives"), 4);
+}
+
+/// The gateway's line to the desk stands still: nobody else waits for it, and the board is told.
+#[test]
+fn a_link_that_stands_still_holds_up_no_other() {
+    let tap = Tap::default();
+    let place = address("memory").replace("memory://", "tap://");
+    let gateway = endpoint("gateway").ping_interval(Duration::from_secs(5)).transport(tap.clone());
+    let gateway = gateway.listen(address("tcp")).listen(&place).relay("robot.mcu").start().expect("starts");
+    let slow = endpoint("desk").ping_interval(Duration::from_secs(5)).transport(tap.clone());
+    let slow = slow.connect(format!("{place}/gateway")).start().expect("starts");
+    let (board, office) = (dial("robot.mcu", &gateway), dial("office", &gateway));
+    let every = || InterestSettings::new().lossless(400);
+    let count: Intent<u32> = board.intent("robot.mcu.count").expect("intent");
+    let image: Intent<Bytes> = board.intent("robot.mcu.image").expect("intent");
+    let stuck: Interest<u32> = slow.interest_with("robot.mcu.count", every()).expect("interest");
+    let unseen: Interest<Bytes> =
+        slow.interest_with("robot.mcu.image", InterestSettings::new().queue(3)).expect("interest");
+    let free: Interest<u32> = office.interest("robot.mcu.free").expect("interest");
+    let seen: Interest<Bytes> =
+        office.interest_with("robot.mcu.image", InterestSettings::new().queue(64)).expect("interest");
+    let moving: Intent<u32> = board.intent("robot.mcu.free").expect("intent");
+    assert!(count.wait_interest(SOON) && moving.wait_interest(SOON));
+    until("both want images", || image.interested() == 2);
+    tap.hold();
+    for number in 0..300_u32 {
+        image.send(Bytes::from(vec![1; 20_000])).expect("sends");
+        let _ = count.try_send(number);
+        moving.send(number).expect("sends");
+        assert_eq!(*free.recv_timeout(SOON).expect("arrives"), number);
+        seen.recv_timeout(SOON).expect("arrives");
+    }
+    while count.send_timeout(9999, Duration::from_millis(100)).is_ok() {}
+    assert!(count.try_send(9999).is_err_and(|error| error.is_no_credit()), "the board is told");
+    tap.release();
+    let mut next = 0;
+    while let Ok(sample) = stuck.recv_timeout(Duration::from_millis(500)) {
+        assert_eq!(sample.sequence(), next, "none is missing");
+        next += 1;
+    }
+    assert!(next >= 300, "{next}");
+    let mut last = 0;
+    while let Ok(sample) = unseen.try_recv() {
+        last = sample.sequence();
+    }
+    assert_eq!(last, 299, "the newest is there, by its number");
 }
 
 #[test]

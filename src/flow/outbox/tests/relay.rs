@@ -99,7 +99,7 @@ fn lossless_samples_that_nobody_takes_are_bounded() {
     assert!(sent <= 20, "{sent} large samples at most before it is known how large they are");
     bench.write_all();
     granted = bench.outbox.onward(ALIAS, Onward::Room).expect("more").limit;
-    assert_eq!(granted, sent + 2, "two of these are enough");
+    assert_eq!(granted, sent + 10, "1 MiB of these");
 }
 
 proptest! {
