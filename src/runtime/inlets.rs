@@ -147,19 +147,14 @@ impl Inlets {
 
     #[inline(never)]
     fn message_elsewhere(&mut self, alias: u32, sent: Timestamp, payload: &[u8]) -> Result<(), Reason> {
-        let pool = Arc::clone(&self.pool);
-        match self.slot(alias)? {
-            Slot::Relay(relay) => {
-                if !relay.pass(alias, sent, Outgoing { payload, shared: None, retained: 0 })? {
-                    self.stall(alias);
-                }
+        if let Slot::Relay(relay) = self.slot(alias)? {
+            if !relay.pass(alias, sent, Outgoing { payload, shared: None, retained: 0 })? {
+                self.stall(alias);
             }
-            Slot::Open(open) => {
-                if open.put(alias, sent, payload, &pool)? {
-                    self.staged.push(alias);
-                }
+        } else if let Some(Slot::Open(open)) = self.slots.get_mut(alias as usize) {
+            if open.put(alias, sent, payload, &self.pool)? {
+                self.staged.push(alias);
             }
-            Slot::Draining | Slot::Free => {}
         }
         Ok(())
     }

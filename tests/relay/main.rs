@@ -3,7 +3,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[allow(dead_code, reason = "a part of it is used")]
+#[path = "../bad_input/frames.rs"]
+mod frames;
+#[allow(dead_code, reason = "a part of it is used")]
+#[path = "../bad_input/raw_peer.rs"]
+mod raw_peer;
+
 mod flows;
+mod hostile;
 mod many;
 mod refused;
 mod speed;
