@@ -253,8 +253,7 @@ impl Engine {
     pub(super) fn drain_inlets(&mut self, link: LinkId, interest: InterestId, route: &Route) {
         let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
         session.forget_disputes(false, interest.0);
-        let aliases = session.inlets_of(interest);
-        session.inlet_of.retain(|(drained, _), _| *drained != interest);
+        let aliases = session.drain(interest);
         let inlets = aliases.into_iter().filter_map(|alias| Some((alias, *session.inlets.get(&alias)?)));
         for (alias, inlet) in inlets.collect::<Vec<_>>() {
             self.actions.push_back(Action::DrainInlet { link, alias });

@@ -16,6 +16,11 @@ impl Line {
         self.connection.lane(alias, delivery.is_lossless());
         let mut out = self.out.lock();
         out.outbox.open_relay(alias, delivery);
+        let place = alias as usize;
+        if out.routes.len() <= place {
+            out.routes.resize_with(place + 1, || None);
+        }
+        out.routes[place] = Some(feed.route.clone());
         out.feeds.insert(alias, feed);
     }
 
