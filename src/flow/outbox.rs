@@ -26,7 +26,7 @@
 
 use super::batch::{BY_REFERENCE, Batch};
 use super::coarse::Coarse;
-use super::lane::{Lane, Parked};
+use super::lane::{Lane, Missing, Parked};
 use crate::bytes::Bytes;
 use crate::delivery::Delivery;
 use crate::time::Timestamp;
@@ -37,8 +37,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 mod ending;
+mod relay;
 
 pub(crate) use ending::Left;
+pub(crate) use relay::Onward;
 
 /// The outgoing side of one link.
 pub(crate) struct Outbox {
@@ -48,7 +50,7 @@ pub(crate) struct Outbox {
     /// The largest payload the peer takes.
     largest: usize,
     urgent: Vec<u8>,
-    /// How many bytes of `urgent` are our own tables, whose size no peer can raise.
+    /// How many bytes of `urgent` are our own tables, or passed on: see [`TABLES`].
     tables: usize,
     batch: Batch,
     /// What an inline write could not write.
@@ -56,6 +58,10 @@ pub(crate) struct Outbox {
     lanes: Vec<Option<Lane>>,
     /// Bytes parked in all lanes.
     parked: usize,
+    /// The same of samples passed on that must not be lost.
+    held: usize,
+    /// Lanes of samples passed on of which some were unparked.
+    moved: Vec<u32>,
     /// The lane that is asked first when there is room again.
     turn: usize,
     stamps: StampWriter,
@@ -123,6 +129,8 @@ impl Outbox {
             rest: Batch::default(),
             lanes: Vec::new(),
             parked: 0,
+            held: 0,
+            moved: Vec::new(),
             turn: 0,
             stamps: StampWriter::default(),
             now: Coarse::default(),
@@ -167,6 +175,7 @@ impl Outbox {
     fn finish_lane(&mut self, alias: u32) {
         if let Some(lane) = self.lanes.get_mut(alias as usize).and_then(Option::take) {
             put_gap(self.batch.bytes(), alias, lane.gap);
+            put_lost(self.batch.bytes(), alias, lane.lost);
             encode(self.batch.bytes(), &Control::End { alias });
         }
     }
@@ -284,7 +293,8 @@ impl Outbox {
         let payload = sample.shared.cloned().unwrap_or_else(|| Bytes::copy_from_slice(sample.payload));
         let (parked, capacity) = (self.parked, self.capacity);
         let Some(lane) = self.lane_mut(alias) else { return Put::Closed };
-        let (parked, dropped) = lane.park(Parked { sent, payload }, parked, capacity);
+        let (parked, dropped) =
+            lane.park(Parked { sent, payload, missing: Missing::default() }, parked, capacity);
         self.parked = parked;
         Put::Parked(dropped)
     }
@@ -305,12 +315,20 @@ impl Outbox {
                 continue;
             };
             idle = 0;
-            let gap = std::mem::take(&mut lane.gap);
-            lane.sequence += gap + 1;
+            let gap = std::mem::take(&mut lane.gap) + sample.missing.gap;
+            let lost = std::mem::take(&mut lane.lost) + sample.missing.lost;
+            lane.sequence += gap + lost + 1;
             let ended = lane.ending && lane.parked.is_empty();
             let alias = place as u32;
+            let of_lane = if lane.upstream.is_none() {
+                &mut self.parked
+            } else {
+                relay::unparked(lane, &mut self.moved, alias);
+                if lane.delivery.is_lossless() { &mut self.held } else { &mut self.parked }
+            };
+            *of_lane -= sample.cost();
             put_gap(self.batch.bytes(), alias, gap);
-            self.parked -= sample.cost();
+            put_lost(self.batch.bytes(), alias, lost);
             self.append(
                 alias,
                 sample.sent,
@@ -329,6 +347,10 @@ impl Outbox {
         }
         let before = self.urgent.len();
         let own_table = matches!(frame, Control::Intents(_) | Control::Interests(_));
+        if own_table && self.tables > TABLES {
+            // Only what is passed on from other peers can come to so much.
+            return false;
+        }
         if !own_table && before - self.tables > ANSWERS {
             return false;
         }
@@ -411,7 +433,7 @@ impl Outbox {
         if into.messages() > 0 {
             self.gate.loaded = into.messages() > 1;
         }
-        if self.parked > 0 {
+        if self.parked > 0 || self.held > 0 {
             self.unpark(self.capacity);
         }
     }
@@ -460,6 +482,12 @@ impl Outbox {
     }
 }
 
+fn put_lost(bytes: &mut Vec<u8>, alias: u32, count: u64) {
+    if count > 0 {
+        encode(bytes, &Control::Lost { alias, count });
+    }
+}
+
 fn put_gap(bytes: &mut Vec<u8>, alias: u32, count: u64) {
     if count > 0 {
         encode(bytes, &Control::Gap { alias, count });
@@ -468,6 +496,9 @@ fn put_gap(bytes: &mut Vec<u8>, alias: u32, count: u64) {
 
 /// How long a line must have been quiet before a sender writes inline.
 pub(crate) const QUIET: Duration = Duration::from_micros(5);
+
+/// Bytes of tables that may wait for a peer that does not read.
+const TABLES: usize = 32 << 20;
 
 /// Bytes of answers (PONG, NOTIFY, CREDIT, …) that may wait for a peer that does not read.
 const ANSWERS: usize = 64 * 1024;

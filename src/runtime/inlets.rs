@@ -1,9 +1,13 @@
 //! The aliases a reader knows, and the samples of a chunk sorted by them.
 
-use super::line::{Change, Inlet, Line};
+use super::input::LineInput;
+use super::line::{Change, Inlet, Line, Passage};
 use crate::bytes::{Buffer, Bytes, Payload, Pool};
 use crate::delivery::Delivery;
 use crate::event::LostAt;
+use crate::flow::batch::Batch;
+use crate::flow::lane::Missing;
+use crate::flow::outbox::Outgoing;
 use crate::flow::run::{Content, Head, Run, Taken};
 use crate::reason::{Reason, ReasonCode};
 use crate::time::Timestamp;
@@ -24,6 +28,7 @@ enum Slot {
     Free,
     Draining,
     Open(Box<Open>),
+    Relay(Box<Relay>),
 }
 
 struct Open {
@@ -82,6 +87,7 @@ impl Inlets {
         for change in self.line.take_changes() {
             let (alias, slot) = match change {
                 Change::Open(alias, inlet) => (alias, Slot::Open(Box::new(Open::new(inlet)))),
+                Change::Relay(alias, passage) => (alias, Slot::Relay(Box::new(Relay::new(passage)))),
                 Change::Drain(alias) => (alias, Slot::Draining),
                 Change::Close(alias) => (alias, Slot::Free),
             };
@@ -93,17 +99,16 @@ impl Inlets {
         }
     }
 
-    /// The slot of an alias a sample may come under; `None` where samples are drained.
+    /// The slot of an alias a sample may come under.
     #[inline]
-    fn open(&mut self, alias: u32, chunk: &Arc<Buffer>) -> Result<Option<&mut Open>, Reason> {
+    fn slot(&mut self, alias: u32, chunk: &Arc<Buffer>) -> Result<&mut Slot, Reason> {
         let place = alias as usize;
         if matches!(self.slots.get(place), None | Some(Slot::Free)) && self.line.has_changes() {
             self.flush(chunk);
             self.apply_changes();
         }
         match self.slots.get_mut(place) {
-            Some(Slot::Open(open)) => Ok(Some(open)),
-            Some(Slot::Draining) => Ok(None),
+            Some(slot @ (Slot::Open(_) | Slot::Draining | Slot::Relay(_))) => Ok(slot),
             None | Some(Slot::Free) => {
                 let text = format!("a sample came under alias {alias}, which was never assigned");
                 Err(Reason::new(ReasonCode::UnknownAlias, text))
@@ -113,9 +118,10 @@ impl Inlets {
 
     /// Checks that a sample may come under this alias, before memory is taken for it.
     pub(crate) fn expect(&mut self, alias: u32, chunk: &Arc<Buffer>) -> Result<(), Reason> {
-        match self.open(alias, chunk)? {
-            Some(open) => open.check_grant(alias),
-            None => Ok(()),
+        match self.slot(alias, chunk)? {
+            Slot::Open(open) => open.check_grant(alias),
+            Slot::Relay(relay) => relay.check_grant(alias),
+            Slot::Draining | Slot::Free => Ok(()),
         }
     }
 
@@ -130,11 +136,20 @@ impl Inlets {
         offset: i64,
     ) -> Result<(), Reason> {
         let sent = self.stamps.apply(stamp).shifted(offset.saturating_neg());
-        let Some(open) = self.open(alias, chunk)? else { return Ok(()) };
-        open.check_grant(alias)?;
-        let head = Head { sent, start: (end - payload.len()) as u32, end: end as u32 };
-        if open.put(head, payload) {
-            self.staged.push(alias);
+        match self.slot(alias, chunk)? {
+            Slot::Open(open) => {
+                open.check_grant(alias)?;
+                let head = Head { sent, start: (end - payload.len()) as u32, end: end as u32 };
+                if open.put(head, payload) {
+                    self.staged.push(alias);
+                }
+            }
+            Slot::Relay(relay) => {
+                if !relay.pass(alias, sent, Outgoing { payload, shared: None, retained: 0 })? {
+                    self.stall(alias);
+                }
+            }
+            Slot::Draining | Slot::Free => {}
         }
         Ok(())
     }
@@ -178,6 +193,15 @@ impl Inlets {
         frames.len() - rest.len()
     }
 
+    /// What is passed on has no room: the pair ends.
+    #[cold]
+    fn stall(&mut self, alias: u32) {
+        if let Some(slot) = self.slots.get_mut(alias as usize) {
+            *slot = Slot::Draining;
+        }
+        self.line.input(LineInput::Stalled { alias });
+    }
+
     /// Delivers one large sample.
     pub(crate) fn large(
         &mut self,
@@ -188,12 +212,22 @@ impl Inlets {
         offset: i64,
     ) -> Result<(), Reason> {
         let sent = self.stamps.apply(stamp).shifted(offset.saturating_neg());
-        if let Some(open) = self.open(alias, chunk)? {
-            let sequence = open.sequence;
-            open.sequence += 1;
-            open.inlet.inbox.deliver(Run::whole(open.inlet.source.clone(), sequence, sent, bytes));
+        match self.slot(alias, chunk)? {
+            Slot::Open(open) => {
+                let sequence = open.sequence;
+                open.sequence += 1;
+                open.inlet.inbox.deliver(Run::whole(open.inlet.source.clone(), sequence, sent, bytes));
+                Ok(())
+            }
+            Slot::Relay(relay) => {
+                let sample = Outgoing { payload: &bytes, shared: Some(&bytes), retained: 0 };
+                if !relay.pass(alias, sent, sample)? {
+                    self.stall(alias);
+                }
+                Ok(())
+            }
+            Slot::Draining | Slot::Free => Ok(()),
         }
-        Ok(())
     }
 
     pub(crate) fn time(&mut self, time: Timestamp) {
@@ -209,14 +243,22 @@ impl Inlets {
         chunk: &Arc<Buffer>,
     ) -> Result<(), Reason> {
         self.flush(chunk);
-        if let Some(open) = self.open(alias, chunk)? {
-            let sequence = open.sequence.checked_add(count).filter(|sequence| *sequence <= LAST_SEQUENCE);
-            let Some(sequence) = sequence else {
-                let text = format!("a gap of {count} samples under alias {alias} goes past the last number");
-                return Err(Reason::new(ReasonCode::Malformed, text));
-            };
-            open.sequence = sequence;
-            open.inlet.source.note_lost_at(count, at);
+        let slot = self.slot(alias, chunk)?;
+        let sequence = match slot {
+            Slot::Open(open) => &mut open.sequence,
+            Slot::Relay(relay) => &mut relay.sequence,
+            Slot::Draining | Slot::Free => return Ok(()),
+        };
+        let next = sequence.checked_add(count).filter(|next| *next <= LAST_SEQUENCE);
+        let Some(next) = next else {
+            let text = format!("a gap of {count} samples under alias {alias} goes past the last number");
+            return Err(Reason::new(ReasonCode::Malformed, text));
+        };
+        *sequence = next;
+        match slot {
+            Slot::Open(open) => open.inlet.source.note_lost_at(count, at),
+            Slot::Relay(relay) => relay.pass_missing(count, at),
+            Slot::Draining | Slot::Free => {}
         }
         Ok(())
     }
@@ -230,6 +272,54 @@ impl Inlets {
             }
         }
     }
+}
+
+/// Samples of one alias that are passed on.
+struct Relay {
+    passage: Passage,
+    /// The number of the next sample.
+    sequence: u64,
+    /// Numbers below this were granted.
+    granted: u64,
+    /// Room for an inline write.
+    spare: Batch,
+}
+
+impl Relay {
+    fn new(passage: Passage) -> Self {
+        Self { passage, sequence: 0, granted: 0, spare: Batch::default() }
+    }
+
+    fn check_grant(&mut self, alias: u32) -> Result<(), Reason> {
+        if self.sequence >= self.granted {
+            self.granted = self.passage.feed.granted();
+            if self.sequence >= self.granted {
+                return Err(not_granted(alias, self.sequence, self.granted));
+            }
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self, alias: u32, sent: Timestamp, sample: Outgoing<'_>) -> Result<bool, Reason> {
+        self.check_grant(alias)?;
+        self.sequence += 1;
+        let Passage { to, alias, feed } = &self.passage;
+        Ok(to.forward((*alias, feed), sample, sent, &mut self.spare))
+    }
+
+    fn pass_missing(&self, count: u64, at: LostAt) {
+        let missing = match at {
+            LostAt::OnTheWay => Missing { gap: 0, lost: count },
+            LostAt::Here | LostAt::There => Missing { gap: count, lost: 0 },
+        };
+        let Passage { to, alias, feed } = &self.passage;
+        to.forward_missing((*alias, feed), missing);
+    }
+}
+
+fn not_granted(alias: u32, sequence: u64, granted: u64) -> Reason {
+    let text = format!("sample {sequence} of alias {alias} came, but {granted} were granted");
+    Reason::new(ReasonCode::NoCredit, text)
 }
 
 impl Open {
@@ -253,9 +343,7 @@ impl Open {
         if self.sequence < self.granted {
             return Ok(());
         }
-        let text =
-            format!("sample {} of alias {alias} came, but {} were granted", self.sequence, self.granted);
-        Err(Reason::new(ReasonCode::NoCredit, text))
+        Err(not_granted(alias, self.sequence, self.granted))
     }
 
     /// Puts one sample that was granted into the stage, or calls the callback; true if it is the first

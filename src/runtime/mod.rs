@@ -20,6 +20,7 @@
 //! | `writer` | writer | the outbox into the connection, as much at once as there is |
 //! | `line`, `backlog` | all | one connection as they share it: the outbox, and what each has to tell the others |
 //! | `outlets` | the sending one | an intent: the list of its outlets, and the way through them |
+//! | `feed` | reader, writer | samples passed on from one line to another, and their credit back |
 //! | `inbox`, `source` | reader, and the receiving one | an interest: its mailbox or callback, and each intent that supplies it |
 //! | `signal`, `events`, `threads`, `clock`, `status`, `input` | | waking, the stream of events, naming and joining threads, time, views |
 //!
@@ -33,6 +34,9 @@
 //! if they are a good part of it: one lock and one wake-up a chunk, and no copy. The receiving thread takes what there is and decodes it as it is read.
 //! A callback is called by the reader instead, from where the bytes lie. Within one endpoint `send` puts an `Arc` of
 //! the message straight into the inbox.
+//!
+//! A [relay](crate::EndpointBuilder::relay) has no more than that: the reader that brings a sample puts its bytes into
+//! the outbox of the line it goes to, as a sender would.
 //!
 //! Control goes another way: the reader hands every other frame to the dispatcher by a queue of the line's own, and
 //! the dispatcher's frames lie apart in the outbox and are written first, unless they have to stand in line with
@@ -93,6 +97,7 @@ pub(crate) mod dial;
 pub(crate) mod dispatcher;
 mod edits;
 pub(crate) mod events;
+pub(crate) mod feed;
 pub(crate) mod gate;
 pub(crate) mod inbox;
 pub(crate) mod inlets;
