@@ -364,8 +364,8 @@ impl Attempt {
 /// The last line of a text that holds something to read, short and printable.
 fn shown(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let line = lines.last().unwrap_or_default();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let line = lines.next_back().unwrap_or_default();
     line.chars().filter(|c| !c.is_control()).take(TEXT_SHOWN).collect()
 }
 

@@ -52,7 +52,7 @@ fn a_frame_that_never_ends_is_counted_once_and_passes() {
     let before = ends.desk.links()[0].counts.unwrap();
     cable.inject(End::A, &[0xA5; 100_000]);
     // Longer than any packet, then several that are too long.
-    cable.inject(End::A, &[[0x5A; 1500].as_slice(), &[0]].concat().repeat(5));
+    cable.inject(End::A, &[[0x9C; 1500].as_slice(), &[0]].concat().repeat(5));
     until("a sample comes again", || {
         intent.send(7).unwrap();
         interest.recv_timeout(Duration::from_millis(50)).is_ok()

@@ -140,7 +140,7 @@ fn a_port_is_opened_for_one_alone() {
     let cable = Cable::new(115_200);
     let ends = ends(&cable);
     Watch::new(&ends.desk).link_is_up();
-    let error = Endpoint::builder("other").listen(cable.url(End::A, "")).start().err().expect("it is taken");
+    let error = Endpoint::builder("other").listen(cable.url(End::A, "")).start().expect_err("it is taken");
     let source = std::error::Error::source(&error).expect("what the system said").to_string();
     assert!(source.contains("in use"), "{source}");
     let other = Endpoint::builder("other").connect(cable.url(End::B, "/robot")).start().unwrap();
