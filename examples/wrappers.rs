@@ -53,14 +53,17 @@ fn main() -> Result<(), Fault> {
     println!("the robot sent {sent} samples, {} came, {} were lost", counts.received, counts.lost_here);
     println!("{} were not valid, {} gave way to newer ones", withheld.filtered, withheld.replaced);
     println!("the desk read {read} of them; the last turning rate is {newest}");
-    let heard: Vec<f32> = std::iter::from_fn(|| heard.try_recv().ok()).map(|speed| *speed).collect();
+    let mut speeds = Vec::new();
+    while speeds.last() != Some(&0.0) {
+        speeds.push(*heard.recv_timeout(WAIT)?);
+    }
     let withheld = speed.withheld();
     println!(
-        "of {} speeds, {} were repeated and {} over the rate; the robot heard {} of them: {heard:?}",
+        "of {} speeds, {} were repeated and {} over the rate; the robot heard {}: {speeds:?}",
         u64::from(read) + 1,
         withheld.repeated,
         withheld.over_rate,
-        heard.len()
+        speeds.len()
     );
     let expected = f32::from(u16::try_from(SAMPLES - 1)?);
     if newest != expected {

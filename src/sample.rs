@@ -101,7 +101,7 @@ impl<T> Sample<T> {
     /// assert_eq!((*doubled, doubled.sequence()), (3.0, 0));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn map<U>(sample: Sample<T>, make: impl FnOnce(&T) -> U) -> Sample<U> {
         let message = Held::Own(make(&sample));
         Sample { message, sequence: sample.sequence, sent: sample.sent, source: sample.source }

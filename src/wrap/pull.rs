@@ -40,7 +40,7 @@ pub trait Wanting {
 }
 
 impl<T: Message> Pull<T> for Interest<T> {
-    #[inline]
+    #[inline(always)]
     fn pull(&self, wait: &mut Wait) -> Result<Sample<T>, RecvError> {
         if wait.is_ever() {
             return self.recv();

@@ -47,7 +47,7 @@ pub trait Want<T>: Pull<T> {
     ///
     /// # Errors
     /// When the endpoint is closed, or a sample cannot be decoded.
-    #[inline]
+    #[inline(always)]
     fn recv(&self) -> Result<Sample<T>, RecvError> {
         self.pull(&mut Wait::ever())
     }
@@ -56,7 +56,7 @@ pub trait Want<T>: Pull<T> {
     ///
     /// # Errors
     /// When none waits, the endpoint is closed, or a sample cannot be decoded.
-    #[inline]
+    #[inline(always)]
     fn try_recv(&self) -> Result<Sample<T>, RecvError> {
         self.pull(&mut Wait::never(self.base().backlog()))
     }
@@ -66,7 +66,7 @@ pub trait Want<T>: Pull<T> {
     ///
     /// # Errors
     /// When the time passed, the endpoint is closed, or a sample cannot be decoded.
-    #[inline]
+    #[inline(always)]
     fn recv_timeout(&self, timeout: Duration) -> Result<Sample<T>, RecvError> {
         self.pull(&mut Wait::at_most(timeout, || self.base().backlog()))
     }

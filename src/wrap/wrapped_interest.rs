@@ -26,17 +26,25 @@ pub struct WrappedInterest<W, S, T, U> {
 
 /// What is done to one sample after the other.
 pub trait Step<T, U> {
-    /// What comes out; nothing if it is withheld, which is counted.
-    fn step(&mut self, sample: Sample<T>) -> Option<Sample<U>>;
+    /// Whether it comes through; if not, that is counted.
+    fn admits(&mut self, sample: &Sample<T>) -> bool;
+
+    /// What comes out.
+    fn make(&mut self, sample: Sample<T>) -> Sample<U>;
 
     /// Adds what was withheld here.
     fn count(&self, withheld: &mut Withheld);
 }
 
 impl<T, F: FnMut(&T) -> bool> Step<T, T> for Filter<F> {
-    #[inline]
-    fn step(&mut self, sample: Sample<T>) -> Option<Sample<T>> {
-        pass(self, sample)
+    #[inline(always)]
+    fn admits(&mut self, sample: &Sample<T>) -> bool {
+        passes(self, sample)
+    }
+
+    #[inline(always)]
+    fn make(&mut self, sample: Sample<T>) -> Sample<T> {
+        sample
     }
 
     fn count(&self, withheld: &mut Withheld) {
@@ -45,9 +53,14 @@ impl<T, F: FnMut(&T) -> bool> Step<T, T> for Filter<F> {
 }
 
 impl<T> Step<T, T> for RateLimit {
-    #[inline]
-    fn step(&mut self, sample: Sample<T>) -> Option<Sample<T>> {
-        pass(self, sample)
+    #[inline(always)]
+    fn admits(&mut self, sample: &Sample<T>) -> bool {
+        passes(self, sample)
+    }
+
+    #[inline(always)]
+    fn make(&mut self, sample: Sample<T>) -> Sample<T> {
+        sample
     }
 
     fn count(&self, withheld: &mut Withheld) {
@@ -56,9 +69,14 @@ impl<T> Step<T, T> for RateLimit {
 }
 
 impl<T, M: Memory<T>> Step<T, T> for Dedup<M> {
-    #[inline]
-    fn step(&mut self, sample: Sample<T>) -> Option<Sample<T>> {
-        pass(self, sample)
+    #[inline(always)]
+    fn admits(&mut self, sample: &Sample<T>) -> bool {
+        passes(self, sample)
+    }
+
+    #[inline(always)]
+    fn make(&mut self, sample: Sample<T>) -> Sample<T> {
+        sample
     }
 
     fn count(&self, withheld: &mut Withheld) {
@@ -67,13 +85,13 @@ impl<T, M: Memory<T>> Step<T, T> for Dedup<M> {
 }
 
 /// A sample that passes has done so at once: nothing can hinder it on this side.
-#[inline]
-fn pass<T>(gate: &mut impl Gate<T>, sample: Sample<T>) -> Option<Sample<T>> {
-    if !gate.admit(&sample, &|| 0) {
-        return None;
+#[inline(always)]
+fn passes<T>(gate: &mut impl Gate<T>, sample: &Sample<T>) -> bool {
+    let admits = gate.admit(sample, &|| 0);
+    if admits {
+        gate.passed(0);
     }
-    gate.passed(0);
-    Some(sample)
+    admits
 }
 
 /// The step of [`Want::map`](super::Want::map).
@@ -81,9 +99,14 @@ fn pass<T>(gate: &mut impl Gate<T>, sample: Sample<T>) -> Option<Sample<T>> {
 pub struct Map<F>(pub(crate) F);
 
 impl<T, U, F: FnMut(&T) -> U> Step<T, U> for Map<F> {
-    #[inline]
-    fn step(&mut self, sample: Sample<T>) -> Option<Sample<U>> {
-        Some(Sample::map(sample, &mut self.0))
+    #[inline(always)]
+    fn admits(&mut self, _: &Sample<T>) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn make(&mut self, sample: Sample<T>) -> Sample<U> {
+        Sample::map(sample, &mut self.0)
     }
 
     fn count(&self, _: &mut Withheld) {}
@@ -94,10 +117,15 @@ impl<T, U, F: FnMut(&T) -> U> Step<T, U> for Map<F> {
 pub struct Tap<F>(pub(crate) F);
 
 impl<T, F: FnMut(&Sample<T>)> Step<T, T> for Tap<F> {
-    #[inline]
-    fn step(&mut self, sample: Sample<T>) -> Option<Sample<T>> {
-        (self.0)(&sample);
-        Some(sample)
+    #[inline(always)]
+    fn admits(&mut self, sample: &Sample<T>) -> bool {
+        (self.0)(sample);
+        true
+    }
+
+    #[inline(always)]
+    fn make(&mut self, sample: Sample<T>) -> Sample<T> {
+        sample
     }
 
     fn count(&self, _: &mut Withheld) {}
@@ -126,12 +154,14 @@ impl<W, M, T> WrappedInterest<W, Dedup<M>, T, T> {
 }
 
 impl<W: Pull<T>, S: Step<T, U>, T, U> Pull<U> for WrappedInterest<W, S, T, U> {
-    #[inline]
+    /// Looked at where it lies: moving a sample costs more than most of what is done to it.
+    #[inline(always)]
     fn pull(&self, wait: &mut Wait) -> Result<Sample<U>, RecvError> {
         loop {
-            let sample = self.inner.pull(wait)?;
-            if let Some(sample) = self.step.borrow_mut().step(sample) {
-                return Ok(sample);
+            let found = self.inner.pull(wait);
+            let mut step = self.step.borrow_mut();
+            if !found.as_ref().is_ok_and(|sample| !step.admits(sample)) {
+                return found.map(|sample| step.make(sample));
             }
         }
     }
