@@ -13,6 +13,7 @@ use super::input::{Input, LineInput};
 use super::line::Line;
 use super::losses::Losses;
 use super::outlets::Outlets;
+use super::refusals::Refused;
 use super::source::SourceRef;
 use super::status::LinkStatus;
 use super::threads::Threads;
@@ -47,6 +48,8 @@ pub(crate) struct Dispatcher {
     pub(super) incoming: BTreeMap<(LinkId, u32), (InterestId, SourceRef)>,
     pub(super) local: HashMap<(IntentId, InterestId), SourceRef>,
     pub(super) losses: Losses,
+    /// Connections that were turned away, to be told.
+    pub(super) refused: Refused,
     /// What changed in where intents send, to be published.
     pub(super) edits: Edits,
     /// Lines with inputs waiting, each once.
@@ -93,6 +96,7 @@ impl Dispatcher {
             incoming: BTreeMap::new(),
             local: HashMap::new(),
             losses: Losses::new(clock.now()),
+            refused: Refused::new(clock.now()),
             edits: Edits::default(),
             ready: VecDeque::new(),
             ends,
@@ -109,6 +113,9 @@ impl Dispatcher {
                 None => self.tick(),
             }
             self.serve_ready();
+            if self.ready.is_empty() && self.inputs.is_empty() {
+                self.publish();
+            }
         };
         self.close(deadline)
     }
@@ -120,7 +127,8 @@ impl Dispatcher {
         }
         let now = self.clock.now();
         let lingering = self.lingering.iter().map(|rest| rest.until).min();
-        let wake = [self.engine.next_wake(), lingering, self.losses.next_wake()].into_iter().flatten().min();
+        let wakes = [self.engine.next_wake(), lingering, self.losses.next_wake(), self.refused.next_wake()];
+        let wake = wakes.into_iter().flatten().min();
         let received = match wake {
             Some(wake) if wake <= now => self.inputs.try_recv().map_err(|_| RecvTimeoutError::Timeout),
             // One more microsecond, as the clock counts whole ones and must not come a fraction early.
@@ -144,6 +152,7 @@ impl Dispatcher {
         if self.losses.is_due(now) {
             self.report_losses(now);
         }
+        self.refused.report(now, &self.events);
     }
 
     /// Serves each line that has inputs for a while, in turn, so that none keeps the others waiting.
@@ -169,7 +178,9 @@ impl Dispatcher {
     fn overdue(&mut self) {
         if !self.ready.is_empty() || !self.inputs.is_empty() {
             let now = self.clock.now();
-            if self.engine.next_wake().is_some_and(|wake| wake <= now) || self.losses.is_due(now) {
+            let wakes = [self.engine.next_wake(), self.refused.next_wake()];
+            let due = wakes.into_iter().flatten().any(|wake| wake <= now);
+            if due || self.losses.is_due(now) {
                 self.tick();
             }
         }
@@ -190,11 +201,12 @@ impl Dispatcher {
                 self.engine.dialled(now, link);
             }
             Input::DialFailed(link, text) => self.engine.dial_failed(now, link, text),
-            Input::LineEnded => {
-                self.open_lines = self.open_lines.saturating_sub(1);
+            Input::LineEnded(line) => {
+                self.line_ended(&line);
                 // What a thread leaves behind is freed when it is joined.
                 self.ends.threads.join();
             }
+            Input::Refused(refusals) => self.refused.add(refusals),
             Input::ListenerFault { url, text } => self.events.send(Event::ListenerFault { url, text }),
             Input::ThreadPanicked { thread, text } => {
                 self.events.send(Event::ThreadPanicked { thread, text });
@@ -228,6 +240,11 @@ impl Dispatcher {
             Input::Close(_) => {}
         }
         self.apply_all();
+    }
+
+    pub(super) fn line_ended(&mut self, line: &Arc<Line>) {
+        self.open_lines = self.open_lines.saturating_sub(1);
+        self.report_end(line);
     }
 
     fn withdraw_interest(&mut self, id: InterestId) {
