@@ -6,7 +6,7 @@
 //! times a second, whatever the robot does; and it sends a speed in each cycle, of which the robot is to
 //! hear what has changed, and that it is still the same now and then.
 
-use bowline::{Endpoint, Interest, InterestSettings, Supply, Want};
+use bowline::{Endpoint, Intent, Interest, InterestSettings, Supply, Want};
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::thread;
@@ -45,7 +45,8 @@ fn main() -> Result<(), Fault> {
         .map(|wanted: &f32| (wanted * 10.0).round() / 10.0);
 
     let heard: Interest<f32> = robot.interest("desk.speed")?;
-    let measuring = thread::spawn(move || measure(&robot));
+    let imu: Intent<Imu> = robot.intent("robot.imu")?;
+    let measuring = thread::spawn(move || measure(&imu));
     let (read, newest) = drive(&rate, &speed)?;
     let sent = measuring.join().map_err(|_| "the robot panicked")??;
 
@@ -88,8 +89,7 @@ fn drive(rate: &impl Want<f32>, speed: &impl Supply<f32>) -> Result<(u32, f32), 
 }
 
 /// Sends a sample every millisecond. Every fourth is not valid; the last one is.
-fn measure(robot: &Endpoint) -> Result<u32, Fault> {
-    let imu = robot.intent::<Imu>("robot.imu")?;
+fn measure(imu: &Intent<Imu>) -> Result<u32, Fault> {
     imu.wait_interest(WAIT);
     let begun = Instant::now();
     for number in 0..SAMPLES {

@@ -61,6 +61,7 @@ fn wrappers_hand_out_the_last_one_and_count_the_others() {
     assert!(text.contains("the robot sent 1000 samples"), "{text}");
     assert!(text.contains("250 were not valid"), "{text}");
     assert!(text.contains("the last turning rate is 999"), "{text}");
+    assert!(text.trim_end().ends_with(", 0.0]"), "{text}");
 }
 
 #[test]

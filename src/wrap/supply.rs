@@ -18,7 +18,8 @@ use std::time::Duration;
 /// What is supplied: an [`Intent`](crate::Intent), or one that is wrapped, however often.
 ///
 /// A function that takes `&impl Supply<f32>` works with either; `Box<dyn Supply<f32> + Send>` is for a
-/// field whose type must not depend on the wrappers. A reference to a `Supply` is one too.
+/// field whose type must not depend on the wrappers. A reference to a `Supply` is one too. Wrappers of
+/// your own are functions that call these methods; the trait is not to be implemented elsewhere.
 ///
 /// A message meets the wrapper that was added last first. One that is withheld is no error: the
 /// [`Outcome`] says [`Fate::Withheld`], and [`withheld`](Supply::withheld) counts it; or it says

@@ -17,7 +17,8 @@ use std::time::Duration;
 /// What is wanted: an [`Interest`](crate::Interest), or one that is wrapped, however often.
 ///
 /// A function that takes `&impl Want<f32>` works with either; `Box<dyn Want<f32> + Send>` is for a
-/// field whose type must not depend on the wrappers. A reference to a `Want` is one too.
+/// field whose type must not depend on the wrappers. A reference to a `Want` is one too. Wrappers of
+/// your own are functions that call these methods; the trait is not to be implemented elsewhere.
 ///
 /// ```
 /// use bowline::{Endpoint, Want};
