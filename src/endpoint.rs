@@ -118,7 +118,7 @@ impl Endpoint {
         let IntentSettings { exclusive, retain, .. } = settings;
         let outlets = Outlets::new(id, declaration.route.clone(), TypeId::of::<T>(), exclusive, retain);
         let outlets = Arc::new(outlets);
-        self.tell(Input::DeclareIntent(Arc::clone(&outlets), declaration))?;
+        self.tell(Input::DeclareIntent(Arc::clone(&outlets), declaration, settings.naming.expected))?;
         Ok(Intent::new(outlets, self.dispatcher.clone(), self.clock, settings.max_wait, self.largest))
     }
 
@@ -293,7 +293,7 @@ impl Endpoint {
         let route = declaration.route.clone();
         let inbox = Inbox::new(id, route, TypeId::of::<T>(), settings.delivery, callback(id));
         let inbox = Arc::new(inbox);
-        self.tell(Input::DeclareInterest(Arc::clone(&inbox), declaration))?;
+        self.tell(Input::DeclareInterest(Arc::clone(&inbox), declaration, settings.naming.expected))?;
         Ok(inbox)
     }
 

@@ -1,5 +1,6 @@
 //! What changed, for the application to see.
 
+use crate::diagnosis::Diagnosis;
 use crate::path::Path;
 use crate::reason::Reason;
 use crate::route::Route;
@@ -205,7 +206,28 @@ pub enum Event {
         /// What the panic said.
         text: String,
     },
-    /// A listener failed to accept; it goes on after a pause.
+    /// What is wrong with a line changed, where its transport can tell, as on a serial port.
+    LinkDiagnosed {
+        /// Who is or should be at the other end.
+        peer: PeerName,
+        /// What is wrong now; `None`: nothing any more.
+        diagnosis: Option<Diagnosis>,
+    },
+    /// More is to be sent over a line than it carries, going by what
+    /// [`IntentSettings::expected_rate`](crate::IntentSettings::expected_rate) and its like for interests declared.
+    LinkOverbooked {
+        /// Who is at the other end.
+        peer: PeerName,
+        /// Which end sends too much.
+        supplier: Side,
+        /// What the declared routes need, in bytes a second with all overhead.
+        wanted: u64,
+        /// What the line carries, in bytes a second.
+        carried: u64,
+        /// Which routes need how much, in words.
+        text: String,
+    },
+    /// A listener failed to accept, or knows what is wrong with its line; it goes on after a pause.
     ListenerFault {
         /// The listening URL.
         url: String,

@@ -152,6 +152,7 @@ impl Dispatcher {
         let outlet = Outlet::Remote { line: Arc::clone(line), alias, lossless: delivery.is_lossless() };
         self.edits.open(intent, Place::Remote(link, alias), outlet);
         self.outgoing.insert((link, alias), intent);
+        self.checkups.linked(link, line);
         self.losses.begin(Stream::Out(link, alias));
     }
 
@@ -196,6 +197,7 @@ impl Dispatcher {
         source.open();
         inbox.supplier_came();
         self.incoming.insert((link, alias), (interest, source));
+        self.checkups.linked(link, line);
         self.losses.begin(Stream::In(link, alias));
     }
 

@@ -4,6 +4,7 @@
 //! number stands for. It never waits but for its one channel and the engine's next wake-up.
 
 use super::actions::Relayed;
+use super::checkups::Checkups;
 use super::clock::Clock;
 use super::closing::Lingering;
 use super::edits::Edits;
@@ -51,6 +52,7 @@ pub(crate) struct Dispatcher {
     pub(super) relayed: BTreeMap<(LinkId, u32), Relayed>,
     pub(super) local: HashMap<(IntentId, InterestId), SourceRef>,
     pub(super) losses: Losses,
+    pub(super) checkups: Checkups,
     /// Connections that were turned away, to be told.
     pub(super) refused: Refused,
     /// What changed in where intents send, to be published.
@@ -100,6 +102,7 @@ impl Dispatcher {
             relayed: BTreeMap::new(),
             local: HashMap::new(),
             losses: Losses::new(clock.now()),
+            checkups: Checkups::new(clock.now()),
             refused: Refused::new(clock.now()),
             edits: Edits::default(),
             ready: VecDeque::new(),
@@ -131,8 +134,9 @@ impl Dispatcher {
         }
         let now = self.clock.now();
         let lingering = self.lingering.iter().map(|rest| rest.until).min();
-        let wakes = [self.engine.next_wake(), lingering, self.losses.next_wake(), self.refused.next_wake()];
-        let wake = wakes.into_iter().flatten().min();
+        let others = [self.losses.next_wake(), self.refused.next_wake(), self.next_checkup()];
+        let wakes = [self.engine.next_wake(), lingering].into_iter().chain(others);
+        let wake = wakes.flatten().min();
         let received = match wake {
             Some(wake) if wake <= now => self.inputs.try_recv().map_err(|_| RecvTimeoutError::Timeout),
             // One more microsecond, as the clock counts whole ones and must not come a fraction early.
@@ -155,6 +159,9 @@ impl Dispatcher {
         self.end_lingering(false);
         if self.losses.is_due(now) {
             self.report_losses(now);
+        }
+        if self.checkup_is_due(now) {
+            self.check_up(now);
         }
         self.refused.report(now, &self.events);
     }
@@ -182,7 +189,7 @@ impl Dispatcher {
     fn overdue(&mut self) {
         if !self.ready.is_empty() || !self.inputs.is_empty() {
             let now = self.clock.now();
-            let wakes = [self.engine.next_wake(), self.refused.next_wake()];
+            let wakes = [self.engine.next_wake(), self.refused.next_wake(), self.next_checkup()];
             let due = wakes.into_iter().flatten().any(|wake| wake <= now);
             if due || self.losses.is_due(now) {
                 self.tick();
@@ -204,7 +211,12 @@ impl Dispatcher {
                 self.adopt(link, line, &begin);
                 self.engine.dialled(now, link);
             }
-            Input::DialFailed(link, text) => self.engine.dial_failed(now, link, text),
+            Input::DialFailed(link, text, diagnosis) => {
+                if diagnosis.is_some() {
+                    self.diagnosed(link, diagnosis);
+                }
+                self.engine.dial_failed(now, link, text);
+            }
             Input::LineEnded(line) => {
                 self.line_ended(&line);
                 // What a thread leaves behind is freed when it is joined.
@@ -215,8 +227,9 @@ impl Dispatcher {
             Input::ThreadPanicked { thread, text } => {
                 self.events.send(Event::ThreadPanicked { thread, text });
             }
-            Input::DeclareIntent(intent, declaration) => {
+            Input::DeclareIntent(intent, declaration, expected) => {
                 let (id, exclusive, retains) = (intent.id, intent.exclusive, intent.retains());
+                self.checkups.sent.extend(expected.map(|expected| (id, expected)));
                 self.intents.insert(id, intent);
                 self.engine.declare_intent(now, id, declaration, exclusive, retains);
             }
@@ -224,9 +237,11 @@ impl Dispatcher {
                 self.engine.withdraw_intent(now, id);
                 self.apply_all();
                 self.intents.remove(&id);
+                self.checkups.sent.remove(&id);
             }
-            Input::DeclareInterest(interest, declaration) => {
+            Input::DeclareInterest(interest, declaration, expected) => {
                 let (id, delivery) = (interest.id, interest.delivery);
+                self.checkups.received.extend(expected.map(|expected| (id, expected)));
                 self.interests.insert(id, interest);
                 self.engine.declare_interest(now, id, declaration, delivery);
             }
@@ -254,6 +269,7 @@ impl Dispatcher {
     fn withdraw_interest(&mut self, id: InterestId) {
         self.engine.withdraw_interest(self.clock.now(), id);
         self.apply_all();
+        self.checkups.received.remove(&id);
         if let Some(interest) = self.interests.remove(&id) {
             interest.discard();
         }
@@ -287,7 +303,9 @@ impl Dispatcher {
 
     fn status(&self) -> Vec<LinkStatus> {
         let views = self.engine.links(self.clock.now());
-        views.map(|view| LinkStatus::new(&view, self.lines.get(&view.id))).collect()
+        views
+            .map(|view| LinkStatus::new(&view, self.lines.get(&view.id), self.checkups.of(view.id)))
+            .collect()
     }
 
     pub(super) fn backlog(&mut self, link: LinkId) {
