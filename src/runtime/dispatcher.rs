@@ -8,6 +8,7 @@ use super::closing::Lingering;
 use super::edits::Edits;
 use super::events::EventSender;
 use super::gate::Gate;
+use super::group::Group;
 use super::inbox::Inbox;
 use super::input::{Input, LineInput};
 use super::line::Line;
@@ -47,6 +48,7 @@ pub(crate) struct Dispatcher {
     pub(super) incoming: BTreeMap<(LinkId, u32), (InterestId, SourceRef)>,
     pub(super) local: HashMap<(IntentId, InterestId), SourceRef>,
     pub(super) losses: Losses,
+    pub(super) groups: Vec<Arc<Group>>,
     /// What changed in where intents send, to be published.
     pub(super) edits: Edits,
     /// Lines with inputs waiting, each once.
@@ -72,12 +74,13 @@ pub(crate) struct Parts {
     pub(crate) inputs: Receiver<Input>,
     pub(crate) events: EventSender,
     pub(crate) dials: HashMap<LinkId, Sender<Arc<PeerUrl>>>,
+    pub(crate) groups: Vec<Arc<Group>>,
     pub(crate) ends: Ends,
 }
 
 impl Dispatcher {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { engine, clock, inputs, events, dials, ends } = parts;
+        let Parts { engine, clock, inputs, events, dials, groups, ends } = parts;
         Self {
             engine,
             clock,
@@ -93,6 +96,7 @@ impl Dispatcher {
             incoming: BTreeMap::new(),
             local: HashMap::new(),
             losses: Losses::new(clock.now()),
+            groups,
             edits: Edits::default(),
             ready: VecDeque::new(),
             ends,
@@ -120,7 +124,9 @@ impl Dispatcher {
         }
         let now = self.clock.now();
         let lingering = self.lingering.iter().map(|rest| rest.until).min();
-        let wake = [self.engine.next_wake(), lingering, self.losses.next_wake()].into_iter().flatten().min();
+        let groups = self.groups.iter().filter_map(|group| group.next_wake()).min();
+        let wakes = [self.engine.next_wake(), lingering, self.losses.next_wake(), groups];
+        let wake = wakes.into_iter().flatten().min();
         let received = match wake {
             Some(wake) if wake <= now => self.inputs.try_recv().map_err(|_| RecvTimeoutError::Timeout),
             // One more microsecond, as the clock counts whole ones and must not come a fraction early.
@@ -143,6 +149,9 @@ impl Dispatcher {
         self.end_lingering(false);
         if self.losses.is_due(now) {
             self.report_losses(now);
+        }
+        for group in self.groups.iter().filter(|group| group.is_due(now)) {
+            group.tick();
         }
     }
 
@@ -169,7 +178,9 @@ impl Dispatcher {
     fn overdue(&mut self) {
         if !self.ready.is_empty() || !self.inputs.is_empty() {
             let now = self.clock.now();
-            if self.engine.next_wake().is_some_and(|wake| wake <= now) || self.losses.is_due(now) {
+            let group_due = self.groups.iter().any(|group| group.is_due(now));
+            if self.engine.next_wake().is_some_and(|wake| wake <= now) || self.losses.is_due(now) || group_due
+            {
                 self.tick();
             }
         }
@@ -201,16 +212,19 @@ impl Dispatcher {
             }
             Input::DeclareIntent(intent, declaration) => {
                 let (id, exclusive, retains) = (intent.id, intent.exclusive, intent.retains());
+                self.groups.iter().for_each(|group| group.declare_intent(&intent, &declaration));
                 self.intents.insert(id, intent);
                 self.engine.declare_intent(now, id, declaration, exclusive, retains);
             }
             Input::WithdrawIntent(id) => {
+                self.groups.iter().for_each(|group| group.withdraw_intent(id));
                 self.engine.withdraw_intent(now, id);
                 self.apply_all();
                 self.intents.remove(&id);
             }
             Input::DeclareInterest(interest, declaration) => {
                 let (id, delivery) = (interest.id, interest.delivery);
+                self.groups.iter().for_each(|group| group.declare_interest(&interest, &declaration));
                 self.interests.insert(id, interest);
                 self.engine.declare_interest(now, id, declaration, delivery);
             }
@@ -224,13 +238,15 @@ impl Dispatcher {
             Input::Status(answer) => {
                 let _ = answer.send(self.status());
             }
-            // A second close while the first one is under way.
-            Input::Close(_) => {}
+            // It is for the time this thread sleeps, which is computed anew; or a second close while the first
+            // one is under way.
+            Input::Tick | Input::Close(_) => {}
         }
         self.apply_all();
     }
 
     fn withdraw_interest(&mut self, id: InterestId) {
+        self.groups.iter().for_each(|group| group.withdraw_interest(id));
         self.engine.withdraw_interest(self.clock.now(), id);
         self.apply_all();
         if let Some(interest) = self.interests.remove(&id) {

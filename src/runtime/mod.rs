@@ -21,6 +21,7 @@
 //! | `line` | all | one connection as they share it: the outbox, and what each has to tell the others |
 //! | `outlets` | the sending one | an intent: the list of its outlets, and the way through them |
 //! | `inbox`, `source` | reader, and the receiving one | an interest: its mailbox or callback, and each intent that supplies it |
+//! | `group` | a group's reader, the sending one, dispatcher | groups: a thread each, and no part of the above |
 //! | `signal`, `events`, `threads`, `clock`, `status`, `input` | | waking, the stream of events, naming and joining threads, time, views |
 //!
 //! # The path of a sample
@@ -85,6 +86,7 @@ pub(crate) mod dispatcher;
 mod edits;
 pub(crate) mod events;
 pub(crate) mod gate;
+pub(crate) mod group;
 pub(crate) mod inbox;
 pub(crate) mod inlets;
 pub(crate) mod input;

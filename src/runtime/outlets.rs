@@ -3,6 +3,7 @@
 //! The dispatcher publishes where an intent's samples go as an immutable list; the intent takes it
 //! over when its number changes. So a send takes no lock but that of the link it sends on.
 
+use super::group::outlet::GroupOutlet;
 use super::inbox::Inbox;
 use super::line::Line;
 use super::signal::Signal;
@@ -41,8 +42,17 @@ pub(crate) struct Outlets {
 /// One interest an intent is linked with.
 #[derive(Clone)]
 pub(crate) enum Outlet {
-    Remote { line: Arc<Line>, alias: u32, lossless: bool },
-    Local { inbox: Arc<Inbox>, source: SourceRef },
+    Remote {
+        line: Arc<Line>,
+        alias: u32,
+        lossless: bool,
+    },
+    Local {
+        inbox: Arc<Inbox>,
+        source: SourceRef,
+    },
+    /// Everyone in a group.
+    Group(Arc<GroupOutlet>),
 }
 
 /// The last sample of an intent.
@@ -108,7 +118,7 @@ impl Outlets {
 
     /// How many interests would get a sample now.
     pub(crate) fn interested(&self) -> usize {
-        self.list().iter().filter(|outlet| outlet.is_open()).count()
+        self.list().iter().map(Outlet::interested).sum()
     }
 
     pub(crate) fn close(&self) {
@@ -127,7 +137,7 @@ impl Outlet {
     pub(crate) fn place(&self) -> Option<(LinkId, u32)> {
         match self {
             Outlet::Remote { line, alias, .. } => Some((line.id()?, *alias)),
-            Outlet::Local { .. } => None,
+            Outlet::Local { .. } | Outlet::Group(_) => None,
         }
     }
 
@@ -135,10 +145,12 @@ impl Outlet {
         matches!(self, Outlet::Local { source, .. } if source == from)
     }
 
-    fn is_open(&self) -> bool {
+    /// How many interests would get a sample now.
+    fn interested(&self) -> usize {
         match self {
-            Outlet::Remote { line, alias, .. } => line.is_open(*alias),
-            Outlet::Local { inbox, .. } => !inbox.is_closed(),
+            Outlet::Remote { line, alias, .. } => usize::from(line.is_open(*alias)),
+            Outlet::Local { inbox, .. } => usize::from(!inbox.is_closed()),
+            Outlet::Group(group) => group.interested(),
         }
     }
 
@@ -146,6 +158,7 @@ impl Outlet {
         match self {
             Outlet::Remote { line, .. } => line.peer(),
             Outlet::Local { .. } => None,
+            Outlet::Group(group) => Some(group.peer()),
         }
     }
 }
@@ -207,7 +220,7 @@ impl Sending {
             self.fates.clear();
             self.fates.resize(self.list.len(), Fate::NoInterest);
             self.needs = Needs {
-                bytes: self.list.iter().any(|outlet| matches!(outlet, Outlet::Remote { .. })),
+                bytes: self.list.iter().any(|outlet| !matches!(outlet, Outlet::Local { .. })),
                 message: self.list.iter().any(|outlet| matches!(outlet, Outlet::Local { .. })),
             };
         }
@@ -281,6 +294,7 @@ impl Sending {
                     }
                     _ => Fate::NoInterest,
                 },
+                Outlet::Group(group) => group.put(sample),
             };
             self.fates.push(fate);
             outcome = outcome.and(fate);

@@ -20,6 +20,7 @@ pub mod memory;
 mod resolve;
 mod socket;
 mod tcp;
+pub(crate) mod udp;
 #[cfg(unix)]
 mod unix;
 

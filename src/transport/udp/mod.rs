@@ -1,0 +1,3 @@
+//! UDP: sessions with one peer each, and groups.
+
+pub(crate) mod group;
