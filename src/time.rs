@@ -51,7 +51,6 @@ pub(crate) fn origin() -> (Instant, Timestamp) {
 }
 
 /// This process's clock.
-#[allow(dead_code)]
 pub(crate) fn now() -> Timestamp {
     let (start, epoch) = origin();
     epoch + start.elapsed()

@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub mod memory;
+#[allow(dead_code)]
+mod packet;
 mod resolve;
 mod socket;
 mod tcp;

@@ -10,6 +10,8 @@ pub(crate) mod frame;
 pub(crate) mod group;
 pub(crate) mod kind;
 pub(crate) mod message;
+#[allow(dead_code)]
+pub(crate) mod packet;
 pub(crate) mod stamp;
 pub(crate) mod varint;
 
