@@ -16,7 +16,7 @@ use crate::runtime::gate::Gate;
 use crate::runtime::group::Group;
 use crate::runtime::session::LineSettings;
 use crate::runtime::threads::Threads;
-use crate::transport::{Cancel, Memory, Tcp, Transport};
+use crate::transport::{Cancel, Memory, Tcp, Transport, Udp};
 use crate::wire::message::max_frame;
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use parking_lot::Mutex;
@@ -393,6 +393,7 @@ fn thread_error(source: std::io::Error) -> Error {
 fn built_in() -> Vec<Arc<dyn Transport>> {
     vec![
         Arc::new(Tcp),
+        Arc::new(Udp),
         #[cfg(unix)]
         Arc::new(crate::transport::Unix),
         Arc::new(Memory),

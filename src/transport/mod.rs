@@ -7,6 +7,7 @@
 //! | Transport | Address | What a peer that reads nothing holds at most |
 //! | --- | --- | --- |
 //! | [`Tcp`] | `host:port` | 512 KiB in the system here, 512 KiB there |
+//! | [`Udp`] | `host:port` | 512 KiB in the system here, 1 MiB there |
 //! | `Unix` | `/path/of/socket` | 512 KiB in the system |
 //! | [`Memory`] | `name` | 64 KiB each way |
 
@@ -28,6 +29,7 @@ mod unix;
 
 pub use memory::Memory;
 pub use tcp::Tcp;
+pub use udp::Udp;
 #[cfg(unix)]
 pub use unix::Unix;
 

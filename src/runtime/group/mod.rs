@@ -99,7 +99,7 @@ struct After {
 }
 
 impl Group {
-    /// Opens the socket; the group is joined with the first tick.
+    /// Opens the socket and joins; where that is not possible yet, each tick tries again.
     pub(crate) fn open(
         url: &GroupUrl,
         settings: GroupSettings,
@@ -108,6 +108,7 @@ impl Group {
         dispatcher: Sender<Input>,
     ) -> io::Result<Arc<Self>> {
         let socket = GroupSocket::open(url)?;
+        let joined = socket.join().is_ok();
         let name = Arc::new(PeerName { path: None, url: url.url.clone() });
         let largest = url.mtu - SAMPLE_HEAD;
         let port = Arc::new(Port { socket, clock, name, largest, tallies: Tallies::default() });
@@ -128,7 +129,7 @@ impl Group {
             wake: AtomicU64::new(0),
             table: Mutex::new(table),
             edition: AtomicU64::new(0),
-            joined: AtomicBool::new(false),
+            joined: AtomicBool::new(joined),
             closed: AtomicBool::new(false),
         }))
     }
