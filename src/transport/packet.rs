@@ -340,3 +340,6 @@ const RETRY: Duration = Duration::from_millis(2);
 
 /// Shorter is not waited: it would be no waiting at all for some ports.
 const SHORTEST: Duration = Duration::from_micros(100);
+
+#[cfg(test)]
+mod tests;

@@ -20,23 +20,23 @@ const MAX_FRAME: u32 = 1_048_586;
 const CLOCK: u64 = 1_700_000_000_000_000;
 
 /// A fenced block: the words after the fence, and its lines without remarks.
-struct Block {
-    words: Vec<&'static str>,
-    lines: Vec<&'static str>,
+pub(super) struct Block {
+    pub(super) words: Vec<&'static str>,
+    pub(super) lines: Vec<&'static str>,
 }
 
 impl Block {
-    fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         self.words[2]
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         let digits = self.lines.iter().flat_map(|line| line.split_whitespace());
         digits.map(|byte| u8::from_str_radix(byte, 16).expect("two digits")).collect()
     }
 }
 
-fn blocks(language: &str, sort: &str) -> Vec<Block> {
+pub(super) fn blocks(language: &str, sort: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut open: Option<Block> = None;
     for line in PAGE.lines() {

@@ -177,7 +177,7 @@ impl Courier {
     }
 
     /// The memory held for the other side, in bytes.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn held(&self) -> usize {
         self.ready.len() + self.stream_in.held() + self.incoming.held() + self.assemblies.held()
     }

@@ -17,18 +17,16 @@ pub(super) struct LanesOut {
     touched: Vec<u32>,
     /// Aliases of which a tally is to go out.
     tallies: VecDeque<u32>,
-    /// The most drops that go with a sample; more need a tally.
-    most_dropped: u64,
 }
 
 #[derive(Clone, Copy, Default)]
 struct Lane {
     loose: bool,
-    /// The number of the next sample.
+    /// The number of the next sample. It goes on from one use of the alias to the next.
     next: u64,
     /// Dropped by the sender, in all.
     dropped: u64,
-    /// Dropped since the last sample.
+    /// Dropped since the last sample, and not told by a tally.
     gap: u64,
     /// Samples that wait for the line.
     waiting: u32,
@@ -63,7 +61,7 @@ impl Loose {
 }
 
 impl LanesOut {
-    pub(super) fn new(room: usize, most_dropped: u64) -> Self {
+    pub(super) fn new(room: usize) -> Self {
         Self {
             lanes: Vec::new(),
             queue: VecDeque::new(),
@@ -72,7 +70,6 @@ impl LanesOut {
             spare: Vec::new(),
             touched: Vec::new(),
             tallies: VecDeque::new(),
-            most_dropped,
         }
     }
 
@@ -91,9 +88,8 @@ impl LanesOut {
     /// The sender dropped samples.
     pub(super) fn gap(&mut self, alias: u32, count: u64) {
         let Some(lane) = self.lanes.get_mut(alias as usize) else { return };
-        lane.next += count;
-        lane.gap += count;
-        lane.dropped += count;
+        lane.gap = lane.gap.saturating_add(count);
+        lane.dropped = lane.dropped.saturating_add(count);
         touch(lane, alias, &mut self.touched);
     }
 
@@ -135,7 +131,7 @@ impl LanesOut {
     pub(super) fn first(&mut self) -> Option<(&mut Loose, Option<Tally>)> {
         let loose = self.queue.front_mut()?;
         let lane = self.lanes.get(loose.alias as usize)?;
-        let due = lane.since_tally >= SAMPLES_A_TALLY || loose.gap > self.most_dropped;
+        let due = lane.since_tally >= SAMPLES_A_TALLY;
         let tally = (due && !loose.tallied && loose.at == 0).then_some(Tally {
             alias: loose.alias,
             next: loose.number,
@@ -189,7 +185,10 @@ impl LanesOut {
         while let Some(alias) = self.tallies.pop_front() {
             let Some(lane) = self.lanes.get_mut(alias as usize).filter(|lane| lane.loose) else { continue };
             let (next, dropped) = match lane.waiting {
-                0 => (lane.next, lane.dropped),
+                0 => {
+                    lane.gap = 0;
+                    (lane.next, lane.dropped)
+                }
                 _ => (lane.sent_next, lane.sent_dropped),
             };
             lane.since_tally = 0;

@@ -142,10 +142,7 @@ impl Courier {
                 patience: if fifo { 1 } else { 3 },
                 full: packet - SEGMENT_HEAD,
             }),
-            lanes_out: LanesOut::new(
-                on_line(Duration::from_millis(10)).unwrap_or(LOOSE_ROOM),
-                if fifo { 63 } else { 31 },
-            ),
+            lanes_out: LanesOut::new(on_line(Duration::from_millis(10)).unwrap_or(LOOSE_ROOM)),
             outgoing: Outgoing::new(),
             slips: Slips::default(),
             pace,

@@ -113,7 +113,7 @@ impl Assemblies {
     }
 
     /// What is held, in bytes.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn held(&self) -> usize {
         self.open.iter().map(|assembly| assembly.bytes.len()).sum()
     }

@@ -146,7 +146,7 @@ impl StreamIn {
     }
 
     /// What is held, in bytes.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn held(&self) -> usize {
         self.held.len()
     }

@@ -1,8 +1,8 @@
 //! Packet frames from bytes. A frame that is not as it should be is dropped and counted, never more.
 
 use super::{
-    ACK, Age, FRAGMENT, Fragment, MAGIC, MAX_COOKIE, MAX_RANGES, MESSAGE, MIN_PACKET, OPEN, OPENED, Open,
-    Opened, Order, PING, PONG, RESET, RETRY, SEGMENT, TALLY, Tally,
+    ACK, Age, FRAGMENT, Fragment, MAGIC, MAX_COOKIE, MAX_COUNT, MAX_RANGES, MESSAGE, MIN_PACKET, OPEN,
+    OPENED, Open, Opened, Order, PING, PONG, RESET, RETRY, SEGMENT, TALLY, Tally,
 };
 use crate::time::Timestamp;
 use crate::wire::control::{Ping, Pong};
@@ -96,7 +96,7 @@ pub(crate) fn decode(content: &[u8]) -> Result<PacketFrame<'_>, PacketFault> {
         PONG => PacketFrame::Pong(Pong { echo: body.time()?, received: body.time()?, sent: body.time()? }),
         TALLY => {
             let (alias, next, dropped) = (body.alias()?, body.varint_u64()?, body.varint_u64()?);
-            if dropped > next || next > 1 << 62 {
+            if next > MAX_COUNT || dropped > MAX_COUNT {
                 return Err(PacketFault::Malformed);
             }
             PacketFrame::Tally(Tally { alias, next, dropped })

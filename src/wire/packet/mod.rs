@@ -43,7 +43,9 @@ pub(crate) const MAX_RANGES: usize = 4;
 pub(crate) const SEGMENT_HEAD: usize = 5;
 /// Where the number of a sample begins anew.
 pub(crate) const ORDERS: u64 = 128;
-/// How many numbers at most TALLY moves ahead at once.
+/// The largest numbers of a TALLY.
+pub(crate) const MAX_COUNT: u64 = 1 << 62;
+/// How many samples at most it tells to be missing at once.
 pub(crate) const MAX_AHEAD: u64 = 1 << 32;
 
 /// Who begins a packet link: the body of OPEN.
@@ -97,9 +99,9 @@ pub(crate) struct Fragment<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) alias: u32,
-    /// The number of the next sample.
+    /// The number of the next sample: how many were put on the line.
     pub(crate) next: u64,
-    /// How many of those before it the sender dropped.
+    /// How many were not, as the sender dropped them.
     pub(crate) dropped: u64,
 }
 
