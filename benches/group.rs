@@ -53,7 +53,8 @@ mod threads {
             return println!("there is no multicast on the loopback interface");
         };
         let Ok(logger) = start("logger") else { return };
-        let (Ok(intent), Ok(other)) = (robot.intent::<Bytes>("robot.raw"), logger.interest::<Bytes>("robot.raw"))
+        let (Ok(intent), Ok(other)) =
+            (robot.intent::<Bytes>("robot.raw"), logger.interest::<Bytes>("robot.raw"))
         else {
             return;
         };
@@ -132,7 +133,8 @@ mod threads {
         let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
         let mut found: Vec<(u32, String)> = tasks
             .filter(|task| {
-                fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.starts_with("bowline/group"))
+                fs::read_to_string(task.path().join("comm"))
+                    .is_ok_and(|name| name.starts_with("bowline/group"))
             })
             .filter_map(|task| {
                 let number = task.file_name().to_str()?.parse().ok()?;

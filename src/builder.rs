@@ -311,6 +311,7 @@ impl EndpointBuilder {
             largest: self.largest_message,
             next_id: AtomicU32::new(1),
             declared: Mutex::default(),
+            links: Mutex::default(),
             end: End { thread: Mutex::new(Some(thread)), done, gate },
         })
     }

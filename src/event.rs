@@ -154,7 +154,9 @@ pub enum Event {
         /// Who claims and who else supplies, in words.
         text: String,
     },
-    /// Samples were lost since the last such event of this route and peer.
+    /// Samples were lost since the last such event of this route and peer. It comes about once a second
+    /// while there are losses; and when a link ends, for those that this side took and that never left it
+    /// whole: the peer does not have them.
     SamplesLost {
         /// The route.
         route: Route,
@@ -164,6 +166,19 @@ pub enum Event {
         count: u64,
         /// Where they were lost.
         lost: LostAt,
+    },
+    /// A link ended before a lossless interest said that it took these samples: each of them may have
+    /// arrived, or not. They were written, and are counted here and not as lost.
+    ///
+    /// What an interest with another [`Delivery`](crate::Delivery) takes is not confirmed one by one, so
+    /// nothing is said of it; [`RouteUnlinked`](Event::RouteUnlinked) says that something can be missing.
+    SamplesUnconfirmed {
+        /// The route.
+        route: Route,
+        /// The endpoint that wanted them.
+        peer: PeerName,
+        /// How many.
+        count: u64,
     },
     /// A callback panicked; it will not be called again and its interest is withdrawn.
     CallbackPanicked {
@@ -197,6 +212,14 @@ pub enum Event {
         url: String,
         /// What happened, and how often since the last such event.
         text: String,
+    },
+    /// Connections were turned away without a word, as there were too many: 200 more than
+    /// [`link_limit`](crate::EndpointBuilder::link_limit). Told at most once a second for each listener.
+    ConnectionsRefused {
+        /// The listening URL.
+        url: String,
+        /// How many, since the last such event of this listener.
+        count: u64,
     },
     /// A thread of the library panicked. Its link was closed; the rest goes on.
     ThreadPanicked {

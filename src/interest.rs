@@ -122,7 +122,8 @@ pub struct InterestCounts {
     pub received: u64,
     /// Dropped or replaced unread, on this side.
     pub lost_here: u64,
-    /// Dropped by the sending sides, as they told.
+    /// Dropped by the sending sides, as they told. What was on its way when a link ended is not among them:
+    /// nobody is left to tell it to this side.
     pub lost_there: u64,
     /// Lost between the two sides, by a line that loses things.
     pub lost_on_the_way: u64,

@@ -29,7 +29,12 @@ use crate::time::Timestamp;
 use crate::wire::control::{Control, Credit};
 use crate::wire::message::{max_payload, put_message_head};
 use crate::wire::{StampWriter, encode};
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+mod ending;
+
+pub(crate) use ending::Left;
 
 /// The outgoing side of one link.
 pub(crate) struct Outbox {
@@ -51,6 +56,10 @@ pub(crate) struct Outbox {
     now: Coarse,
     gate: Gate,
     closed: bool,
+    /// What waits is still written, though it is closed.
+    drains: bool,
+    /// What never left or was never confirmed, by alias, once it is closed.
+    left: BTreeMap<u32, Left>,
 }
 
 /// What became of a sample that was offered.
@@ -112,6 +121,8 @@ impl Outbox {
             now: Coarse::default(),
             gate: Gate::default(),
             closed: false,
+            drains: false,
+            left: BTreeMap::new(),
         }
     }
 
@@ -136,6 +147,9 @@ impl Outbox {
 
     /// Ends a lane: what is parked is sent, then END.
     pub(crate) fn end(&mut self, alias: u32) {
+        if self.closed {
+            return;
+        }
         let Some(lane) = self.lane_mut(alias) else { return };
         lane.ending = true;
         if lane.parked.is_empty() {
@@ -148,6 +162,11 @@ impl Outbox {
             put_gap(self.batch.bytes(), alias, lane.gap);
             encode(self.batch.bytes(), &Control::End { alias });
         }
+    }
+
+    /// Whether samples under `alias` are taken.
+    pub(crate) fn is_open(&self, alias: u32) -> bool {
+        !self.closed && self.lane(alias).is_some_and(|lane| lane.limit.is_some())
     }
 
     pub(crate) fn lane(&self, alias: u32) -> Option<&Lane> {
@@ -410,39 +429,6 @@ impl Outbox {
             self.unpark(self.capacity);
         }
         true
-    }
-
-    /// Nothing more is taken. With `drain`, samples that wait are still written; control frames are in any
-    /// case, among them the HANDSHAKE that tells who says BYE. `bye` is the last frame.
-    pub(crate) fn close(&mut self, bye: Option<&Control>, drain: bool) {
-        if self.closed {
-            return;
-        }
-        if drain {
-            self.unpark(usize::MAX);
-        } else {
-            self.batch = Batch::default();
-        }
-        self.lanes.clear();
-        self.parked = 0;
-        self.closed = true;
-        if let Some(bye) = bye {
-            encode(self.batch.bytes(), bye);
-        }
-    }
-
-    /// Whether nothing more will be written, once [`take`](Self::take) has nothing: it is closed, and
-    /// nobody writes inline, who could leave a rest.
-    pub(crate) fn is_finished(&self) -> bool {
-        self.closed && !self.gate.writing
-    }
-
-    /// Gives its memory back, once it is finished: intents may hold on to the line for long.
-    pub(crate) fn free(&mut self) {
-        self.urgent = Vec::new();
-        self.batch = Batch::default();
-        self.rest = Batch::default();
-        self.lanes = Vec::new();
     }
 }
 

@@ -148,7 +148,7 @@ impl<'a> Choices<'a> {
             instance: self.bytes(),
             session: self.u64(),
             scope_own: self.flag(),
-            max_frame: self.u32().max(kind::MAX_HANDSHAKE_FRAME),
+            max_frame: self.u32().max(kind::LEAST_MAX_FRAME),
             ping_millis: self.u32().max(1),
             clock: self.time(),
             path: self.path(),

@@ -120,9 +120,14 @@ impl Session {
         self.outlet_of.range((intent, 0)..=(intent, u32::MAX)).map(|((_, interest), _)| *interest).collect()
     }
 
-    /// The aliases of the inlets of an own interest.
-    pub(super) fn inlets_of(&self, interest: InterestId) -> Vec<u32> {
-        self.inlet_of.range((interest, 0)..=(interest, u32::MAX)).map(|(_, alias)| *alias).collect()
+    /// Drains the inlets of an own interest: their aliases.
+    pub(super) fn drain(&mut self, interest: InterestId) -> Vec<u32> {
+        let of = (interest, 0)..=(interest, u32::MAX);
+        let inlets: Vec<_> = self.inlet_of.range(of).map(|(pair, alias)| (*pair, *alias)).collect();
+        for (pair, _) in &inlets {
+            self.inlet_of.remove(pair);
+        }
+        inlets.into_iter().map(|(_, alias)| alias).collect()
     }
 
     /// Forgets the disputes of an own intent (`supplier`) or interest.

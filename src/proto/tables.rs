@@ -232,9 +232,7 @@ impl Engine {
     pub(super) fn drain_inlets(&mut self, link: LinkId, interest: InterestId, route: &Route) {
         let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
         session.forget_disputes(false, interest.0);
-        let aliases = session.inlets_of(interest);
-        session.inlet_of.retain(|(drained, _), _| *drained != interest);
-        for alias in aliases {
+        for alias in session.drain(interest) {
             self.actions.push_back(Action::DrainInlet { link, alias });
             let peer = self.peer_name(link);
             self.tell(Event::RouteUnlinked { route: route.clone(), peer, supplier: Side::There });

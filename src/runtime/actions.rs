@@ -2,10 +2,11 @@
 
 use super::closing::Lingering;
 use super::dispatcher::Dispatcher;
+use super::edits::Place;
 use super::inbox::Inbox;
 use super::line::{Change, Inlet, Line};
 use super::losses::Stream;
-use super::outlets::{Outlet, Retained};
+use super::outlets::{Outlet, Outlets, Retained};
 use super::source::{Source, SourceRef};
 use crate::delivery::Delivery;
 use crate::event::Event;
@@ -24,7 +25,7 @@ impl Dispatcher {
         while let Some(action) = self.engine.poll() {
             self.apply(action);
         }
-        self.edits.publish(&self.intents);
+        self.publish_due();
     }
 
     fn apply(&mut self, action: Action) {
@@ -123,10 +124,14 @@ impl Dispatcher {
     // ---- samples out ------------------------------------------------------------------------
 
     fn open_outlet(&mut self, link: LinkId, intent: IntentId, alias: u32, delivery: Delivery) {
+        if self.edits.is_closing(Place::Remote(link, alias)) {
+            // Whoever had the alias before must not send under it any more.
+            self.publish();
+        }
         let (Some(line), Some(outlets)) = (self.lines.get(&link), self.intents.get(&intent)) else { return };
-        line.open_lane(alias, delivery, Arc::clone(&outlets.signal));
+        line.open_lane(alias, delivery, outlets.route.clone(), Arc::clone(&outlets.signal));
         let outlet = Outlet::Remote { line: Arc::clone(line), alias, lossless: delivery.is_lossless() };
-        self.edits.open(intent, link, alias, outlet);
+        self.edits.open(intent, Place::Remote(link, alias), outlet);
         self.outgoing.insert((link, alias), intent);
         self.losses.begin(Stream::Out(link, alias));
     }
@@ -142,19 +147,21 @@ impl Dispatcher {
         self.report_loss(Stream::Out(link, alias));
         self.losses.end(Stream::Out(link, alias));
         self.outgoing.remove(&(link, alias));
-        self.edits.close(intent, link, alias);
+        self.edits.close(intent, Place::Remote(link, alias));
     }
 
     /// The first credit of a lane came: it is open now, and a latecomer gets the retained sample.
     pub(super) fn opened(&mut self, link: LinkId, line: &Line, alias: u32) {
-        let Some(outlets) = self.outgoing.get(&(link, alias)).and_then(|id| self.intents.get(id)) else {
-            return;
-        };
-        if let Some(retained) = outlets.retained() {
-            let Retained { payload, sent, number } = &retained;
+        let intent = self.outgoing.get(&(link, alias));
+        let Some(outlets) = intent.and_then(|id| self.intents.get(id)).map(Arc::clone) else { return };
+        if outlets.retains() {
+            // What the intent sends from now on, it must send here too.
+            self.publish();
+        }
+        outlets.give_retained(|Retained { payload, sent, number }| {
             let sample = Outgoing { payload, shared: Some(payload), retained: *number };
             line.put_first(alias, sample, *sent);
-        }
+        });
         outlets.signal.raise();
     }
 
@@ -166,7 +173,9 @@ impl Dispatcher {
         };
         let source = Source::remote(inbox.route.clone(), line, alias, inbox.window());
         line.change(Change::Open(alias, Inlet { inbox: Arc::clone(inbox), source: source.clone() }));
-        inbox.add_supplier(source.clone(), || source.open());
+        inbox.add_supplier(source.clone());
+        source.open();
+        inbox.supplier_came();
         self.incoming.insert((link, alias), (interest, source));
         self.losses.begin(Stream::In(link, alias));
     }
@@ -190,11 +199,10 @@ impl Dispatcher {
         };
         let room = Arc::clone(&outlets.signal);
         let source = Source::local(inbox.route.clone(), self.clock, inbox.window(), room);
-        let outlet = Outlet::Local { inbox: Arc::clone(inbox), source: source.clone() };
-        inbox.add_supplier(source.clone(), || outlets.publish(|list| list.push(outlet)));
-        if let Some(retained) = outlets.retained() {
-            self.give_retained(retained, Arc::clone(inbox), source.clone());
-        }
+        let encoded = outlets.message != inbox.message;
+        let outlet = Outlet::Local { inbox: Arc::clone(inbox), source: source.clone(), encoded };
+        inbox.add_supplier(source.clone());
+        self.edits.open(intent, Place::Local(interest), outlet);
         self.local.insert((intent, interest), source);
         self.losses.begin(Stream::Local(intent, interest));
     }
@@ -204,23 +212,25 @@ impl Dispatcher {
         self.report_loss(stream);
         self.losses.end(stream);
         let Some(source) = self.local.remove(&(intent, interest)) else { return };
-        if let Some(outlets) = self.intents.get(&intent) {
-            outlets.publish(|list| list.retain(|outlet| !outlet.is_local(&source)));
-        }
+        let never_came = self.edits.close(intent, Place::Local(interest));
         if let Some(inbox) = self.interests.get(&interest) {
+            if never_came {
+                inbox.supplier_came();
+            }
             inbox.remove_supplier(&source);
         }
     }
 
     /// Gives a latecomer of this endpoint the retained sample, unless the intent sent it a newer one.
-    fn give_retained(&self, retained: Retained, inbox: Arc<Inbox>, source: SourceRef) {
+    pub(super) fn give_retained(&self, outlets: &Outlets, inbox: Arc<Inbox>, source: SourceRef) {
         if !inbox.is_callback() {
-            inbox.deliver_first(&source, retained);
+            outlets.give_retained(|retained| inbox.deliver_first(&source, retained));
             return;
         }
         // A callback is the application's code, which must not run on this thread.
+        let Some(retained) = outlets.give_retained(Retained::clone) else { return };
         let name = format!("bowline/retained {}", inbox.route);
-        let given = move || inbox.deliver_first(&source, retained);
+        let given = move || inbox.deliver_first(&source, &retained);
         if let Err(error) = self.ends.threads.start(name, given) {
             log::error!("no thread to give the retained sample on: {error}");
         }

@@ -14,6 +14,7 @@ use super::input::{Input, LineInput};
 use super::line::Line;
 use super::losses::Losses;
 use super::outlets::Outlets;
+use super::refusals::Refused;
 use super::source::SourceRef;
 use super::status::LinkStatus;
 use super::threads::Threads;
@@ -48,7 +49,12 @@ pub(crate) struct Dispatcher {
     pub(super) incoming: BTreeMap<(LinkId, u32), (InterestId, SourceRef)>,
     pub(super) local: HashMap<(IntentId, InterestId), SourceRef>,
     pub(super) losses: Losses,
+<<<<<<< HEAD
     pub(super) groups: Vec<Arc<Group>>,
+=======
+    /// Connections that were turned away, to be told.
+    pub(super) refused: Refused,
+>>>>>>> main
     /// What changed in where intents send, to be published.
     pub(super) edits: Edits,
     /// Lines with inputs waiting, each once.
@@ -96,7 +102,11 @@ impl Dispatcher {
             incoming: BTreeMap::new(),
             local: HashMap::new(),
             losses: Losses::new(clock.now()),
+<<<<<<< HEAD
             groups,
+=======
+            refused: Refused::new(clock.now()),
+>>>>>>> main
             edits: Edits::default(),
             ready: VecDeque::new(),
             ends,
@@ -113,6 +123,9 @@ impl Dispatcher {
                 None => self.tick(),
             }
             self.serve_ready();
+            if self.ready.is_empty() && self.inputs.is_empty() {
+                self.publish();
+            }
         };
         self.close(deadline)
     }
@@ -124,8 +137,12 @@ impl Dispatcher {
         }
         let now = self.clock.now();
         let lingering = self.lingering.iter().map(|rest| rest.until).min();
+<<<<<<< HEAD
         let groups = self.groups.iter().filter_map(|group| group.next_wake()).min();
         let wakes = [self.engine.next_wake(), lingering, self.losses.next_wake(), groups];
+=======
+        let wakes = [self.engine.next_wake(), lingering, self.losses.next_wake(), self.refused.next_wake()];
+>>>>>>> main
         let wake = wakes.into_iter().flatten().min();
         let received = match wake {
             Some(wake) if wake <= now => self.inputs.try_recv().map_err(|_| RecvTimeoutError::Timeout),
@@ -150,9 +167,13 @@ impl Dispatcher {
         if self.losses.is_due(now) {
             self.report_losses(now);
         }
+<<<<<<< HEAD
         for group in self.groups.iter().filter(|group| group.is_due(now)) {
             group.tick();
         }
+=======
+        self.refused.report(now, &self.events);
+>>>>>>> main
     }
 
     /// Serves each line that has inputs for a while, in turn, so that none keeps the others waiting.
@@ -178,9 +199,15 @@ impl Dispatcher {
     fn overdue(&mut self) {
         if !self.ready.is_empty() || !self.inputs.is_empty() {
             let now = self.clock.now();
+<<<<<<< HEAD
             let group_due = self.groups.iter().any(|group| group.is_due(now));
             if self.engine.next_wake().is_some_and(|wake| wake <= now) || self.losses.is_due(now) || group_due
             {
+=======
+            let wakes = [self.engine.next_wake(), self.refused.next_wake()];
+            let due = wakes.into_iter().flatten().any(|wake| wake <= now);
+            if due || self.losses.is_due(now) {
+>>>>>>> main
                 self.tick();
             }
         }
@@ -201,11 +228,12 @@ impl Dispatcher {
                 self.engine.dialled(now, link);
             }
             Input::DialFailed(link, text) => self.engine.dial_failed(now, link, text),
-            Input::LineEnded => {
-                self.open_lines = self.open_lines.saturating_sub(1);
+            Input::LineEnded(line) => {
+                self.line_ended(&line);
                 // What a thread leaves behind is freed when it is joined.
                 self.ends.threads.join();
             }
+            Input::Refused(refusals) => self.refused.add(refusals),
             Input::ListenerFault { url, text } => self.events.send(Event::ListenerFault { url, text }),
             Input::ThreadPanicked { thread, text } => {
                 self.events.send(Event::ThreadPanicked { thread, text });
@@ -243,6 +271,11 @@ impl Dispatcher {
             Input::Tick | Input::Close(_) => {}
         }
         self.apply_all();
+    }
+
+    pub(super) fn line_ended(&mut self, line: &Arc<Line>) {
+        self.open_lines = self.open_lines.saturating_sub(1);
+        self.report_end(line);
     }
 
     fn withdraw_interest(&mut self, id: InterestId) {

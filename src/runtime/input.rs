@@ -3,6 +3,7 @@
 use super::inbox::Inbox;
 use super::line::Line;
 use super::outlets::Outlets;
+use super::refusals::Refusals;
 use crate::proto::{Declaration, IntentId, InterestId, LinkId};
 use crate::reason::Reason;
 use crate::time::Timestamp;
@@ -21,7 +22,9 @@ pub(crate) enum Input {
     Dialled(LinkId, Arc<Line>, Sender<()>),
     DialFailed(LinkId, String),
     /// A reader and its writer are done with a line.
-    LineEnded,
+    LineEnded(Arc<Line>),
+    /// A listener turned connections away, for the first time since that was reported.
+    Refused(Arc<Refusals>),
     ListenerFault {
         url: String,
         text: String,
@@ -52,4 +55,16 @@ pub(crate) enum LineInput {
     Fault(Reason),
     /// The stream ended.
     Lost(Reason),
+}
+
+impl LineInput {
+    /// What it holds in memory, about, in bytes.
+    pub(super) fn cost(&self) -> usize {
+        let held = match self {
+            LineInput::Control(_, control) => control.held(),
+            LineInput::Fault(reason) | LineInput::Lost(reason) => reason.text().len(),
+            LineInput::Opened { .. } => 0,
+        };
+        size_of::<LineInput>() + held
+    }
 }

@@ -1,8 +1,10 @@
 //! Losses, told to the other side and to the application.
 
 use super::dispatcher::Dispatcher;
+use super::line::Line;
 use crate::delivery::Delivery;
 use crate::event::{Event, LostAt, PeerName};
+use crate::flow::outbox::Left;
 use crate::proto::{IntentId, InterestId, LinkId};
 use crate::route::Route;
 use crate::time::Timestamp;
@@ -104,6 +106,35 @@ impl Dispatcher {
                 let peer = subject.peer.as_deref().cloned();
                 log::info!("{}: {count} samples lost, {lost:?}", subject.route);
                 self.events.send(Event::SamplesLost { route: subject.route.clone(), peer, count, lost });
+            }
+        }
+    }
+
+    /// A line ended, and its threads: what never left it is lost, and what a lossless interest did not
+    /// confirm may be.
+    pub(super) fn report_end(&mut self, line: &Arc<Line>) {
+        let Some(peer) = line.peer() else { return };
+        // Where it is not known yet that the line is lost, what it dropped is told first.
+        let link =
+            line.id().filter(|link| self.lines.get(link).is_some_and(|other| Arc::ptr_eq(other, line)));
+        if let Some(link) = link {
+            let aliases = self.outgoing.range((link, 0)..=(link, u32::MAX));
+            for alias in aliases.map(|((_, alias), _)| *alias).collect::<Vec<_>>() {
+                self.report_loss(Stream::Out(link, alias));
+            }
+        }
+        for (route, Left { unsent, unconfirmed }) in line.settle() {
+            log::info!(
+                "{route}: the link to {peer} ended with {unsent} samples unsent, {unconfirmed} unsure"
+            );
+            let peer = PeerName::clone(&peer);
+            if unconfirmed > 0 {
+                let (route, peer, count) = (route.clone(), peer.clone(), unconfirmed);
+                self.events.send(Event::SamplesUnconfirmed { route, peer, count });
+            }
+            if unsent > 0 {
+                let (peer, count) = (Some(peer), unsent);
+                self.events.send(Event::SamplesLost { route, peer, count, lost: LostAt::Here });
             }
         }
     }

@@ -12,13 +12,13 @@
 //!
 //! | File | Thread | What |
 //! | --- | --- | --- |
-//! | `dispatcher`, `actions`, `losses` | dispatcher | takes inputs, asks the engine, does what it wants done; reports losses |
+//! | `dispatcher`, `actions`, `losses`, `refusals` | dispatcher | takes inputs, asks the engine, does what it wants done; reports losses |
 //! | `closing`, `gate` | dispatcher | the end of lines and of the endpoint; what lets nothing in from then on |
 //! | `dial`, `acceptor` | reader, acceptor | make connections |
 //! | `session` | reader | one connection: the reader here, its writer beside it |
 //! | `reader`, `inlets` | reader | bytes into frames, samples sorted by alias into inboxes |
 //! | `writer` | writer | the outbox into the connection, as much at once as there is |
-//! | `line` | all | one connection as they share it: the outbox, and what each has to tell the others |
+//! | `line`, `backlog` | all | one connection as they share it: the outbox, and what each has to tell the others |
 //! | `outlets` | the sending one | an intent: the list of its outlets, and the way through them |
 //! | `inbox`, `source` | reader, and the receiving one | an interest: its mailbox or callback, and each intent that supplies it |
 //! | `group` | a group's reader, the sending one, dispatcher | groups: a thread each, and no part of the above |
@@ -41,8 +41,8 @@
 //! # Who waits for whom
 //! The dispatcher waits for nobody but its channel. A reader waits for its socket and, where its peer floods it with
 //! control frames, for the dispatcher; never for an application. A writer waits for its socket. An application
-//! waits as long as it said. Locks on the way of a sample are held for a copy or a swap and not nested; only a
-//! callback runs under one, its own.
+//! waits as long as it said. Locks on the way of a sample are held for a copy or a swap and not nested, but for the
+//! one around a retained sample while the dispatcher gives it to a latecomer; only a callback runs under one, its own.
 //!
 //! # What was measured
 //! With the throw-away programs from which this came, over TCP loopback on two cores, pinned (plain blocking
@@ -79,6 +79,7 @@
 
 pub(crate) mod acceptor;
 mod actions;
+mod backlog;
 pub(crate) mod clock;
 mod closing;
 pub(crate) mod dial;
@@ -94,6 +95,7 @@ pub(crate) mod line;
 mod losses;
 pub(crate) mod outlets;
 mod reader;
+pub(crate) mod refusals;
 pub(crate) mod session;
 pub(crate) mod signal;
 pub(crate) mod source;

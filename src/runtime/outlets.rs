@@ -3,7 +3,11 @@
 //! The dispatcher publishes where an intent's samples go as an immutable list; the intent takes it
 //! over when its number changes. So a send takes no lock but that of the link it sends on.
 
+<<<<<<< HEAD
 use super::group::outlet::GroupOutlet;
+=======
+use super::edits::Place;
+>>>>>>> main
 use super::inbox::Inbox;
 use super::line::Line;
 use super::signal::Signal;
@@ -14,10 +18,11 @@ use crate::flow::Shared;
 use crate::flow::batch::Batch;
 use crate::flow::outbox::{Outgoing, Put};
 use crate::outcome::{Fate, Outcome};
-use crate::proto::{IntentId, LinkId};
+use crate::proto::IntentId;
 use crate::route::Route;
 use crate::time::Timestamp;
 use parking_lot::Mutex;
+use std::any::TypeId;
 use std::cell::OnceCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,6 +32,8 @@ pub(crate) struct Outlets {
     pub(crate) id: IntentId,
     pub(crate) route: Route,
     pub(crate) exclusive: bool,
+    /// The Rust type of its messages.
+    pub(crate) message: TypeId,
     list: Mutex<Arc<Vec<Outlet>>>,
     /// Counts the published lists.
     edition: AtomicU64,
@@ -47,12 +54,21 @@ pub(crate) enum Outlet {
         alias: u32,
         lossless: bool,
     },
+<<<<<<< HEAD
     Local {
         inbox: Arc<Inbox>,
         source: SourceRef,
     },
     /// Everyone in a group.
     Group(Arc<GroupOutlet>),
+=======
+    /// `encoded` where the interest is in another Rust type, of the same shape.
+    Local {
+        inbox: Arc<Inbox>,
+        source: SourceRef,
+        encoded: bool,
+    },
+>>>>>>> main
 }
 
 /// The last sample of an intent.
@@ -65,11 +81,12 @@ pub(crate) struct Retained {
 }
 
 impl Outlets {
-    pub(crate) fn new(id: IntentId, route: Route, exclusive: bool, retain: bool) -> Self {
+    pub(crate) fn new(id: IntentId, route: Route, message: TypeId, exclusive: bool, retain: bool) -> Self {
         Self {
             id,
             route,
             exclusive,
+            message,
             list: Mutex::default(),
             edition: AtomicU64::new(0),
             signal: Arc::default(),
@@ -112,8 +129,10 @@ impl Outlets {
         Arc::clone(&self.list.lock())
     }
 
-    pub(crate) fn retained(&self) -> Option<Retained> {
-        self.retained.as_ref()?.lock().clone()
+    /// Gives what is retained to a latecomer. The intent cannot retain another sample meanwhile: it would
+    /// find room for that one which the older takes.
+    pub(crate) fn give_retained<T>(&self, give: impl FnOnce(&Retained) -> T) -> Option<T> {
+        self.retained.as_ref()?.lock().as_ref().map(give)
     }
 
     /// How many interests would get a sample now.
@@ -133,16 +152,25 @@ impl Outlets {
 }
 
 impl Outlet {
-    /// The link it leads to, and its alias there; `None` in this endpoint.
-    pub(crate) fn place(&self) -> Option<(LinkId, u32)> {
+    /// Where it leads.
+    pub(super) fn place(&self) -> Option<Place> {
         match self {
+<<<<<<< HEAD
             Outlet::Remote { line, alias, .. } => Some((line.id()?, *alias)),
             Outlet::Local { .. } | Outlet::Group(_) => None,
+=======
+            Outlet::Remote { line, alias, .. } => Some(Place::Remote(line.id()?, *alias)),
+            Outlet::Local { inbox, .. } => Some(Place::Local(inbox.id)),
+>>>>>>> main
         }
     }
 
-    pub(crate) fn is_local(&self, from: &SourceRef) -> bool {
-        matches!(self, Outlet::Local { source, .. } if source == from)
+    /// The interest of this endpoint that it leads to.
+    pub(super) fn local(&self) -> Option<(Arc<Inbox>, SourceRef)> {
+        match self {
+            Outlet::Remote { .. } => None,
+            Outlet::Local { inbox, source, .. } => Some((Arc::clone(inbox), source.clone())),
+        }
     }
 
     /// How many interests would get a sample now.
@@ -220,8 +248,16 @@ impl Sending {
             self.fates.clear();
             self.fates.resize(self.list.len(), Fate::NoInterest);
             self.needs = Needs {
+<<<<<<< HEAD
                 bytes: self.list.iter().any(|outlet| !matches!(outlet, Outlet::Local { .. })),
                 message: self.list.iter().any(|outlet| matches!(outlet, Outlet::Local { .. })),
+=======
+                bytes: self.list.iter().any(|outlet| !matches!(outlet, Outlet::Local { encoded: false, .. })),
+                message: self
+                    .list
+                    .iter()
+                    .any(|outlet| matches!(outlet, Outlet::Local { encoded: false, .. })),
+>>>>>>> main
             };
         }
         self.needs
@@ -266,7 +302,7 @@ impl Sending {
                     Put::TooLarge => return Err(line.too_large()),
                     _ => {}
                 },
-                Outlet::Local { inbox, source }
+                Outlet::Local { inbox, source, .. }
                     if !source.has_room() && !inbox.is_closed() && !source.was_given(sample.retained) =>
                 {
                     return Err(Turned::NoRoom);
@@ -288,7 +324,13 @@ impl Sending {
                     }
                     fate_of(put)
                 }
-                Outlet::Local { inbox, source } => match &message {
+                Outlet::Local { inbox, source, encoded: true } => {
+                    match inbox.deliver_bytes(source, sample.payload, sample.retained) {
+                        true => Fate::Delivered,
+                        false => Fate::NoInterest,
+                    }
+                }
+                Outlet::Local { inbox, source, encoded: false } => match &message {
                     Some(message) if inbox.deliver_local(source, Arc::clone(message), sample.retained) => {
                         Fate::Delivered
                     }

@@ -164,6 +164,10 @@ impl Reader {
             Control::Time(time) if agreed => self.inlets.time(time),
             Control::Gap { alias, count } if agreed => self.inlets.gap(alias, count, LostAt::There)?,
             Control::Lost { alias, count } if agreed => self.inlets.gap(alias, count, LostAt::OnTheWay)?,
+            // Of kinds that a later version may send unasked: nobody here has to know them.
+            Control::Unknown { .. } if agreed => {
+                self.line.skipped.fetch_add(1, Ordering::Relaxed);
+            }
             Control::Credit(_) | Control::Time(_) | Control::Gap { .. } | Control::Lost { .. } => {
                 let text = "a frame of the path of samples came before the handshake was done";
                 return Err(Reason::new(ReasonCode::Malformed, text));

@@ -63,6 +63,9 @@ pub struct LinkStatus {
     pub bytes_in: u64,
     /// Bytes written since this connection was made.
     pub bytes_out: u64,
+    /// Frames of kinds this version does not know that were skipped since this connection was made: a peer
+    /// of a later version may send them.
+    pub frames_skipped: u64,
     /// How many pairs of intent and interest are linked over it.
     pub routes: usize,
 }
@@ -91,6 +94,7 @@ impl LinkStatus {
             clock_error: view.offset.map(|(_, error)| error),
             bytes_in: line.map_or(0, |line| line.bytes_in.load(Ordering::Relaxed)),
             bytes_out: line.map_or(0, |line| line.bytes_out.load(Ordering::Relaxed)),
+            frames_skipped: line.map_or(0, |line| line.skipped.load(Ordering::Relaxed)),
             routes: view.outlets + view.inlets,
         }
     }

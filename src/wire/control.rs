@@ -135,6 +135,32 @@ pub(crate) enum Notify {
     Conflict { yours: u32, text: String },
 }
 
+impl Control {
+    /// The memory it holds beside itself, about, in bytes.
+    pub(crate) fn held(&self) -> usize {
+        match self {
+            Control::Intents(entries) => held(entries, |intent| &intent.declared),
+            Control::Interests(entries) => held(entries, |interest| &interest.declared),
+            Control::Notify(Notify::Schema { schema, .. }) => schema.len(),
+            Control::Notify(Notify::Refused { text, .. } | Notify::Conflict { text, .. }) => text.len(),
+            Control::Bye(bye) => bye.text.len(),
+            _ => 0,
+        }
+    }
+}
+
+fn held<T>(entries: &Vec<Entry<T>>, declared: fn(&T) -> &Declared) -> usize {
+    let texts = entries.iter().map(|entry| match entry {
+        Entry::Add { item, .. } | Entry::Update { item, .. } => {
+            let Declared { route, codec, .. } = declared(item);
+            // Each text has an allocation of its own, and some bytes around it.
+            route.held() + codec.len() + 16
+        }
+        Entry::Remove { .. } => 0,
+    });
+    entries.capacity() * size_of::<Entry<T>>() + texts.sum::<usize>()
+}
+
 /// From the interest's side: what may be sent, what was taken, what was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Credit {

@@ -87,8 +87,8 @@ impl<'a> Body<'a> {
         let session = self.u64("session")?;
         let scope_own = self.u8("flags")? & 1 != 0;
         let max_frame = self.u32("max_frame")?;
-        if max_frame < kind::MAX_HANDSHAKE_FRAME {
-            return Err(Fault::Value { field: "max_frame", value: max_frame.into(), rule: "at least 1024" });
+        if max_frame < kind::LEAST_MAX_FRAME {
+            return Err(Fault::Value { field: "max_frame", value: max_frame.into(), rule: "at least 64" });
         }
         let ping_millis = self.u32("ping_millis")?;
         if ping_millis == 0 {

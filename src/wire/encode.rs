@@ -175,7 +175,7 @@ fn put_hello(out: &mut Vec<u8>, hello: &Hello) {
     out.extend_from_slice(&hello.instance);
     out.extend_from_slice(&hello.session.to_le_bytes());
     out.push(u8::from(hello.scope_own));
-    out.extend_from_slice(&hello.max_frame.max(kind::MAX_HANDSHAKE_FRAME).to_le_bytes());
+    out.extend_from_slice(&hello.max_frame.max(kind::LEAST_MAX_FRAME).to_le_bytes());
     out.extend_from_slice(&hello.ping_millis.max(1).to_le_bytes());
     put_time(out, hello.clock);
     put_bytes(out, hello.path.as_str().as_bytes());

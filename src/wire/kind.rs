@@ -24,6 +24,8 @@ pub(crate) const MESSAGE: u32 = 0x20;
 pub(crate) const MAX_ALIAS: u32 = 16_383;
 /// The largest frame before the handshake is done, counted after the length field.
 pub(crate) const MAX_HANDSHAKE_FRAME: u32 = 1024;
+/// The least `max_frame` a side may announce: small controllers take no more.
+pub(crate) const LEAST_MAX_FRAME: u32 = 64;
 /// The largest control frame, counted after the length field.
 pub(crate) const MAX_CONTROL_FRAME: u32 = 65_536;
 /// What a sender fills a batch of entries up to: 60 KiB.

@@ -72,7 +72,8 @@ fn text() -> impl Strategy<Value = String> {
 
 fn hello() -> impl Strategy<Value = Control> {
     let who = (path(), prop::option::of(path()), any::<[u8; 16]>(), any::<bool>());
-    let numbers = (any::<u32>(), any::<u64>(), 1024..=u32::MAX, 1..=u32::MAX, time());
+    let numbers =
+        (any::<u32>(), any::<u64>(), prop_oneof![64..2000_u32, 64..=u32::MAX], 1..=u32::MAX, time());
     (1..=u8::MAX, any::<u8>(), who, numbers).prop_map(|(least, more, who, numbers)| {
         Control::Hello(Hello {
             version_min: least,
@@ -380,9 +381,14 @@ fn a_frame_may_be_as_large_as_agreed_and_no_larger() {
     assert_eq!(split(&front(100_001, 0x20), limits), too_large(None, 100_001, 100_000));
     assert_eq!(split(&front(65_537, 5), limits), too_large(Some(kind::INTENTS), 65_537, 65_536));
     // A receiver of small messages takes control frames of any allowed size.
-    let small = Limits::agreed(0);
+    let small = Limits::agreed(64);
     assert!(split(&front(65_536, 5), small).is_ok());
-    assert_eq!(split(&front(1025, 0x20), small), too_large(Some(0x20), 1025, 1024));
+    assert_eq!(split(&front(65, 0x20), small), too_large(Some(0x20), 65, 64));
+    let whole = [front(65, 0x20), vec![0; 64]].concat();
+    assert_eq!(split(&whole, small), too_large(Some(0x20), 65, 64));
+    let whole = [front(64, 0x20), vec![0; 63]].concat();
+    assert!(matches!(split(&whole, small), Ok(Split::Frame { consumed: 65, .. })));
+    assert_eq!(split(&front(1025, 0x20), small), too_large(Some(0x20), 1025, 64));
 }
 
 #[test]

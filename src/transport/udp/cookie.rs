@@ -5,16 +5,16 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 
 /// Makes cookies and knows its own again, keeping nothing of those it made.
-pub(super) struct Cookies {
+pub(crate) struct Cookies {
     secret: [u8; 32],
 }
 
 /// What a dialler has to bring back.
-pub(super) type Cookie = [u8; 16];
+pub(crate) type Cookie = [u8; 16];
 
 impl Cookies {
     /// With a secret from the system's own randomness, which seeds the hashers of the standard library.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut hash = hmac_sha256::Hash::new();
         for number in 0u64..8 {
             hash.update(RandomState::new().hash_one(number).to_le_bytes());
@@ -23,12 +23,12 @@ impl Cookies {
     }
 
     /// The cookie for who dials from `from` now.
-    pub(super) fn make(&self, now: Timestamp, from: SocketAddr, token: u32) -> Cookie {
+    pub(crate) fn make(&self, now: Timestamp, from: SocketAddr, token: u32) -> Cookie {
         self.of(slot(now), from, token)
     }
 
     /// Whether `cookie` was made for it in this slot of time or the last.
-    pub(super) fn is_good(&self, now: Timestamp, from: SocketAddr, token: u32, cookie: &[u8]) -> bool {
+    pub(crate) fn is_good(&self, now: Timestamp, from: SocketAddr, token: u32, cookie: &[u8]) -> bool {
         let slot = slot(now);
         [slot, slot.wrapping_sub(1)].iter().any(|slot| same(&self.of(*slot, from, token), cookie))
     }

@@ -8,13 +8,13 @@
 //! | `link`, `options` | what both ends have in common; what follows the `?` of an address |
 //! | `group` | the socket of a group |
 
-mod cookie;
+pub(crate) mod cookie;
 mod dial;
 pub(crate) mod group;
 mod link;
 mod listen;
 mod options;
-mod sorter;
+pub(crate) mod sorter;
 
 use super::resolve::resolve;
 use super::tcp::Failures;

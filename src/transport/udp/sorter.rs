@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The connections of one socket.
-pub(super) struct Sorter {
+pub(crate) struct Sorter {
     cookies: Cookies,
     rng: fastrand::Rng,
     /// The largest packet content that is taken, and how much of a stream is held: told to each dialler.
@@ -50,21 +50,21 @@ struct Half {
 
 /// A dialler that proved its address and spoke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Begun {
-    pub(super) number: u64,
-    pub(super) from: SocketAddr,
-    pub(super) mine: u32,
-    pub(super) theirs: u32,
+pub(crate) struct Begun {
+    pub(crate) number: u64,
+    pub(crate) from: SocketAddr,
+    pub(crate) mine: u32,
+    pub(crate) theirs: u32,
     /// The largest packet content it takes, and how many bytes of the stream it holds.
-    pub(super) packet: u16,
-    pub(super) window: u32,
+    pub(crate) packet: u16,
+    pub(crate) window: u32,
     /// The connection of the same address that ended with it.
-    pub(super) instead_of: Option<u64>,
+    pub(crate) instead_of: Option<u64>,
 }
 
 /// What is to be done with a datagram.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Sorted<'a> {
+pub(crate) enum Sorted<'a> {
     /// It is dropped.
     Nothing,
     /// Content for a connection.
@@ -79,19 +79,19 @@ pub(super) enum Sorted<'a> {
 
 /// What came and was of no use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct SorterCounts {
+pub(crate) struct SorterCounts {
     /// Nothing of this protocol.
-    pub(super) useless: u64,
+    pub(crate) useless: u64,
     /// OPENs without a good cookie.
-    pub(super) unproven: u64,
+    pub(crate) unproven: u64,
     /// Half-open ones that had to go.
-    pub(super) pushed_out: u64,
+    pub(crate) pushed_out: u64,
     /// OPENs while too many wait to be accepted.
-    pub(super) refused: u64,
+    pub(crate) refused: u64,
 }
 
 impl Sorter {
-    pub(super) fn new(cookies: Cookies, seed: u64, packet: u16, window: u32) -> Self {
+    pub(crate) fn new(cookies: Cookies, seed: u64, packet: u16, window: u32) -> Self {
         Self {
             cookies,
             rng: fastrand::Rng::with_seed(seed),
@@ -106,7 +106,7 @@ impl Sorter {
     }
 
     /// Sorts one datagram. `room` says whether a new connection could be accepted.
-    pub(super) fn datagram<'a>(
+    pub(crate) fn datagram<'a>(
         &mut self,
         now: Timestamp,
         from: SocketAddr,
@@ -121,13 +121,13 @@ impl Sorter {
     }
 
     /// A connection is closed here.
-    pub(super) fn forget(&mut self, from: SocketAddr, number: u64) {
+    pub(crate) fn forget(&mut self, from: SocketAddr, number: u64) {
         if self.peers.get(&from).is_some_and(|known| known.number == number) {
             self.peers.remove(&from);
         }
     }
 
-    pub(super) fn counts(&self) -> SorterCounts {
+    pub(crate) fn counts(&self) -> SorterCounts {
         self.counts
     }
 
@@ -241,7 +241,7 @@ impl Sorter {
 }
 
 /// The datagram that says: I have no such connection.
-pub(super) fn reset(token: u16) -> Vec<u8> {
+pub(crate) fn reset(token: u16) -> Vec<u8> {
     let mut answer = vec![0, 0];
     put_piece(&mut answer, |out| put_reset(out, token));
     answer
@@ -266,7 +266,7 @@ impl Budget {
 }
 
 /// An OPEN must be as large: so is no answer to it.
-pub(super) const LEAST_OPEN: usize = 64;
+pub(crate) const LEAST_OPEN: usize = 64;
 
 /// What a RESET takes; a smaller datagram is not answered by one.
 const RESET_BYTES: usize = 6;

@@ -97,3 +97,43 @@ proptest! {
         }
     }
 }
+
+/// A `hex group` block of the specification.
+fn vector(name: &str) -> Vec<u8> {
+    let page = include_str!("../PROTOCOL.md");
+    let fence = format!("```hex group {name}\n");
+    let block = page.split_once(&fence).and_then(|(_, rest)| rest.split_once("```")).expect("it is there").0;
+    let digits = block.lines().flat_map(|line| line.split(';').next().unwrap_or_default().split_whitespace());
+    digits.map(|byte| u8::from_str_radix(byte, 16).expect("two digits")).collect()
+}
+
+#[test]
+fn the_vectors_of_the_specification_are_read_and_written() {
+    let instance = front().instance;
+    let of = |route: &str| Digest::of(&Route::parse(route).unwrap());
+    let sent = Timestamp::from_micros(1_700_000_000_001_000);
+    let sample = vector("sample");
+    let head = SampleHead {
+        digest: of("Bytes@robot.raw"),
+        sender: sender_of(&instance),
+        intent: 7,
+        sequence: 5,
+        sent,
+    };
+    assert_eq!(read(&sample), Ok(Datagram::Sample(head, &b"hello"[..])));
+    assert_eq!(sample, [&head.encode()[..], b"hello"].concat());
+
+    let page = vector("announce");
+    let Ok(Datagram::Announce(told)) = read(&page) else { panic!("{:?}", read(&page)) };
+    let entry = |role, id, route| Entry { role, id, digest: of(route), fingerprint: 0, codec: "raw".into() };
+    let entries =
+        vec![entry(Role::Supplies, 7, "Bytes@robot.raw"), entry(Role::WantsLatest, 300, "Bytes@desk.raw")];
+    let path = Path::parse("robot").unwrap();
+    let expected = Announce { clock: sent, path, entries: entries.clone(), ..front() };
+    assert_eq!(told, expected);
+    assert_eq!(announce(&expected, &entries, 1200), [page]);
+
+    let bye = Leave { instance, text: "bye".into() };
+    assert_eq!(read(&vector("leave")), Ok(Datagram::Leave(bye.clone())));
+    assert_eq!(leave(&bye), vector("leave"));
+}
