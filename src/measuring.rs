@@ -2,10 +2,10 @@
 
 use crate::bytes::{Buffer, Bytes, Pool};
 use crate::delivery::Delivery;
+use crate::event::PeerName;
 use crate::flow::batch::Batch;
 use crate::flow::mailbox::Mailbox;
 use crate::flow::outbox::{Outbox, Outgoing, Put};
-use crate::event::PeerName;
 use crate::flow::run::{Content, Head, Run};
 use crate::path::Path;
 use crate::proto::group::{MemberClock, Supply};
@@ -19,6 +19,7 @@ use crate::schema::Schema;
 use crate::time::Timestamp;
 use crate::wire::control::Credit;
 use crate::wire::group::{Digest, SampleHead};
+use std::any::TypeId;
 use std::collections::VecDeque;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -142,7 +143,7 @@ impl Default for Sorting {
         (0..100).for_each(|number| table.want(digest(number)));
         let delivery = Delivery::Queue(64);
         let route = Route::from_digest(Path::parse("bench").expect("a path"), [0; 32]);
-        let inbox = Arc::new(Inbox::new(InterestId(1), route.clone(), delivery, None));
+        let inbox = Arc::new(Inbox::new(InterestId(1), route.clone(), TypeId::of::<Bytes>(), delivery, None));
         let peer = Arc::new(PeerName { path: None, url: String::new() });
         let taker = (Arc::clone(&inbox), Source::group(route, peer, Clock::start()));
         let supply = Supply { sender: 1, intent: 2 };

@@ -49,12 +49,9 @@ pub(crate) struct Dispatcher {
     pub(super) incoming: BTreeMap<(LinkId, u32), (InterestId, SourceRef)>,
     pub(super) local: HashMap<(IntentId, InterestId), SourceRef>,
     pub(super) losses: Losses,
-<<<<<<< HEAD
     pub(super) groups: Vec<Arc<Group>>,
-=======
     /// Connections that were turned away, to be told.
     pub(super) refused: Refused,
->>>>>>> main
     /// What changed in where intents send, to be published.
     pub(super) edits: Edits,
     /// Lines with inputs waiting, each once.
@@ -102,11 +99,8 @@ impl Dispatcher {
             incoming: BTreeMap::new(),
             local: HashMap::new(),
             losses: Losses::new(clock.now()),
-<<<<<<< HEAD
             groups,
-=======
             refused: Refused::new(clock.now()),
->>>>>>> main
             edits: Edits::default(),
             ready: VecDeque::new(),
             ends,
@@ -137,13 +131,9 @@ impl Dispatcher {
         }
         let now = self.clock.now();
         let lingering = self.lingering.iter().map(|rest| rest.until).min();
-<<<<<<< HEAD
-        let groups = self.groups.iter().filter_map(|group| group.next_wake()).min();
-        let wakes = [self.engine.next_wake(), lingering, self.losses.next_wake(), groups];
-=======
         let wakes = [self.engine.next_wake(), lingering, self.losses.next_wake(), self.refused.next_wake()];
->>>>>>> main
-        let wake = wakes.into_iter().flatten().min();
+        let groups = self.groups.iter().filter_map(|group| group.next_wake());
+        let wake = wakes.into_iter().flatten().chain(groups).min();
         let received = match wake {
             Some(wake) if wake <= now => self.inputs.try_recv().map_err(|_| RecvTimeoutError::Timeout),
             // One more microsecond, as the clock counts whole ones and must not come a fraction early.
@@ -167,13 +157,10 @@ impl Dispatcher {
         if self.losses.is_due(now) {
             self.report_losses(now);
         }
-<<<<<<< HEAD
+        self.refused.report(now, &self.events);
         for group in self.groups.iter().filter(|group| group.is_due(now)) {
             group.tick();
         }
-=======
-        self.refused.report(now, &self.events);
->>>>>>> main
     }
 
     /// Serves each line that has inputs for a while, in turn, so that none keeps the others waiting.
@@ -199,15 +186,9 @@ impl Dispatcher {
     fn overdue(&mut self) {
         if !self.ready.is_empty() || !self.inputs.is_empty() {
             let now = self.clock.now();
-<<<<<<< HEAD
-            let group_due = self.groups.iter().any(|group| group.is_due(now));
-            if self.engine.next_wake().is_some_and(|wake| wake <= now) || self.losses.is_due(now) || group_due
-            {
-=======
             let wakes = [self.engine.next_wake(), self.refused.next_wake()];
             let due = wakes.into_iter().flatten().any(|wake| wake <= now);
-            if due || self.losses.is_due(now) {
->>>>>>> main
+            if due || self.losses.is_due(now) || self.groups.iter().any(|group| group.is_due(now)) {
                 self.tick();
             }
         }

@@ -3,11 +3,8 @@
 //! The dispatcher publishes where an intent's samples go as an immutable list; the intent takes it
 //! over when its number changes. So a send takes no lock but that of the link it sends on.
 
-<<<<<<< HEAD
-use super::group::outlet::GroupOutlet;
-=======
 use super::edits::Place;
->>>>>>> main
+use super::group::outlet::GroupOutlet;
 use super::inbox::Inbox;
 use super::line::Line;
 use super::signal::Signal;
@@ -54,21 +51,14 @@ pub(crate) enum Outlet {
         alias: u32,
         lossless: bool,
     },
-<<<<<<< HEAD
-    Local {
-        inbox: Arc<Inbox>,
-        source: SourceRef,
-    },
-    /// Everyone in a group.
-    Group(Arc<GroupOutlet>),
-=======
     /// `encoded` where the interest is in another Rust type, of the same shape.
     Local {
         inbox: Arc<Inbox>,
         source: SourceRef,
         encoded: bool,
     },
->>>>>>> main
+    /// Everyone in a group.
+    Group(Arc<GroupOutlet>),
 }
 
 /// The last sample of an intent.
@@ -155,20 +145,16 @@ impl Outlet {
     /// Where it leads.
     pub(super) fn place(&self) -> Option<Place> {
         match self {
-<<<<<<< HEAD
-            Outlet::Remote { line, alias, .. } => Some((line.id()?, *alias)),
-            Outlet::Local { .. } | Outlet::Group(_) => None,
-=======
             Outlet::Remote { line, alias, .. } => Some(Place::Remote(line.id()?, *alias)),
             Outlet::Local { inbox, .. } => Some(Place::Local(inbox.id)),
->>>>>>> main
+            Outlet::Group(_) => None,
         }
     }
 
     /// The interest of this endpoint that it leads to.
     pub(super) fn local(&self) -> Option<(Arc<Inbox>, SourceRef)> {
         match self {
-            Outlet::Remote { .. } => None,
+            Outlet::Remote { .. } | Outlet::Group(_) => None,
             Outlet::Local { inbox, source, .. } => Some((Arc::clone(inbox), source.clone())),
         }
     }
@@ -248,16 +234,11 @@ impl Sending {
             self.fates.clear();
             self.fates.resize(self.list.len(), Fate::NoInterest);
             self.needs = Needs {
-<<<<<<< HEAD
-                bytes: self.list.iter().any(|outlet| !matches!(outlet, Outlet::Local { .. })),
-                message: self.list.iter().any(|outlet| matches!(outlet, Outlet::Local { .. })),
-=======
                 bytes: self.list.iter().any(|outlet| !matches!(outlet, Outlet::Local { encoded: false, .. })),
                 message: self
                     .list
                     .iter()
                     .any(|outlet| matches!(outlet, Outlet::Local { encoded: false, .. })),
->>>>>>> main
             };
         }
         self.needs

@@ -22,7 +22,7 @@ use super::clock::Clock;
 use super::events::EventSender;
 use super::inbox::Inbox;
 use super::input::Input;
-use super::outlets::{Outlet, Outlets};
+use super::outlets::{Outlet, Outlets, Retained};
 use super::source::{Source, SourceRef};
 use crate::delivery::Delivery;
 use crate::event::{Event, LostAt, PeerName};
@@ -279,7 +279,8 @@ impl Group {
                 GroupAction::Supplied { interest, supply, member, clock } => {
                     let Some(own) = control.interests.get(&interest) else { continue };
                     let source = Source::group(own.inbox.route.clone(), member, self.port.clock);
-                    own.inbox.add_supplier(source.clone(), || ());
+                    own.inbox.add_supplier(source.clone());
+                    own.inbox.supplier_came();
                     control.orders.entry(supply).or_default();
                     control.sources.insert((interest, supply), Feed { source, clock, seen: (0, 0) });
                     changed = true;
@@ -308,7 +309,7 @@ impl Group {
         let own =
             self.control.lock().intents.get(&intent).map(|own| (own.outlet.clone(), own.outlets.clone()));
         if let Some((outlet, outlets)) = own {
-            if let Some(retained) = outlets.retained() {
+            if let Some(retained) = outlets.give_retained(Retained::clone) {
                 outlet.repeat(&retained);
             }
         }
