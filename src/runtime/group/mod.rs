@@ -219,12 +219,10 @@ impl Group {
 
     /// Says that this endpoint goes, and ends the reader.
     pub(crate) fn close(&self) {
-        if self.closed.load(Ordering::Acquire) {
-            return;
+        // The farewell comes back to the reader, which then finds that it is over.
+        if !self.closed.swap(true, Ordering::AcqRel) {
+            self.drive(|control, now| control.core.close(now));
         }
-        self.drive(|control, now| control.core.close(now));
-        self.closed.store(true, Ordering::Release);
-        self.port.socket.close();
     }
 
     pub(crate) fn status(&self) -> GroupStatus {

@@ -13,6 +13,11 @@ use std::time::Duration;
 impl Group {
     /// Takes datagrams until the group is closed. `pause` waits between faults; true ends it.
     pub(crate) fn run(&self, pause: impl Fn(Duration) -> bool) {
+        self.receive(pause);
+        self.port.socket.close();
+    }
+
+    fn receive(&self, pause: impl Fn(Duration) -> bool) {
         let mut buffer = vec![0; LARGEST_DATAGRAM];
         let pool = Pool::new(BUFFERS_KEPT, BUFFERS_KEPT * LARGEST_DATAGRAM);
         let (mut edition, mut table) = self.newest();

@@ -55,10 +55,7 @@ impl GroupSocket {
         let place = if cfg!(any(target_os = "linux", target_os = "android")) { group } else { any };
         socket.bind(&SocketAddr::new(place, url.address.port()).into())?;
         let socket = UdpSocket::from(socket);
-        if !cfg!(any(target_os = "linux", target_os = "android")) {
-            // Elsewhere a shutdown need not end a wait.
-            socket.set_read_timeout(Some(LOOK_EVERY))?;
-        }
+        socket.set_read_timeout(Some(LOOK_EVERY))?;
         let (broadcast, interface) = (url.broadcast, url.interface.clone());
         Ok(Self { socket, target: url.address.into(), group, broadcast, interface })
     }
@@ -88,7 +85,7 @@ impl GroupSocket {
         }
     }
 
-    /// Waits for a datagram. Without bytes after [`close`](Self::close).
+    /// Waits for a datagram, but no longer than 50 ms.
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.socket.recv_from(buffer)
     }
@@ -100,7 +97,8 @@ impl GroupSocket {
         Ok(())
     }
 
-    /// Ends a wait for a datagram, on this and every other thread.
+    /// Takes nothing more from the system. Only once nobody receives any more: what ends a wait in this way has
+    /// no sender, which the standard library does not expect.
     pub(crate) fn close(&self) {
         // It is not connected, which the system complains about after it did what was asked for.
         let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
@@ -125,5 +123,5 @@ const NO_WAIT: i32 = libc::MSG_DONTWAIT;
 #[cfg(not(unix))]
 const NO_WAIT: i32 = 0;
 
-/// How often a wait that nothing can end is ended.
-const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(100);
+/// How often a wait is ended, as nothing else surely ends it.
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(50);

@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -32,10 +32,8 @@ impl UdpListener {
         set_buffers(&socket)?;
         socket.bind(&address.into())?;
         let socket = UdpSocket::from(socket);
-        if !cfg!(any(target_os = "linux", target_os = "android")) {
-            // Elsewhere a shutdown need not end a wait.
-            socket.set_read_timeout(Some(LOOK_EVERY))?;
-        }
+        // Should the datagram be lost that is to end a wait.
+        socket.set_read_timeout(Some(LOOK_EVERY))?;
         socket.set_write_timeout(Some(LONGEST_SEND))?;
         let address = socket.local_addr()?;
         let packet = u16::try_from(mtu - 2).unwrap_or(u16::MAX);
@@ -82,11 +80,14 @@ impl Listener for UdpListener {
 
     fn close(&self) {
         let shared = &self.hub.shared;
-        let waiting = {
+        let (waiting, resets) = {
             let mut state = shared.state.lock();
             state.closed = true;
-            std::mem::take(&mut state.waiting)
+            (std::mem::take(&mut state.waiting), state.sorter.close())
         };
+        for (from, reset) in resets {
+            let _ = shared.socket.send_to(&reset, from);
+        }
         shared.arrived.notify_all();
         for (begun, inlet) in waiting {
             // Whoever waited to be accepted is told.
@@ -217,10 +218,19 @@ impl Shared {
 
     fn end(&self) {
         if !self.ended.swap(true, Ordering::AcqRel) {
-            // It is not connected, which the system complains about after it did what was asked for.
-            let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
             drop(self.state.lock());
             self.arrived.notify_all();
+            if let Ok(mut own) = self.socket.local_addr() {
+                if own.ip().is_unspecified() {
+                    own.set_ip(if own.is_ipv4() {
+                        Ipv4Addr::LOCALHOST.into()
+                    } else {
+                        Ipv6Addr::LOCALHOST.into()
+                    });
+                }
+                let _ =
+                    SockRef::from(&self.socket).send_to_with_flags(&[], &own.into(), super::link::NO_WAIT);
+            }
         }
     }
 }
@@ -420,7 +430,7 @@ const LONGEST_SEND: Duration = Duration::from_millis(100);
 
 const FAULT_PAUSE: Duration = Duration::from_millis(20);
 
-/// How often a wait that nothing can end is ended.
+/// How often a wait is ended in any case.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 const REPORT_EVERY: Duration = Duration::from_secs(10);

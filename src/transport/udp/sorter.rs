@@ -127,6 +127,11 @@ impl Sorter {
         }
     }
 
+    /// No more connections: forgets the half-open ones, and returns what tells them.
+    pub(crate) fn close(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
+        self.half.drain(..).map(|half| (half.from, reset(half.mine as u16))).collect()
+    }
+
     pub(crate) fn counts(&self) -> SorterCounts {
         self.counts
     }
