@@ -131,7 +131,7 @@ impl End {
 fn hostile(end: &mut End, now: Timestamp, choices: &mut Choices<'_>) {
     let alias = choices.below(4) as u32;
     let order = Order { number: choices.u8() & 0x7F, dropped: choices.u32() };
-    let (a, b, age) = (choices.u32(), choices.u32(), Age(choices.u8()));
+    let (a, b, age) = (choices.u32(), choices.u32(), Age::of(choices.u64()));
     let kind = choices.below(7);
     let bytes = choices.raw(300);
     let put = |out: &mut Vec<u8>| match kind {

@@ -265,7 +265,9 @@ impl<P: Port> Connection for PacketConnection<P> {
             let wake = state.courier.next_wake();
             // On a paced line this thread sees to it that the next packet goes in time.
             let pace = paced && state.courier.is_held_back(here);
-            if taken == bytes.len() && !pace || taken > 0 && !paced {
+            let done = if paced { taken == bytes.len() && !pace } else { taken > 0 };
+            // What the port did not take at once from a thread that must not wait is this one's to send.
+            if done && !state.unsent {
                 drop(state);
                 self.mind_reader(wake);
                 return Ok(taken);

@@ -25,7 +25,8 @@ pub(super) struct Incoming {
 
 /// What frames of the stream act on.
 pub(super) struct Effects<'a> {
-    pub(super) now: Timestamp,
+    /// When it came, less what its packet took longer than that of a PING.
+    pub(super) arrived: Timestamp,
     pub(super) ready: &'a mut Ready,
     pub(super) lanes: &'a mut LanesIn,
     pub(super) reference: &'a mut Reference,
@@ -148,11 +149,11 @@ impl Incoming {
                 effects.lanes.close(alias);
                 self.ended = true;
             }
-            Some(Ok(Control::Hello(hello))) => effects.reference.note(hello.clock, effects.now),
+            Some(Ok(Control::Hello(hello))) => effects.reference.note(hello.clock, effects.arrived),
             Some(Ok(Control::Accept(_))) => self.limits = Limits::agreed(effects.largest),
-            Some(Ok(Control::Pong(pong))) => effects.reference.note(pong.sent, effects.now),
+            Some(Ok(Control::Pong(pong))) => effects.reference.note(pong.sent, effects.arrived),
             Some(Ok(Control::Ping(Ping { sent }))) => {
-                effects.reference.note(sent, effects.now);
+                effects.reference.note(sent, effects.arrived);
                 if self.pings.len() == MOST_PINGS {
                     self.pings.remove(0);
                 }

@@ -11,6 +11,12 @@ pub(super) struct LanesOut {
     /// Payload bytes in the queue.
     queued: usize,
     room: usize,
+    /// One that is too large for a packet goes beside the queue, so that it holds up no other alias.
+    large: Option<Loose>,
+    /// The largest payload that is sure to fit a packet.
+    small: usize,
+    /// It is the large one's turn.
+    turn: bool,
     /// Emptied payloads, to be used again.
     spare: Vec<Vec<u8>>,
     /// Aliases that counted on since their last tally.
@@ -61,12 +67,16 @@ impl Loose {
 }
 
 impl LanesOut {
-    pub(super) fn new(room: usize) -> Self {
+    /// At most `room` bytes wait, and one sample above `small`, which has its packets in turn with the others.
+    pub(super) fn new(room: usize, small: usize) -> Self {
         Self {
             lanes: Vec::new(),
             queue: VecDeque::new(),
             queued: 0,
             room,
+            large: None,
+            small,
+            turn: false,
             spare: Vec::new(),
             touched: Vec::new(),
             tallies: VecDeque::new(),
@@ -103,8 +113,14 @@ impl LanesOut {
     }
 
     /// Whether a sample of so many bytes is taken now.
-    pub(super) fn admits(&self, bytes: usize) -> bool {
-        self.queue.is_empty() || (self.queued + bytes <= self.room && self.queue.len() < MOST_WAITING)
+    pub(super) fn admits(&self, alias: u32, bytes: usize) -> bool {
+        match &self.large {
+            Some(large) if bytes > self.small || large.alias == alias => false,
+            None if bytes > self.small => true,
+            _ => {
+                self.queue.is_empty() || (self.queued + bytes <= self.room && self.queue.len() < MOST_WAITING)
+            }
+        }
     }
 
     /// A buffer to collect a payload in.
@@ -115,21 +131,33 @@ impl LanesOut {
     /// A sample enters the queue.
     pub(super) fn push(&mut self, alias: u32, sent: Timestamp, payload: Vec<u8>) {
         let Some(lane) = self.lanes.get_mut(alias as usize) else { return };
-        self.queued += payload.len();
         let (number, gap, dropped) = (lane.next, lane.gap, lane.dropped);
         lane.next += 1;
         lane.gap = 0;
         lane.waiting += 1;
-        self.queue.push_back(Loose { alias, sent, payload, at: 0, number, gap, dropped, tallied: false });
+        let loose = Loose { alias, sent, payload, at: 0, number, gap, dropped, tallied: false };
+        if loose.payload.len() > self.small && self.large.is_none() {
+            self.large = Some(loose);
+        } else {
+            self.queued += loose.payload.len();
+            self.queue.push_back(loose);
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.is_empty() && self.large.is_none()
+    }
+
+    /// Whether the large one is next: in turn, and not before what was sent under its alias earlier.
+    fn is_large_next(&self) -> bool {
+        let Some(large) = &self.large else { return false };
+        let alone = self.lanes.get(large.alias as usize).is_some_and(|lane| lane.waiting == 1);
+        self.queue.is_empty() || (self.turn && alone)
     }
 
     /// The sample that is next, and the tally that has to go before it, if one has.
     pub(super) fn first(&mut self) -> Option<(&mut Loose, Option<Tally>)> {
-        let loose = self.queue.front_mut()?;
+        let loose = if self.is_large_next() { self.large.as_mut()? } else { self.queue.front_mut()? };
         let lane = self.lanes.get(loose.alias as usize)?;
         let due = lane.since_tally >= SAMPLES_A_TALLY;
         let tally = (due && !loose.tallied && loose.at == 0).then_some(Tally {
@@ -140,19 +168,32 @@ impl LanesOut {
         Some((loose, tally))
     }
 
-    /// The tally before the first sample is on the line.
+    /// The tally before the sample that is next is on the line.
     pub(super) fn tallied(&mut self) {
-        let Some(loose) = self.queue.front_mut() else { return };
+        let large = self.is_large_next();
+        let next = if large { self.large.as_mut() } else { self.queue.front_mut() };
+        let Some(loose) = next else { return };
         loose.tallied = true;
         if let Some(lane) = self.lanes.get_mut(loose.alias as usize) {
             lane.since_tally = 0;
         }
     }
 
-    /// The first sample is on the line, all of it.
-    pub(super) fn sent(&mut self) {
-        let Some(mut loose) = self.queue.pop_front() else { return };
-        self.queued -= loose.payload.len();
+    /// So many bytes more of the sample that is next are on the line; with the last it is done.
+    pub(super) fn sent(&mut self, bytes: usize) {
+        let large = self.is_large_next();
+        self.turn = !large;
+        let next = if large { self.large.as_mut() } else { self.queue.front_mut() };
+        let Some(loose) = next else { return };
+        loose.at += bytes;
+        if loose.at < loose.payload.len() {
+            return;
+        }
+        let done = if large { self.large.take() } else { self.queue.pop_front() };
+        let Some(mut loose) = done else { return };
+        if !large {
+            self.queued -= loose.payload.len();
+        }
         if let Some(lane) = self.lanes.get_mut(loose.alias as usize) {
             lane.waiting -= 1;
             lane.sent_next = loose.number + 1;

@@ -142,7 +142,10 @@ impl Courier {
                 patience: if fifo { 1 } else { 3 },
                 full: packet - SEGMENT_HEAD,
             }),
-            lanes_out: LanesOut::new(on_line(Duration::from_millis(10)).unwrap_or(LOOSE_ROOM)),
+            lanes_out: LanesOut::new(
+                on_line(Duration::from_millis(10)).unwrap_or(LOOSE_ROOM),
+                packet - SAMPLE_HEAD,
+            ),
             outgoing: Outgoing::new(),
             slips: Slips::default(),
             pace,
@@ -178,6 +181,9 @@ impl Courier {
         Counts { repeated: self.stream_out.repeated, ..self.counts }
     }
 }
+
+/// The most bytes of a packet with one sample that are not the sample: length, tag, order, age.
+const SAMPLE_HEAD: usize = 3 + 3 + 6 + 11;
 
 /// How many bytes of loose samples, and of the stream, wait where the line's speed is unknown.
 const LOOSE_ROOM: usize = 64 * 1024;

@@ -178,7 +178,7 @@ impl Courier {
     /// A message begins; false if there is no room for it.
     fn message_head(&mut self, alias: u32, stamp: Stamp, length: usize) -> bool {
         if self.lanes_out.is_loose(alias) {
-            if !self.lanes_out.admits(length) {
+            if !self.lanes_out.admits(alias, length) {
                 return false;
             }
             let sent = self.outgoing.theirs.apply(stamp);

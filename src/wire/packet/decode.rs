@@ -1,5 +1,6 @@
 //! Packet frames from bytes. A frame that is not as it should be is dropped and counted, never more.
 
+use super::age::LONG;
 use super::{
     ACK, Age, FRAGMENT, Fragment, MAGIC, MAX_COOKIE, MAX_COUNT, MAX_RANGES, MESSAGE, MIN_PACKET, OPEN,
     OPENED, Open, Opened, Order, PING, PONG, RESET, RETRY, SEGMENT, TALLY, Tally,
@@ -102,7 +103,7 @@ pub(crate) fn decode(content: &[u8]) -> Result<PacketFrame<'_>, PacketFault> {
             PacketFrame::Tally(Tally { alias, next, dropped })
         }
         FRAGMENT => {
-            let (alias, order, age) = (body.alias()?, body.order()?, Age(body.u8()?));
+            let (alias, order, age) = (body.alias()?, body.order()?, body.age()?);
             let (total, at, bytes) = (body.varint_u32()?, body.varint_u32()?, body.all());
             if bytes.is_empty() || u64::from(at) + bytes.len() as u64 > u64::from(total) {
                 return Err(PacketFault::Malformed);
@@ -114,7 +115,7 @@ pub(crate) fn decode(content: &[u8]) -> Result<PacketFrame<'_>, PacketFault> {
             if alias > MAX_ALIAS {
                 return Err(PacketFault::Malformed);
             }
-            PacketFrame::Message { alias, order: body.order()?, age: Age(body.u8()?), payload: body.all() }
+            PacketFrame::Message { alias, order: body.order()?, age: body.age()?, payload: body.all() }
         }
         _ => return Err(PacketFault::Unknown),
     };
@@ -222,6 +223,13 @@ impl<'a> Body<'a> {
             return Err(PacketFault::Malformed);
         }
         Ok(Order { number: byte & 0x7F, dropped })
+    }
+
+    fn age(&mut self) -> Taken<Age> {
+        match self.u8()? {
+            LONG => Ok(Age::from_long(self.varint_u64()?)),
+            byte => Ok(Age::from_byte(byte)),
+        }
     }
 
     fn alias(&mut self) -> Taken<u32> {

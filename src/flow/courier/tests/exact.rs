@@ -73,6 +73,16 @@ impl Play {
         };
         let largest = if settings.fifo { 600 } else { 5000 };
         let mut bench = Bench::new(settings, weather, seed);
+        if random.bool() {
+            // The places of the stream wrap on the wire before long.
+            for side in &mut bench.sides {
+                let place = (1 << 32) - random.u64(0..3000);
+                side.courier.stream_out.begin_at(place);
+            }
+            let places = [0, 1].map(|side| bench.sides[side].courier.stream_out.end());
+            bench.sides[0].courier.stream_in.begin_at(places[1]);
+            bench.sides[1].courier.stream_in.begin_at(places[0]);
+        }
         bench.greet();
         Self { seed, random, bench, ways: Default::default(), largest, most_held: 0 }
     }
@@ -204,7 +214,8 @@ impl Play {
                     Got::Message { sent: sent_then, payload: payload_then, .. },
                 ) => {
                     assert!(payload == payload_then, "seed {seed}: a lossless message");
-                    assert!(sent.micros().abs_diff(sent_then.micros()) < 1000, "seed {seed}: its time");
+                    // A message up to 1 ms earlier than the one before counts as sent with it.
+                    assert!(sent.micros().abs_diff(sent_then.micros()) < 2000, "seed {seed}: its time");
                 }
                 (got, expected) => assert_eq!(got, expected, "seed {seed}: the stream"),
             }
@@ -319,5 +330,5 @@ fn nothing_is_lost_uncounted_whatever_the_line_does_again() {
 #[test]
 #[ignore = "takes minutes; for a long search"]
 fn nothing_is_lost_uncounted_for_many_seeds() {
-    play(1000..50_000);
+    play(1000..20_000);
 }
