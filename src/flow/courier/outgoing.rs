@@ -25,7 +25,7 @@ pub(super) struct Outgoing {
     opening: bool,
     /// These are no frames: all goes into the repaired stream as it is.
     raw: bool,
-    /// The place behind the last END in the repaired stream.
+    /// The place behind the last END, or HANDSHAKE final, in the repaired stream.
     ended_at: u64,
     scratch: Vec<u8>,
 }
@@ -220,7 +220,7 @@ impl Courier {
                 self.lanes_out.gap(alias, count);
                 return whole;
             }
-            // Behind an END it stands in line until that arrived.
+            // Behind an END or the end of the handshake it stands in line until that arrived.
             Some(Ok(Control::Ping(ping))) if self.stream_out.acked() >= self.outgoing.ended_at => {
                 return self.slips.ping(ping).then_some(bytes.len());
             }
@@ -235,6 +235,12 @@ impl Courier {
             }
             Some(Ok(Control::End { alias })) => return self.end(alias, bytes).then_some(bytes.len()),
             Some(Ok(Control::Hello(hello))) => self.largest = hello.max_frame,
+            Some(Ok(Control::Accept(_))) => {
+                // Nor may a PING come before the handshake is done.
+                let taken = self.pass(bytes, bytes.len());
+                self.outgoing.ended_at = self.stream_out.end() + self.outgoing.passing as u64;
+                return taken;
+            }
             _ => {}
         }
         // Samples go before what may be the last frame.
