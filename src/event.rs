@@ -61,6 +61,8 @@ pub enum Refusal {
     NoRight(String),
     /// The line cannot serve what the interest asks for.
     Delivery(String),
+    /// This endpoint relays the route, and has no room for it.
+    Relay(String),
     /// The peer refused, with a text of its own.
     ByPeer(String),
 }
@@ -72,7 +74,7 @@ impl fmt::Display for Refusal {
             Refusal::Codec { ours, theirs } => {
                 write!(f, "the codecs differ: `{ours}` here, `{theirs}` there")
             }
-            Refusal::NoRight(text) | Refusal::Delivery(text) => f.write_str(text),
+            Refusal::NoRight(text) | Refusal::Delivery(text) | Refusal::Relay(text) => f.write_str(text),
             Refusal::ByPeer(text) => write!(f, "the peer refused: {text}"),
         }
     }
@@ -126,6 +128,24 @@ pub enum Event {
         peer: Option<PeerName>,
         /// Where the supplier was.
         supplier: Side,
+    },
+    /// This endpoint [relays](crate::EndpointBuilder::relay) samples from one peer to another from now on.
+    RouteRelayed {
+        /// The route.
+        route: Route,
+        /// The peer that supplies it.
+        from: PeerName,
+        /// The peer that wants it.
+        to: PeerName,
+    },
+    /// This endpoint relays no more samples of a pair of peers.
+    RelayEnded {
+        /// The route.
+        route: Route,
+        /// The peer that supplied it.
+        from: PeerName,
+        /// The peer that wanted it.
+        to: PeerName,
     },
     /// Both sides have the route and yet it was not linked.
     RouteRefused {

@@ -332,13 +332,18 @@ impl<T: Message> Interest<T> {
 
     /// Goes on to the next run, from the mailbox if need be.
     fn refill(&self, runs: &mut VecDeque<Run<SourceRef>>) -> bool {
-        runs.pop_front();
-        if !runs.is_empty() {
+        if runs.len() > 1 {
+            runs.pop_front();
             return true;
+        }
+        // The last one of this process goes back to the mailbox, which uses its memory again.
+        if !runs.front().is_some_and(Run::is_reusable) {
+            runs.pop_front();
         }
         if self.inbox.delivery != Delivery::Latest {
             return self.inbox.take(runs);
         }
+        runs.clear();
         let mut newest = self.newest.borrow_mut();
         let taken = self.inbox.take_latest(&mut newest);
         if taken {

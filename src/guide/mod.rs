@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`concepts`] | everybody: endpoints, peers, intents, interests, delivery, outcomes, events |
 //! | [`threads`] | whoever wants to know what may block, what runs where, and how it all ends |
+//! | [`relay`] | whoever has peers that do not reach each other, such as boards on serial lines |
 //! | [`tuning`] | whoever wants it faster, smaller, or sooner to notice |
 //! | [`bounds`] | whoever must say how much memory it takes at most |
 //! | [`protocol`] | whoever writes the other end in another language |
@@ -16,6 +17,9 @@ pub mod concepts {}
 #[doc = include_str!("threads.md")]
 #[doc = include_str!("shutdown.md")]
 pub mod threads {}
+
+#[doc = include_str!("relay.md")]
+pub mod relay {}
 
 #[doc = include_str!("tuning.md")]
 pub mod tuning {}

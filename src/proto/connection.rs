@@ -211,6 +211,9 @@ impl Engine {
             });
         }
         self.untold.insert(id);
+        if !self.relay.prefixes.is_empty() {
+            self.relay.untold.insert(id);
+        }
         let silence = self.links.get(&id).map_or(Duration::ZERO, Link::silence);
         self.timers.set(id, Timer::Silence, now + silence);
         self.ping(id, now);
@@ -268,18 +271,22 @@ impl Engine {
                 self.tell(Event::RouteUnlinked { route, peer: Some(peer.clone()), supplier: Side::Here });
             }
         }
-        for inlet in session.inlets.values() {
-            if let Some(route) =
-                self.registry.interest(inlet.interest).map(|own| own.declaration.route.clone())
-            {
-                self.tell(Event::RouteUnlinked { route, peer: Some(peer.clone()), supplier: Side::There });
-            }
+        let inlets = session.inlets.iter().map(|(alias, inlet)| (*alias, *inlet));
+        let (open, held): (Vec<_>, Vec<_>) =
+            inlets.partition(|(alias, inlet)| self.is_open(id, *alias, *inlet));
+        // Those first that must not take over from another of this link.
+        for (alias, inlet) in held.into_iter().chain(open) {
+            self.leave_inlet(id, alias, inlet, Some(peer.clone()));
         }
         for (number, intent) in &session.intents {
             self.registry.leave(Party::TheirIntent(id, *number), &intent.declared.route);
         }
         for (number, interest) in &session.interests {
             self.registry.leave(Party::TheirInterest(id, *number), &interest.declared.route);
+        }
+        self.relay_link_down(id);
+        for (number, intent) in &session.intents {
+            self.relay_intent_gone(id, session.instance, *number, intent);
         }
         self.untold.remove(&id);
         self.ended.remove(&id);

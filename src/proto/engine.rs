@@ -3,7 +3,9 @@
 use super::handshake::kind;
 use super::link::{Link, Phase, silence};
 use super::registry::{OwnIntent, OwnInterest, Registry};
+use super::relay::Relay;
 use super::timers::{Timer, Timers};
+use super::ways::Ways;
 use super::words;
 use super::{Action, Declaration, IntentId, InterestId, LinkId, Order};
 use crate::delivery::Delivery;
@@ -13,7 +15,7 @@ use crate::peer::{PeerUrl, Scope};
 use crate::reason::{Reason, ReasonCode};
 use crate::route::Route;
 use crate::time::Timestamp;
-use crate::wire::control::{Control, Pong};
+use crate::wire::control::{Control, Origin, Pong};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +41,8 @@ pub(crate) struct EngineSettings {
     pub(crate) max_links: usize,
     /// Intents and interests of one peer, and pairs with it.
     pub(crate) max_routes_per_peer: usize,
+    /// Routes under these are passed on between links.
+    pub(crate) relay: Vec<Path>,
 }
 
 impl EngineSettings {
@@ -58,6 +62,7 @@ impl EngineSettings {
             max_pending: 100,
             max_links: 1024,
             max_routes_per_peer: 16_384,
+            relay: Vec::new(),
         }
     }
 
@@ -91,6 +96,11 @@ pub(crate) struct Engine {
     /// Pairs within this endpoint that are linked.
     pub(super) local: BTreeSet<(IntentId, InterestId)>,
 
+    /// What is passed on between links.
+    pub(super) relay: Relay,
+    /// How each intent of a peer comes to each interest of this endpoint.
+    pub(super) ways: BTreeMap<(InterestId, Origin), Ways>,
+
     /// Links that came up and were not told the tables yet.
     pub(super) untold: BTreeSet<LinkId>,
     /// Own parties that were withdrawn and whose peers were not told yet.
@@ -108,6 +118,8 @@ impl Engine {
     pub(crate) fn new(settings: EngineSettings) -> Self {
         Self {
             rng: fastrand::Rng::with_seed(settings.seed),
+            relay: Relay::new(settings.relay.clone()),
+            ways: BTreeMap::new(),
             settings,
             now: Timestamp::ZERO,
             closed: false,
@@ -308,7 +320,7 @@ impl Engine {
         }
     }
 
-    fn advance(&mut self, now: Timestamp) {
+    pub(super) fn advance(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
     }
 

@@ -3,8 +3,9 @@
 use super::closing::Lingering;
 use super::dispatcher::Dispatcher;
 use super::edits::Place;
+use super::feed::Feed;
 use super::inbox::Inbox;
-use super::line::{Change, Inlet, Line};
+use super::line::{Change, Inlet, Line, Passage};
 use super::losses::Stream;
 use super::outlets::{Outlet, Outlets, Retained};
 use super::source::{Source, SourceRef};
@@ -14,10 +15,18 @@ use crate::flow::outbox::Outgoing;
 use crate::peer::PeerUrl;
 use crate::proto::{Action, IntentId, InterestId, LinkId, Order};
 use crate::reason::ReasonCode;
+use crate::route::Route;
 use crate::wire::control::{Bye, Control};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+/// A flow of samples from one link to another.
+pub(super) struct Relayed {
+    pub(super) feed: Arc<Feed>,
+    /// The link it goes to, and its alias there.
+    pub(super) to: (LinkId, u32),
+}
 
 impl Dispatcher {
     /// Takes all the engine wants done, and does it.
@@ -58,6 +67,14 @@ impl Dispatcher {
                 if let Some(line) = self.lines.get(&link).cloned() {
                     self.close_inlet(link, alias);
                     line.change(Change::Close(alias));
+                }
+            }
+            Action::OpenRelay { route, from, from_alias, to, to_alias, delivery } => {
+                self.open_relay(route, (from, from_alias), (to, to_alias), delivery);
+            }
+            Action::CloseRelay { to, to_alias } => {
+                if let Some(line) = self.lines.get(&to) {
+                    line.end_lane(to_alias);
                 }
             }
             Action::LinkLocal { intent, interest } => self.link_local(intent, interest),
@@ -115,7 +132,9 @@ impl Dispatcher {
         for (alias, intent) in outgoing {
             self.forget_outlet(link, intent, alias);
         }
-        let incoming: Vec<_> = self.incoming.range(all).map(|((_, alias), _)| *alias).collect();
+        let incoming = self.incoming.range(all.clone()).map(|((_, alias), _)| *alias);
+        let relayed = self.relayed.range(all).map(|((_, alias), _)| *alias);
+        let incoming: Vec<_> = incoming.chain(relayed).collect();
         for alias in incoming {
             self.close_inlet(link, alias);
         }
@@ -181,12 +200,35 @@ impl Dispatcher {
     }
 
     fn close_inlet(&mut self, link: LinkId, alias: u32) {
+        self.close_relay(link, alias);
         self.report_loss(Stream::In(link, alias));
         self.losses.end(Stream::In(link, alias));
         if let Some((interest, source)) = self.incoming.remove(&(link, alias)) {
             source.end();
             if let Some(inbox) = self.interests.get(&interest) {
                 inbox.remove_supplier(&source);
+            }
+        }
+    }
+
+    // ---- samples passed on ------------------------------------------------------------------
+
+    fn open_relay(&mut self, route: Route, from: (LinkId, u32), to: (LinkId, u32), delivery: Delivery) {
+        let (Some(source), Some(target)) = (self.lines.get(&from.0), self.lines.get(&to.0)) else { return };
+        let feed = Feed::new(route, source, from.1);
+        target.open_relay(to.1, delivery, Arc::clone(&feed));
+        let passage = Passage { to: Arc::clone(target), alias: to.1, feed: Arc::clone(&feed) };
+        source.change(Change::Relay(from.1, passage));
+        self.relayed.insert(from, Relayed { feed, to });
+        self.losses.begin(Stream::Relayed(from.0, from.1));
+    }
+
+    fn close_relay(&mut self, link: LinkId, alias: u32) {
+        if self.relayed.contains_key(&(link, alias)) {
+            self.report_loss(Stream::Relayed(link, alias));
+            self.losses.end(Stream::Relayed(link, alias));
+            if let Some(relayed) = self.relayed.remove(&(link, alias)) {
+                relayed.feed.end();
             }
         }
     }

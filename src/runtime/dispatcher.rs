@@ -3,6 +3,7 @@
 //! It owns the [`Engine`], which decides, and the tables that say which line, intent and interest a
 //! number stands for. It never waits but for its one channel and the engine's next wake-up.
 
+use super::actions::Relayed;
 use super::clock::Clock;
 use super::closing::Lingering;
 use super::edits::Edits;
@@ -47,6 +48,8 @@ pub(crate) struct Dispatcher {
     pub(super) outgoing: BTreeMap<(LinkId, u32), IntentId>,
     /// Which interest an alias of a link is for.
     pub(super) incoming: BTreeMap<(LinkId, u32), (InterestId, SourceRef)>,
+    /// What is passed on, by the link and alias it comes from.
+    pub(super) relayed: BTreeMap<(LinkId, u32), Relayed>,
     pub(super) local: HashMap<(IntentId, InterestId), SourceRef>,
     pub(super) losses: Losses,
     pub(super) groups: Vec<Arc<Group>>,
@@ -97,6 +100,7 @@ impl Dispatcher {
             interests: HashMap::new(),
             outgoing: BTreeMap::new(),
             incoming: BTreeMap::new(),
+            relayed: BTreeMap::new(),
             local: HashMap::new(),
             losses: Losses::new(clock.now()),
             groups,
@@ -280,6 +284,7 @@ impl Dispatcher {
         match input {
             LineInput::Control(at, control) => self.engine.control(at, link, control),
             LineInput::Opened { alias } => self.opened(link, line, alias),
+            LineInput::Stalled { alias } => self.engine.relay_stalled(self.clock.now(), link, alias),
             LineInput::Fault(reason) => self.engine.fault(self.clock.now(), link, reason),
             LineInput::Lost(reason) => {
                 self.engine.link_lost(self.clock.now(), link, reason);

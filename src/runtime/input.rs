@@ -51,6 +51,8 @@ pub(crate) enum LineInput {
     Control(Timestamp, Control),
     /// The first credit of a lane came.
     Opened { alias: u32 },
+    /// What comes under an alias to be passed on without loss finds no room.
+    Stalled { alias: u32 },
     /// The peer broke a rule.
     Fault(Reason),
     /// The stream ended.
@@ -63,7 +65,7 @@ impl LineInput {
         let held = match self {
             LineInput::Control(_, control) => control.held(),
             LineInput::Fault(reason) | LineInput::Lost(reason) => reason.text().len(),
-            LineInput::Opened { .. } => 0,
+            LineInput::Opened { .. } | LineInput::Stalled { .. } => 0,
         };
         size_of::<LineInput>() + held
     }

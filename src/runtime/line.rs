@@ -2,6 +2,7 @@
 
 use super::backlog::Backlog;
 use super::clock::Clock;
+use super::feed::Feed;
 use super::inbox::Inbox;
 use super::input::Input;
 use super::outlets::Turned;
@@ -18,12 +19,14 @@ use crate::time::Timestamp;
 use crate::transport::Connection;
 use crate::wire::control::{Control, Credit};
 use crossbeam_channel::{Receiver, Sender, bounded};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 mod incoming;
+mod relay;
 
 /// One live connection.
 pub(crate) struct Line {
@@ -70,13 +73,19 @@ struct Out {
     routes: Vec<Option<Route>>,
     /// Lanes whose intents were turned away since.
     starved: Vec<u32>,
+    /// Where the samples of lanes come from that are passed on.
+    feeds: BTreeMap<u32, Arc<Feed>>,
     /// Room for a credit on its way out, so that granting it allocates nothing.
     spare: Batch,
+    /// The batch that a sender wrote last, for the next one.
+    due: Batch,
 }
 
 /// A change to what the reader does with an alias.
 pub(crate) enum Change {
     Open(u32, Inlet),
+    /// Samples are passed on.
+    Relay(u32, Passage),
     /// Samples are dropped until END.
     Drain(u32),
     Close(u32),
@@ -86,6 +95,13 @@ pub(crate) enum Change {
 pub(crate) struct Inlet {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) source: SourceRef,
+}
+
+/// Where samples of an alias go that are passed on.
+pub(crate) struct Passage {
+    pub(crate) to: Arc<Line>,
+    pub(crate) alias: u32,
+    pub(crate) feed: Arc<Feed>,
 }
 
 /// What the writer writes next.
@@ -117,7 +133,9 @@ impl Line {
                 rooms: Vec::new(),
                 routes: Vec::new(),
                 starved: Vec::new(),
+                feeds: BTreeMap::new(),
                 spare: Batch::default(),
+                due: Batch::default(),
             }),
             wake,
             woken,
@@ -178,6 +196,7 @@ impl Line {
     pub(crate) fn end_lane(&self, alias: u32) {
         let mut out = self.out.lock();
         out.outbox.end(alias);
+        out.feeds.remove(&alias);
         if let Some(room) = out.rooms.get_mut(alias as usize) {
             *room = None;
         }
@@ -209,10 +228,9 @@ impl Line {
         let mut out = self.out.lock();
         let put = out.outbox.put(alias, sample, forced, || self.clock.now());
         match put {
-            Put::Queued | Put::Parked(_) => {
-                // The writer comes by itself while it has work: most samples end here.
-                self.wake_after(out);
-            }
+            Put::Queued | Put::Parked(_) if out.outbox.is_due() => self.write_due(out),
+            // The writer comes by itself while it has work: most samples end here.
+            Put::Queued | Put::Parked(_) => self.wake_after(out),
             Put::Inline if is_calm(out.outbox.now()) => {
                 out.outbox.take_inline(spare);
                 drop(out);
@@ -240,25 +258,44 @@ impl Line {
         self.wake_after(out);
     }
 
-    /// Writes without waiting, without the lock. The writer takes over what did not fit.
+    /// Writes a full batch on the thread that filled it. Under load that saves two changes of threads for
+    /// each batch: the writer's, and that of the sender, which had to wait for it.
+    fn write_due(&self, mut out: MutexGuard<'_, Out>) {
+        let mut batch = std::mem::take(&mut out.due);
+        out.outbox.take_due(&mut batch);
+        drop(out);
+        let mut out = self.write_now(&mut batch);
+        out.due = batch;
+        let made = out.room_made();
+        self.wake_after(out);
+        made.tell();
+    }
+
+    /// Writes one sample at once.
     fn write_inline(&self, batch: &mut Batch) {
+        let out = self.write_now(batch);
+        self.wake_after(out);
+    }
+
+    /// Writes without waiting, without the lock. The writer takes over what did not fit.
+    fn write_now(&self, batch: &mut Batch) -> MutexGuard<'_, Out> {
         let written = match batch.as_one_piece() {
             Some(bytes) => self.connection.try_write(bytes),
-            None => Ok(0),
-        };
-        match written {
-            Ok(count) => {
-                batch.wrote(count);
-                self.bytes_out.fetch_add(count as u64, Ordering::Relaxed);
+            None => {
+                let mut slices = Vec::new();
+                batch.slices(&mut slices);
+                self.connection.try_write_vectored(&slices)
             }
-            // Any real fault will meet the writer or the reader too, and they report it.
-            Err(_) => batch.wrote(0),
-        }
+        };
+        // Any real fault will meet the writer or the reader too, and they report it.
+        let count = written.unwrap_or(0);
+        batch.wrote(count);
+        self.bytes_out.fetch_add(count as u64, Ordering::Relaxed);
         let now = self.clock.now();
         LAST_INLINE.set(now);
         let mut out = self.out.lock();
         out.outbox.end_inline(batch, now);
-        self.wake_after(out);
+        out
     }
 
     // ---- control out ------------------------------------------------------------------------
@@ -284,11 +321,16 @@ impl Line {
     ///
     /// Nothing is sent once `ended` is set: see [`end_credit`](Self::end_credit).
     pub(crate) fn send_credit(&self, credit: Credit, ended: &AtomicBool) {
+        self.send_newest_credit(|| credit, ended);
+    }
+
+    /// The same of a credit that is looked up under the lock, so that later ones never say less.
+    fn send_newest_credit(&self, credit: impl FnOnce() -> Credit, ended: &AtomicBool) {
         let mut out = self.out.lock();
         if ended.load(Ordering::Relaxed) {
             return;
         }
-        if !out.outbox.urgent(&Control::Credit(credit)) {
+        if !out.outbox.urgent(&Control::Credit(credit())) {
             drop(out);
             self.fault(Reason::new(ReasonCode::Backlog, "the peer does not read what is sent to it"));
             return;
@@ -312,7 +354,7 @@ impl Line {
     }
 
     #[inline]
-    fn wake_after(&self, mut out: parking_lot::MutexGuard<'_, Out>) {
+    fn wake_after(&self, mut out: MutexGuard<'_, Out>) {
         let wake = out.outbox.wake();
         drop(out);
         if wake {
@@ -325,15 +367,13 @@ impl Line {
         loop {
             let mut out = self.out.lock();
             let some = out.outbox.take(&mut load.urgent, &mut load.batch, || self.clock.now(), wrote);
-            let rooms = if out.starved.is_empty() { Vec::new() } else { out.take_starved() };
+            let made = out.room_made();
             let finished = !some && out.outbox.is_finished();
             if finished {
                 out.outbox.free();
             }
             drop(out);
-            for room in rooms {
-                room.raise();
-            }
+            made.tell();
             if some {
                 return true;
             }
@@ -360,6 +400,7 @@ impl Line {
         let mut out = self.out.lock();
         out.outbox.close(bye, drain);
         let rooms: Vec<_> = out.rooms.drain(..).flatten().collect();
+        out.feeds.clear();
         drop(out);
         let _ = self.wake.try_send(());
         for room in rooms {
@@ -406,6 +447,31 @@ impl Out {
     fn take_starved(&mut self) -> Vec<Arc<Signal>> {
         let rooms = &self.rooms;
         self.starved.drain(..).filter_map(|alias| rooms.get(alias as usize).cloned().flatten()).collect()
+    }
+
+    /// Whom to tell that there is room again, once the lock is given back.
+    fn room_made(&mut self) -> RoomMade {
+        RoomMade {
+            intents: if self.starved.is_empty() { Vec::new() } else { self.take_starved() },
+            feeds: if self.feeds.is_empty() { Vec::new() } else { self.take_fed() },
+        }
+    }
+}
+
+/// Who waits for room that there is now.
+struct RoomMade {
+    intents: Vec<Arc<Signal>>,
+    feeds: Vec<(Arc<Feed>, Credit)>,
+}
+
+impl RoomMade {
+    fn tell(self) {
+        for intent in self.intents {
+            intent.raise();
+        }
+        for (feed, credit) in self.feeds {
+            feed.grant(credit);
+        }
     }
 }
 

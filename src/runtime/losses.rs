@@ -23,6 +23,8 @@ pub(crate) struct Losses {
 pub(super) enum Stream {
     Out(LinkId, u32),
     In(LinkId, u32),
+    /// Passed on, by where it comes from.
+    Relayed(LinkId, u32),
     Local(IntentId, InterestId),
 }
 
@@ -96,6 +98,14 @@ impl Dispatcher {
                 }
             }
         }
+        if since != Counts::default() {
+            if let Stream::Relayed(link, alias) = stream {
+                let to = self.relayed.get(&(link, alias)).map(|relayed| relayed.to);
+                if let Some((line, alias)) = to.and_then(|to| Some((self.lines.get(&to.0)?, to.1))) {
+                    line.pass_losses(alias);
+                }
+            }
+        }
         if !subject.is_loss {
             return;
         }
@@ -162,6 +172,14 @@ impl Dispatcher {
                 };
                 let is_loss = of_interest(interest)? != Delivery::Latest;
                 Some((counts, Subject { route: source.route.clone(), peer: source.peer.clone(), is_loss }))
+            }
+            Stream::Relayed(link, alias) => {
+                let relayed = self.relayed.get(&(link, alias))?;
+                let line = self.lines.get(&relayed.to.0)?;
+                let (here, there, delivery) = line.lane_losses(relayed.to.1)?;
+                let route = relayed.feed.route.clone();
+                let is_loss = delivery != Delivery::Latest;
+                Some((Counts { here, there, on_the_way: 0 }, Subject { route, peer: line.peer(), is_loss }))
             }
             Stream::Local(intent, interest) => {
                 let source = self.local.get(&(intent, interest))?;

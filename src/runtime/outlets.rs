@@ -257,18 +257,30 @@ impl Sending {
         sample: Outgoing<'_>,
         message: impl FnOnce() -> Option<Shared>,
     ) -> Result<Outcome, Turned> {
-        if let [Outlet::Remote { line, alias, lossless }] = self.list.as_slice() {
-            let fate = match line.put(*alias, sample, false, &mut self.spare) {
-                Put::NoRoom => return Err(Turned::NoRoom),
-                Put::TooLarge if *lossless => return Err(line.too_large()),
-                put => fate_of(put),
-            };
-            if let Some(last) = self.fates.first_mut() {
-                *last = fate;
+        let fate = match self.list.as_slice() {
+            [Outlet::Remote { line, alias, lossless }] => {
+                match line.put(*alias, sample, false, &mut self.spare) {
+                    Put::NoRoom => return Err(Turned::NoRoom),
+                    Put::TooLarge if *lossless => return Err(line.too_large()),
+                    put => fate_of(put),
+                }
             }
-            return Ok(Outcome::NOBODY.and(fate));
+            // The message is moved: counting it up and down again on the way would cost as much as all the
+            // rest, as its count is most often in the cache of another core.
+            [Outlet::Local { inbox, source, encoded: false }] => {
+                if is_full(inbox, source, sample) {
+                    return Err(Turned::NoRoom);
+                }
+                let taken =
+                    message().is_some_and(|message| inbox.deliver_local(source, message, sample.retained));
+                if taken { Fate::Delivered } else { Fate::NoInterest }
+            }
+            _ => return self.send_to_many(sample, message),
+        };
+        if let Some(last) = self.fates.first_mut() {
+            *last = fate;
         }
-        self.send_to_many(sample, message)
+        Ok(Outcome::NOBODY.and(fate))
     }
 
     fn send_to_many(
@@ -283,9 +295,7 @@ impl Sending {
                     Put::TooLarge => return Err(line.too_large()),
                     _ => {}
                 },
-                Outlet::Local { inbox, source, .. }
-                    if !source.has_room() && !inbox.is_closed() && !source.was_given(sample.retained) =>
-                {
+                Outlet::Local { inbox, source, .. } if is_full(inbox, source, sample) => {
                     return Err(Turned::NoRoom);
                 }
                 _ => {}
@@ -329,6 +339,12 @@ impl Sending {
     pub(crate) fn outcomes(&self) -> Vec<(Option<Arc<PeerName>>, Fate)> {
         self.list.iter().zip(&self.fates).map(|(outlet, fate)| (outlet.peer(), *fate)).collect()
     }
+}
+
+/// Whether an interest of this endpoint must get this sample and has no room for it.
+#[inline]
+fn is_full(inbox: &Inbox, source: &SourceRef, sample: Outgoing<'_>) -> bool {
+    !source.has_room() && !inbox.is_closed() && !source.was_given(sample.retained)
 }
 
 fn fate_of(put: Put) -> Fate {

@@ -30,11 +30,12 @@ fn declared() -> impl Strategy<Value = Declared> {
 }
 
 fn intent() -> impl Strategy<Value = Intent> {
-    (declared(), any::<bool>(), any::<bool>()).prop_map(|(declared, exclusive, retained)| Intent {
-        declared,
-        exclusive,
-        retained,
-    })
+    let origin = (any::<[u8; 16]>(), any::<u32>()).prop_map(|(instance, id)| Origin { instance, id });
+    let via = prop::collection::vec(any::<[u8; 16]>(), 0..kind::MAX_HOPS);
+    let relayed = prop::option::of((origin, via).prop_map(|(origin, via)| Box::new(Relayed { origin, via })));
+    (declared(), any::<bool>(), any::<bool>(), relayed).prop_map(
+        |(declared, exclusive, retained, relayed)| Intent { declared, exclusive, retained, relayed },
+    )
 }
 
 fn interest() -> impl Strategy<Value = Interest> {
@@ -43,7 +44,11 @@ fn interest() -> impl Strategy<Value = Interest> {
         (1..=Delivery::MAX_DEPTH).prop_map(Delivery::Queue),
         (1..=Delivery::MAX_DEPTH).prop_map(Delivery::Lossless),
     ];
-    (declared(), delivery).prop_map(|(declared, delivery)| Interest { declared, delivery })
+    (declared(), delivery, any::<Option<u32>>()).prop_map(|(declared, delivery, only)| Interest {
+        declared,
+        delivery,
+        only,
+    })
 }
 
 fn entries<T: std::fmt::Debug + Clone + 'static>(
@@ -153,9 +158,13 @@ fn samples() -> Vec<Vec<u8>> {
         lease_millis: 0,
     };
     let hashed = Declared { route: Route::from_digest(path.clone(), [0xA5; 32]), ..plain.clone() };
-    let intent =
-        |declared: &Declared| Intent { declared: declared.clone(), exclusive: true, retained: false };
-    let interest = |delivery| Interest { declared: hashed.clone(), delivery };
+    let intent = |declared: &Declared| Intent {
+        declared: declared.clone(),
+        exclusive: true,
+        retained: false,
+        relayed: None,
+    };
+    let interest = |delivery| Interest { declared: hashed.clone(), delivery, only: None };
     let hello = Hello {
         version_min: 1,
         version_max: 3,
@@ -466,7 +475,7 @@ fn table(count: u32, long: bool) -> Vec<Entry<Interest>> {
             let declared =
                 Declared { route: route.unwrap(), fingerprint: u64::MAX, codec, lease_millis: u32::MAX };
             let delivery = Delivery::Lossless(Delivery::MAX_DEPTH);
-            Entry::Add { id: u32::MAX - n, item: Interest { declared, delivery } }
+            Entry::Add { id: u32::MAX - n, item: Interest { declared, delivery, only: None } }
         })
         .collect()
 }

@@ -40,6 +40,7 @@ impl Outbox {
             self.note_unwritten(&batch);
         }
         self.parked = 0;
+        self.held = 0;
         self.closed = true;
         if let Some(bye) = bye {
             encode(self.batch.bytes(), bye);
@@ -62,6 +63,7 @@ impl Outbox {
         self.urgent = Vec::new();
         self.batch = Batch::default();
         self.rest = Batch::default();
+        self.moved = Vec::new();
     }
 
     /// Takes what never left and what was never confirmed, by alias, once the outbox is closed and nobody writes

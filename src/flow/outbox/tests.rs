@@ -11,6 +11,7 @@ mod ending;
 mod kept;
 mod model;
 mod parking;
+mod relay;
 mod writing;
 
 /// An outbox with a clock that stands, its writer, and the reader at the other end.
@@ -133,7 +134,12 @@ impl Bench {
                     *self.next.entry(alias).or_default() += count;
                     self.got.push(Got::Gap { alias, count });
                 }
-                control => self.got.push(Got::Control(control)),
+                control => {
+                    if let Control::Lost { alias, count } = &control {
+                        *self.next.entry(*alias).or_default() += count;
+                    }
+                    self.got.push(Got::Control(control));
+                }
             },
         }
     }

@@ -2,6 +2,7 @@
 //! the peer's clock.
 
 use super::{Change, Line};
+use crate::flow::outbox::Onward;
 use crate::reason::{Reason, ReasonCode};
 use crate::runtime::input::{Input, LineInput};
 use crate::time::Timestamp;
@@ -47,7 +48,11 @@ impl Line {
             out.starved.swap_remove(place);
             out.rooms.get(credit.alias as usize).cloned().flatten()
         });
+        let fed = if out.feeds.is_empty() { None } else { out.fed(credit.alias, Onward::Credit) };
         drop(out);
+        if let Some((feed, credit)) = fed {
+            feed.grant(credit);
+        }
         if let Some(room) = room {
             room.raise();
         }

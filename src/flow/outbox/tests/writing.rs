@@ -149,3 +149,38 @@ fn a_large_payload_is_held_by_reference_not_copied() {
     bench.write_all();
     assert_eq!(bench.samples(0), [(0, large.to_vec())]);
 }
+
+#[test]
+fn whoever_fills_the_batch_writes_it_unless_another_does() {
+    let mut bench = Bench::new(CAPACITY);
+    bench.open(0, Delivery::Lossless(1 << 16));
+    while !bench.outbox.is_due() {
+        assert_ne!(bench.put(0, &[7; 60]), Put::NoRoom);
+    }
+    let sent = bench.outbox.lane(0).map(|lane| lane.sequence);
+    let mut due = Batch::default();
+    bench.outbox.take_due(&mut due);
+    let bytes = all(&mut due);
+    // The system takes a part of it; meanwhile the next batch is filled, and nobody may write that.
+    bench.receive(&bytes[..100]);
+    while bench.put(0, &[8; 60]) == Put::Queued {
+        assert!(!bench.outbox.is_due() && bench.take().is_none());
+    }
+    due.bytes().extend_from_slice(&bytes);
+    due.wrote(100);
+    bench.outbox.end_inline(&mut due, bench.now);
+    assert!(!bench.outbox.is_due(), "the rest goes first");
+    assert!(bench.outbox.wake(), "and the writer writes it");
+    bench.write_all();
+    let sent = (sent, bench.outbox.lane(0).map(|lane| lane.sequence));
+    assert!(sent.1 > sent.0, "{sent:?}");
+    assert_eq!(Some(bench.sequences(0).len() as u64), sent.1);
+}
+
+#[test]
+fn what_is_far_too_large_for_the_line_is_left_to_the_writer() {
+    let mut bench = Bench::new(CAPACITY);
+    bench.open(0, Delivery::default());
+    assert_ne!(bench.put(0, &vec![0; 3 * CAPACITY]), Put::NoRoom);
+    assert!(!bench.outbox.is_due() && bench.outbox.wake());
+}
