@@ -88,13 +88,10 @@ impl GroupUrl {
                 "there is no broadcast in IPv6; use a multicast address, as in `[ff02::7400]:7400`".into()
             );
         }
-        let interface = match option("interface") {
-            None => None,
-            Some(name) => Some(match name.parse() {
-                Ok(address) => Interface::Address(address),
-                Err(_) => Interface::Name(name.to_owned()),
-            }),
-        };
+        let interface = option("interface").map(|name| match name.parse() {
+            Ok(address) => Interface::Address(address),
+            Err(_) => Interface::Name(name.to_owned()),
+        });
         if matches!(interface, Some(Interface::Address(_))) && (broadcast || ip.is_ipv6()) {
             return Err("for broadcast and IPv6 the interface is named, as in `interface=eth0`".into());
         }
