@@ -261,6 +261,16 @@ impl<T: Message> Interest<T> {
         is_new
     }
 
+    /// What it asked of delivery.
+    pub(crate) fn delivery(&self) -> Delivery {
+        self.inbox.delivery
+    }
+
+    /// The age from which a sample is stale.
+    pub(crate) fn fresh_for(&self) -> Option<Duration> {
+        self.fresh_for
+    }
+
     /// How many intents supply it now.
     pub fn suppliers(&self) -> usize {
         self.inbox.suppliers()

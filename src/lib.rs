@@ -35,7 +35,7 @@
 //!
 //! | Layer | What it is |
 //! | --- | --- |
-//! | `endpoint` `intent` `interest` | what a user holds |
+//! | `endpoint` `intent` `interest` | what a user holds; `wrap`, what it can be wrapped in |
 //! | `runtime` | the threads: dispatcher, reader, writer, acceptor; the clock |
 //! | `transport` | bytes in, bytes out: tcp, unix, memory |
 //! | `proto` | control, pure: handshakes, sessions, the registry of routes, pings, redialling |
@@ -72,6 +72,7 @@ mod settings;
 mod time;
 pub mod transport;
 mod wire;
+pub mod wrap;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -107,3 +108,4 @@ pub use sample::{Reading, Sample};
 pub use schema::{Schema, SchemaError};
 pub use settings::{IntentSettings, InterestSettings};
 pub use time::Timestamp;
+pub use wrap::{Supply, Want, Withheld};

@@ -88,6 +88,27 @@ impl<T> Sample<T> {
         &self.source.route
     }
 
+    /// The sample with another message made from this one; age, number and origin stay.
+    ///
+    /// A function rather than a method, as a message may have a `map` of its own.
+    ///
+    /// ```
+    /// use bowline::{Endpoint, Intent, Interest, Sample};
+    /// let robot = Endpoint::builder("robot").start()?;
+    /// let wanted: Interest<f64> = robot.interest("robot.speed")?;
+    /// let speed: Intent<f64> = robot.intent("robot.speed")?;
+    /// speed.wait_interest(std::time::Duration::from_secs(5));
+    /// speed.send(1.5)?;
+    /// let doubled = Sample::map(wanted.recv()?, |speed| speed * 2.0);
+    /// assert_eq!((*doubled, doubled.sequence()), (3.0, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline(always)]
+    pub fn map<U>(sample: Sample<T>, make: impl FnOnce(&T) -> U) -> Sample<U> {
+        let message = Held::Own(make(&sample));
+        Sample { message, sequence: sample.sequence, sent: sample.sent, source: sample.source }
+    }
+
     /// The message. One of this endpoint that others hold too is cloned.
     pub fn into_inner(self) -> T
     where

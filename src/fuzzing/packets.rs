@@ -130,7 +130,7 @@ impl End {
 /// A packet that is valid in form.
 fn hostile(end: &mut End, now: Timestamp, choices: &mut Choices<'_>) {
     let alias = choices.below(4) as u32;
-    let order = Order { number: choices.u8() & 0x7F, dropped: choices.u32() };
+    let order = Order::new(choices.u64(), choices.flag(), choices.u64());
     let (a, b, age) = (choices.u32(), choices.u32(), Age::of(choices.u64()));
     let kind = choices.below(7);
     let bytes = choices.raw(300);

@@ -1,6 +1,6 @@
 //! The numbers of loose samples, seen by the side that takes them.
 
-use crate::wire::packet::{MAX_AHEAD, ORDERS, Order, Tally};
+use crate::wire::packet::{MAX_AHEAD, Order, Tally};
 
 /// What arrived under each alias.
 #[derive(Default)]
@@ -65,8 +65,9 @@ impl LanesIn {
         let Some(lane) = self.lanes.get(alias as usize).filter(|lane| lane.open) else {
             return Place::Closed;
         };
-        let ahead = u64::from(order.number).wrapping_sub(lane.next) % ORDERS;
-        if !self.fifo && ahead >= LATE {
+        let ahead = u64::from(order.number).wrapping_sub(lane.next) % order.span();
+        // So far ahead it stands for one that was left behind.
+        if !self.fifo && ahead >= order.span() / 2 {
             return Place::Late;
         }
         Place::Next(lane.next + ahead)
@@ -100,6 +101,3 @@ impl LanesIn {
         self.lanes.get(alias as usize).is_some_and(|lane| lane.open && lane.next <= number)
     }
 }
-
-/// So far ahead a number stands for one that was left behind.
-const LATE: u64 = ORDERS / 2;

@@ -3,6 +3,7 @@
 use crate::time::Timestamp;
 use crate::wire::packet::{Order, Tally};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// What was sent under each alias, and what is to be.
 pub(super) struct LanesOut {
@@ -17,6 +18,8 @@ pub(super) struct LanesOut {
     small: usize,
     /// It is the large one's turn.
     turn: bool,
+    /// Nothing overtakes anything on this line, and few bits of a number will do.
+    fifo: bool,
     /// Emptied payloads, to be used again.
     spare: Vec<Vec<u8>>,
     /// Aliases that counted on since their last tally.
@@ -42,6 +45,10 @@ struct Lane {
     /// Samples put on the line since the last tally.
     since_tally: u32,
     touched: bool,
+    /// The last few were put on the line in a row.
+    fast: bool,
+    /// Where and when these few began.
+    mark: (u64, Timestamp),
 }
 
 /// A sample that waits for the line.
@@ -56,19 +63,20 @@ pub(super) struct Loose {
     dropped: u64,
     /// The tally that goes before it is out.
     tallied: bool,
+    /// Its number goes with more bits.
+    wide: bool,
 }
 
 impl Loose {
     /// Its number, and what was dropped before it unless a tally told.
     pub(super) fn order(&self) -> Order {
-        let dropped = if self.tallied { 0 } else { u32::try_from(self.gap).unwrap_or(u32::MAX) };
-        Order { number: (self.number & 0x7F) as u8, dropped }
+        Order::new(self.number, self.wide, if self.tallied { 0 } else { self.gap })
     }
 }
 
 impl LanesOut {
     /// At most `room` bytes wait, and one sample above `small`, which has its packets in turn with the others.
-    pub(super) fn new(room: usize, small: usize) -> Self {
+    pub(super) fn new(room: usize, small: usize, fifo: bool) -> Self {
         Self {
             lanes: Vec::new(),
             queue: VecDeque::new(),
@@ -77,6 +85,7 @@ impl LanesOut {
             large: None,
             small,
             turn: false,
+            fifo,
             spare: Vec::new(),
             touched: Vec::new(),
             tallies: VecDeque::new(),
@@ -135,7 +144,7 @@ impl LanesOut {
         lane.next += 1;
         lane.gap = 0;
         lane.waiting += 1;
-        let loose = Loose { alias, sent, payload, at: 0, number, gap, dropped, tallied: false };
+        let loose = Loose { alias, sent, payload, at: 0, number, gap, dropped, tallied: false, wide: false };
         if loose.payload.len() > self.small && self.large.is_none() {
             self.large = Some(loose);
         } else {
@@ -159,6 +168,8 @@ impl LanesOut {
     pub(super) fn first(&mut self) -> Option<(&mut Loose, Option<Tally>)> {
         let loose = if self.is_large_next() { self.large.as_mut()? } else { self.queue.front_mut()? };
         let lane = self.lanes.get(loose.alias as usize)?;
+        // What may be overtaken by many of its alias must not be taken for one after them.
+        loose.wide = !self.fifo && (loose.wide || lane.fast || lane.waiting > 1 || loose.at > 0);
         let due = lane.since_tally >= SAMPLES_A_TALLY;
         let tally = (due && !loose.tallied && loose.at == 0).then_some(Tally {
             alias: loose.alias,
@@ -180,7 +191,7 @@ impl LanesOut {
     }
 
     /// So many bytes more of the sample that is next are on the line; with the last it is done.
-    pub(super) fn sent(&mut self, bytes: usize) {
+    pub(super) fn sent(&mut self, now: Timestamp, bytes: usize) {
         let large = self.is_large_next();
         self.turn = !large;
         let next = if large { self.large.as_mut() } else { self.queue.front_mut() };
@@ -199,6 +210,10 @@ impl LanesOut {
             lane.sent_next = loose.number + 1;
             lane.sent_dropped = loose.dropped;
             lane.since_tally += 1;
+            if lane.sent_next - lane.mark.0 >= FEW {
+                lane.fast = now - lane.mark.1 < FAST;
+                lane.mark = (lane.sent_next, now);
+            }
             touch(lane, loose.alias, &mut self.touched);
         }
         if self.spare.len() < SPARE && loose.payload.capacity() <= SPARE_BYTES {
@@ -248,6 +263,11 @@ fn touch(lane: &mut Lane, alias: u32, touched: &mut Vec<u32>) {
 
 /// A tally goes before every sample after so many: twice within the span of the numbers.
 const SAMPLES_A_TALLY: u32 = 64;
+
+/// Where so many samples of an alias take less than this, on a line that may swap packets, their numbers go
+/// with more bits: 64 of them, which is what few bits tell apart, last for 80 ms else.
+const FEW: u64 = 8;
+const FAST: Duration = Duration::from_millis(10);
 
 /// How many samples may wait, however small.
 const MOST_WAITING: usize = 1024;

@@ -165,12 +165,12 @@ impl Courier {
         let order = loose.order();
         let waited = (now + self.pace.backlog(now)) - loose.sent;
         let age = Age::of(u64::try_from(waited.as_micros()).unwrap_or(u64::MAX));
-        let order_bytes = 1 + if order.dropped > 0 { varint::len(u64::from(order.dropped)) } else { 0 };
+        let order_bytes = order.len();
         let tag = u64::from(packet::MESSAGE) + u64::from(loose.alias);
         let total = loose.payload.len();
         if loose.at == 0 && varint::len(tag) + order_bytes + age.len() + total <= room {
             put_framed(packet, many, |packet| put_message(packet, loose.alias, order, age, &loose.payload));
-            self.lanes_out.sent(total);
+            self.lanes_out.sent(now, total);
             return true;
         }
         if !all {
@@ -193,7 +193,7 @@ impl Courier {
             bytes: &loose.payload[loose.at..loose.at + length],
         };
         put_framed(packet, many, |packet| put_fragment(packet, &fragment));
-        self.lanes_out.sent(length);
+        self.lanes_out.sent(now, length);
         true
     }
 }

@@ -145,6 +145,7 @@ impl Courier {
             lanes_out: LanesOut::new(
                 on_line(Duration::from_millis(10)).unwrap_or(LOOSE_ROOM),
                 packet - SAMPLE_HEAD,
+                fifo,
             ),
             outgoing: Outgoing::new(),
             slips: Slips::default(),

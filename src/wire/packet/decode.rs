@@ -218,11 +218,12 @@ impl<'a> Body<'a> {
 
     fn order(&mut self) -> Taken<Order> {
         let byte = self.u8()?;
-        let dropped = if byte < 0x80 { 0 } else { self.varint_u32()? };
-        if byte >= 0x80 && dropped == 0 {
-            return Err(PacketFault::Malformed);
+        if byte < 0x80 {
+            return Ok(Order { number: u16::from(byte), wide: false, dropped: 0 });
         }
-        Ok(Order { number: byte & 0x7F, dropped })
+        let more = self.varint_u32()?;
+        let number = u16::from(byte & 0x7F) | ((more & 0x7F) as u16) << 7;
+        Ok(Order { number, wide: true, dropped: more >> 7 })
     }
 
     fn age(&mut self) -> Taken<Age> {

@@ -118,11 +118,13 @@ pub(crate) fn put_fragment(out: &mut Vec<u8>, fragment: &Fragment<'_>) {
 
 #[inline]
 fn put_order(out: &mut Vec<u8>, order: Order) {
-    if order.dropped == 0 {
-        out.push(order.number & 0x7F);
-    } else {
-        out.push(order.number | 0x80);
-        varint::put(out, u64::from(order.dropped));
+    let low = (order.number & 0x7F) as u8;
+    match order.more() {
+        None => out.push(low),
+        Some(more) => {
+            out.push(low | 0x80);
+            varint::put(out, u64::from(more));
+        }
     }
 }
 

@@ -108,7 +108,9 @@ fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn order() -> impl Strategy<Value = Order> {
-    (0..128u8, prop_oneof![Just(0), any::<u32>()]).prop_map(|(number, dropped)| Order { number, dropped })
+    let dropped = prop_oneof![Just(0), 0..1000u64, any::<u64>()];
+    (any::<u64>(), any::<bool>(), dropped)
+        .prop_map(|(number, wide, dropped)| Order::new(number, wide, dropped))
 }
 
 fn micros() -> impl Strategy<Value = u64> {
@@ -205,7 +207,7 @@ proptest! {
 fn expected(name: &str) -> Value {
     let cookie: Vec<u8> = (0..16).collect();
     let micros = 1_700_000_000_000_000;
-    let order = Order { number: 5, dropped: 0 };
+    let order = Order::new(5, false, 0);
     match name {
         "open" => Value::Open(0x1122_3344, 256, 4096, vec![]),
         "open-cookie" => Value::Open(0x1122_3344, 1200, 65_536, cookie),
@@ -222,8 +224,9 @@ fn expected(name: &str) -> Value {
         "pong" => Value::Pong(micros + 1000, micros + 5200, micros + 5230),
         "tally" => Value::Tally(Tally { alias: 3, next: 200, dropped: 7 }),
         "message" => Value::Message(3, order, 128, (0..32).collect()),
-        "message-dropped" => Value::Message(3, Order { number: 6, dropped: 200 }, 2176, b"ab".to_vec()),
+        "message-dropped" => Value::Message(3, Order::new(1000, true, 200), 2176, b"ab".to_vec()),
         "message-old" => Value::Message(3, Order::default(), 600_000_000, b"c".to_vec()),
+        "message-wide" => Value::Message(3, Order::new(1000, true, 0), 0, vec![]),
         "message-long-alias" => Value::Message(300, order, 0, vec![]),
         "fragment" => Value::Fragment(3, order, 128, 1000, 100, vec![1, 2, 3]),
         name => panic!("nothing is expected of `{name}`"),

@@ -144,7 +144,7 @@ fn samples_that_are_never_whole_hold_a_largest_message_at_most() {
             let total = if random.bool() { MAX_FRAME } else { random.u32(1..=u32::MAX) };
             let at = random.u32(0..total);
             let bytes = vec![1; random.usize(1..100).min((total - at) as usize)];
-            let order = Order { number: random.u8(..) & 0x7F, dropped: 0 };
+            let order = Order::new(random.u64(..), random.bool(), 0);
             let fragment = Fragment {
                 alias: 3,
                 order,
@@ -169,7 +169,7 @@ fn an_unread_flood_is_refused_in_the_end() {
         for n in 0..20_000u64 {
             let now = victim.now;
             let payload = [7; 200];
-            let order = Order { number: (n % 128) as u8, dropped: (n % 3) as u32 };
+            let order = Order::new(n, false, n % 3);
             victim.packet(|out| put_message(out, 3, order, Age::of(200), &payload));
             victim.packet(|out| put_tally(out, &Tally { alias: 3, next: n * 1000, dropped: n }));
             victim.packet(|out| put_ping(out, &Ping { sent: now }));
@@ -225,7 +225,7 @@ fn storm(seed: u64) {
         victim.now = victim.now + Duration::from_micros(random.u64(0..30_000));
         let (a, b, c) = (small(&mut random), small(&mut random), small(&mut random));
         let bytes: Vec<u8> = (0..random.usize(0..60)).map(|_| random.u8(..)).collect();
-        let order = Order { number: a as u8 & 0x7F, dropped: b };
+        let order = Order::new(u64::from(a), random.bool(), u64::from(b));
         let time = Timestamp::from_micros(random.u64(..));
         match random.u8(0..10) {
             0 => victim.segment(a, &bytes),

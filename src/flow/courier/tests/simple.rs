@@ -94,6 +94,23 @@ fn send_times_come_through() {
 }
 
 #[test]
+fn a_retained_sample_is_as_old_as_it_is() {
+    for settings in [udp(), serial(11_520)] {
+        let mut bench = ready(settings);
+        let begin = bench.now;
+        let then = Timestamp::from_micros(begin.micros() - 600_123_456);
+        bench.sides[0].message(then, 3, b"retained");
+        bench.sides[0].message(begin, 3, b"new");
+        assert!(bench.run(begin + Duration::from_secs(1), 4096));
+        for (got, really) in bench.sides[1].got.iter().zip([then, begin]) {
+            let Got::Message { sent, .. } = got else { panic!("{got:?}") };
+            assert!(sent.micros().abs_diff(really.micros()) < 1500, "{sent:?} for {really:?}");
+        }
+        assert_eq!(messages(&bench.sides[1], 3).len(), 2);
+    }
+}
+
+#[test]
 fn a_large_sample_holds_up_no_other_alias() {
     let mut bench = ready(serial(11_520));
     bench.link(0, 5, false);
