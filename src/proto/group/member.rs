@@ -19,6 +19,8 @@ pub(super) struct Member {
     pub(super) name: Arc<PeerName>,
     pub(super) clock: Arc<MemberClock>,
     pub(super) table: Table,
+    /// This endpoint announced itself since it knows of the member: before, that one would drop our samples.
+    pub(super) told: bool,
     /// Pairs of an own party and an entry of this member that samples flow between.
     pub(super) linked: BTreeSet<(u32, u32)>,
     /// Pairs that the application was told about because they do not fit.
@@ -64,6 +66,7 @@ impl Member {
             path,
             clock: Arc::default(),
             table: Table::new(),
+            told: false,
             linked: BTreeSet::new(),
             refused: BTreeSet::new(),
             interval: Duration::ZERO,

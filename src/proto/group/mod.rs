@@ -388,7 +388,12 @@ impl Group {
         let entries: Vec<Entry> = self.own.values().map(|own| own.entry.clone()).collect();
         let pages = announce(&front, &entries, self.settings.mtu);
         self.actions.extend(pages.into_iter().map(GroupAction::Send));
-        for id in std::mem::take(&mut self.unannounced) {
+        let mut waiting = std::mem::take(&mut self.unannounced);
+        if self.members.values().any(|member| !member.told) {
+            self.members.values_mut().for_each(|member| member.told = true);
+            waiting.extend(self.own.iter().filter(|(_, own)| own.entry.role.supplies()).map(|(id, _)| *id));
+        }
+        for id in waiting {
             self.meet_all(id);
         }
     }

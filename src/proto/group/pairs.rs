@@ -97,6 +97,8 @@ impl Group {
                     self.actions.push_back(GroupAction::Event(Event::Conflict { route, peer, text }));
                 }
             }
+            // It meets again once it can know of us.
+            Meeting::Linked if own.entry.role.supplies() && !member.told => {}
             Meeting::Linked => {
                 member.linked.insert(pair);
                 let supplier = if own.entry.role.supplies() {
