@@ -12,6 +12,8 @@ use crate::route::Route;
 use crate::runtime::clock::Clock;
 use crate::runtime::events::Events;
 use crate::runtime::gate::Gate;
+use crate::runtime::group::Group;
+use crate::runtime::group::status::GroupStatus;
 use crate::runtime::inbox::{Callback, Called, Inbox};
 use crate::runtime::input::Input;
 use crate::runtime::outlets::Outlets;
@@ -59,6 +61,7 @@ pub struct Endpoint {
     pub(crate) dispatcher: Sender<Input>,
     pub(crate) clock: Clock,
     pub(crate) events: Events,
+    pub(crate) groups: Vec<Arc<Group>>,
     pub(crate) largest: usize,
     pub(crate) next_id: AtomicU32,
     /// What is declared here, to tell at once that two types collide: the schema, and how many use it.
@@ -221,6 +224,11 @@ impl Endpoint {
             Err(RecvTimeoutError::Timeout) => {}
         }
         known.clone()
+    }
+
+    /// How each group is now that was [joined](EndpointBuilder::join), in the order they were given.
+    pub fn groups(&self) -> Vec<GroupStatus> {
+        self.groups.iter().map(|group| group.status()).collect()
     }
 
     /// Says BYE to all peers, writes what waits to be sent, and ends every thread.

@@ -60,6 +60,8 @@ pub enum Refusal {
     },
     /// `Scope::Own` does not allow this route on this link.
     NoRight(String),
+    /// The line cannot serve what the interest asks for.
+    Delivery(String),
     /// This endpoint relays the route, and has no room for it.
     Relay(String),
     /// The peer refused, with a text of its own.
@@ -73,7 +75,7 @@ impl fmt::Display for Refusal {
             Refusal::Codec { ours, theirs } => {
                 write!(f, "the codecs differ: `{ours}` here, `{theirs}` there")
             }
-            Refusal::NoRight(text) | Refusal::Relay(text) => f.write_str(text),
+            Refusal::NoRight(text) | Refusal::Delivery(text) | Refusal::Relay(text) => f.write_str(text),
             Refusal::ByPeer(text) => write!(f, "the peer refused: {text}"),
         }
     }
@@ -232,6 +234,25 @@ pub enum Event {
         /// The listening URL.
         url: String,
         /// What the system said.
+        text: String,
+    },
+    /// Somebody is in a group that was not there before.
+    MemberJoined {
+        /// Who, and the URL of the group.
+        member: PeerName,
+    },
+    /// A member of a group said that it goes, or was not heard for 3.5 of its intervals.
+    MemberLeft {
+        /// Who, and the URL of the group.
+        member: PeerName,
+        /// Why.
+        reason: Reason,
+    },
+    /// A group cannot be reached, or something came there that is of no use; at most every 10 s.
+    GroupFault {
+        /// The URL of the group.
+        url: String,
+        /// What happened, and how often since the last such event.
         text: String,
     },
     /// Connections were turned away without a word, as there were too many: 200 more than

@@ -1,8 +1,8 @@
 //! Messaging for robots and the machines around them, for programs that block.
 //!
 //! A program declares what it supplies, its [`Intent`]s; another, what it wants, its [`Interest`]s. Where
-//! the two are of the same route, samples flow, over TCP, Unix sockets, serial ports, memory or a [`transport`]
-//! of your own. No async runtime, no broker, no code generator; no call takes longer than you said.
+//! the two are of the same route, samples flow, over TCP, UDP, Unix sockets, serial ports, memory or a
+//! [`transport`] of your own. No async runtime, no broker, no code generator; no call takes longer than you said.
 //!
 //! ```
 //! use bowline::{Endpoint, Intent, Interest};
@@ -104,6 +104,7 @@ pub use peer::{ListenUrl, PeerUrl, Scope};
 pub use reason::{Reason, ReasonCode};
 pub use route::Route;
 pub use runtime::events::Events;
+pub use runtime::group::status::GroupStatus;
 pub use runtime::status::{LinkState, LinkStatus, Load, RoundTrip};
 pub use sample::{Reading, Sample};
 pub use schema::{Schema, SchemaError};

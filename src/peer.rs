@@ -5,6 +5,7 @@ use crate::path::Path;
 use std::fmt;
 use std::str::FromStr;
 
+pub(crate) mod group;
 pub(crate) mod host;
 pub(crate) mod options;
 
@@ -45,6 +46,7 @@ impl fmt::Display for Scope {
 /// | URL | Peer's path | |
 /// | --- | --- | --- |
 /// | `tcp://host:port[/path]` | may be absent | host: a name, `10.0.0.2`, or `[fe80::1%eth0]` |
+/// | `udp://host:port[/path]` | may be absent | the same, over datagrams |
 /// | `unix:///dir/socket/path` | needed | the last segment is the peer's path, the rest the socket |
 /// | `memory://name[/path]` | may be absent | for endpoints of one process |
 /// | `serial:///dev/ttyUSB0/path` | needed | a serial port; or `serial:by-id/name/path`, by its adapter |
@@ -63,6 +65,7 @@ impl fmt::Display for Scope {
 /// | `serial` | `stop=1` or `2` stop bits | 1 |
 /// | `serial` | `bits=8`: bytes of all values occur | 8 |
 /// | `serial` | `flow=none` or `hardware` (RTS/CTS) | `none` |
+/// | `udp` | `mtu=` 576 to 65507 bytes of a datagram | 1200 |
 /// | any other | what its transport takes, handed to it as it is | |
 ///
 /// ```
@@ -106,7 +109,7 @@ impl PeerUrl {
             None => (rest, None),
         };
         let (address, path) = match scheme {
-            "tcp" | "memory" => rest.split_once('/').unwrap_or((rest, "")),
+            "tcp" | "udp" | "memory" => rest.split_once('/').unwrap_or((rest, "")),
             _ => rest.rsplit_once('/').ok_or_else(|| missing_path(scheme, rest))?,
         };
         if scheme == "serial" && DEVICE_FOLDERS.contains(&address) {
@@ -120,7 +123,14 @@ impl PeerUrl {
             ));
         }
         check_address(scheme, address)?;
-        if scheme == "tcp" && HostPort::parse(address)?.port == 0 {
+        if group::GroupUrl::is_meant(text) {
+            return Err(
+                "it is the address of a group, which has many members and is joined; only an endpoint's \
+                        `connect` takes it, too"
+                    .into(),
+            );
+        }
+        if matches!(scheme, "tcp" | "udp") && HostPort::parse(address)?.port == 0 {
             return Err("there is no port 0 to connect to; name the one the peer listens at".into());
         }
         let path = match path {
@@ -253,7 +263,7 @@ impl ListenUrl {
             None => (rest, None),
         };
         let options = read_options(scheme, Role::Listen, options)?;
-        if matches!(scheme, "tcp" | "memory") && address.contains('/') {
+        if matches!(scheme, "tcp" | "udp" | "memory") && address.contains('/') {
             return Err("a URL to listen at has no path: the endpoint's own is given when it is built; \
                         leave out all from the `/` on"
                 .into());
@@ -320,12 +330,7 @@ impl fmt::Display for ListenUrl {
 }
 
 fn split_scheme<'a>(text: &'a str, example: &str) -> Result<(&'a str, &'a str), String> {
-    if text.len() > MAX_URL_BYTES {
-        return Err(format!("it is longer than {MAX_URL_BYTES} bytes"));
-    }
-    if text.chars().any(char::is_control) {
-        return Err("it holds control characters; leave them out".into());
-    }
+    check_length(text)?;
     if text.starts_with("serial:by-id/") {
         return text.split_once(':').ok_or_else(String::new);
     }
@@ -342,9 +347,19 @@ fn split_scheme<'a>(text: &'a str, example: &str) -> Result<(&'a str, &'a str), 
     Ok((scheme, rest))
 }
 
+fn check_length(text: &str) -> Result<(), String> {
+    if text.len() > MAX_URL_BYTES {
+        return Err(format!("it is longer than {MAX_URL_BYTES} bytes"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("it holds control characters; leave them out".into());
+    }
+    Ok(())
+}
+
 fn check_address(scheme: &str, address: &str) -> Result<(), String> {
     match scheme {
-        "tcp" => HostPort::parse(address).map(drop),
+        "tcp" | "udp" => HostPort::parse(address).map(drop),
         "unix" if !address.starts_with('/') || address.ends_with('/') => {
             Err("a socket is named by its whole path from the root, with three slashes in all: \
                  `unix:///run/robot.sock` to listen, `unix:///run/robot.sock/robot.base` to connect"
@@ -398,6 +413,10 @@ fn read_options(scheme: &str, role: Role, text: Option<&str>) -> Result<Options,
 fn target(address: &str, options: &Options) -> String {
     if options.transport.is_empty() { address.to_owned() } else { format!("{address}?{}", options.transport) }
 }
+
+/// The largest UDP datagram that is sent, in bytes, unless a URL says otherwise: what every path takes whole,
+/// tunnels included.
+pub(crate) const UDP_MTU: usize = 1200;
 
 /// Longer than any address in use, and short enough for an event or a log line.
 const MAX_URL_BYTES: usize = 1024;

@@ -49,6 +49,13 @@ fn the_control_loop_keeps_its_pace_and_prints_a_histogram() {
 }
 
 #[test]
+fn a_group_hears_every_position_by_one_datagram_each() {
+    let text = run("udp_group", &[]);
+    assert_eq!(text.matches(": heard 50 positions, 0 lost").count(), 3, "{text}");
+    assert!(text.contains("150 receptions by 3 members"), "{text}");
+}
+
+#[test]
 fn fan_in_and_fan_out_reach_everyone_in_order() {
     let text = run("fan_in_out", &[]);
     assert!(text.contains("fan-in: 2000 reports of 4 arms"), "{text}");

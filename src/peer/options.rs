@@ -14,6 +14,8 @@ enum Takes {
     Number(u32, u32, &'static str),
     /// One of a few words, and why there are no others where somebody might look for them.
     Word(&'static [&'static str], &'static str),
+    /// Any text that is not empty, of some kind.
+    Text(&'static str),
 }
 
 /// Which kind of URL the options belong to.
@@ -37,6 +39,8 @@ fn known(scheme: &str) -> Option<&'static [Known]> {
     match scheme {
         "tcp" | "unix" | "memory" => Some(&[]),
         "serial" => Some(SERIAL),
+        "udp" => Some(&[MTU]),
+        super::group::GROUP => Some(GROUP),
         _ => None,
     }
 }
@@ -50,6 +54,17 @@ const SERIAL: &[Known] = &[
         name: "flow",
         takes: Takes::Word(&["none", "hardware"], "software flow control would take its bytes out of frames"),
     },
+];
+
+const MTU: Known = Known { name: "mtu", takes: Takes::Number(576, 65_507, "bytes of a datagram") };
+
+const GROUP: &[Known] = &[
+    MTU,
+    Known { name: "ttl", takes: Takes::Number(1, 255, "networks to pass") },
+    Known { name: "interface", takes: Takes::Text("an interface's name, or its IPv4 address") },
+    Known { name: "loopback", takes: Takes::Word(&["0", "1"], "") },
+    Known { name: "reuse", takes: Takes::Word(&["0", "1"], "") },
+    Known { name: "broadcast", takes: Takes::Word(&["1"], "") },
 ];
 
 impl Options {
@@ -100,6 +115,7 @@ impl Takes {
                 (digits && value.parse::<u32>().is_ok_and(|n| (*least..=*most).contains(&n)), "")
             }
             Takes::Word(words, why) => (words.contains(&value), *why),
+            Takes::Text(_) => (!value.is_empty(), ""),
         };
         if fits {
             return Ok(());
@@ -111,6 +127,7 @@ impl Takes {
     fn words(&self) -> String {
         match self {
             Takes::Number(least, most, of) => format!("{least} to {most} {of}"),
+            Takes::Text(what) => (*what).to_owned(),
             Takes::Word(words, _) => {
                 let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
                 match quoted.split_last() {

@@ -42,6 +42,8 @@ pub(crate) enum Input {
     WithdrawInterest(InterestId),
     CallbackPanicked(InterestId, String),
     Status(Sender<Vec<super::status::LinkStatus>>),
+    /// A group wants to be ticked earlier than before.
+    Tick,
     /// Say BYE to all and end by then.
     Close(Instant),
 }

@@ -23,6 +23,7 @@
 //! | `outlets` | the sending one | an intent: the list of its outlets, and the way through them |
 //! | `feed` | reader, writer | samples passed on from one line to another, and their credit back |
 //! | `inbox`, `source` | reader, and the receiving one | an interest: its mailbox or callback, and each intent that supplies it |
+//! | `group` | a group's reader, the sending one, dispatcher | groups: a thread each, and no part of the above |
 //! | `signal`, `events`, `threads`, `clock`, `status`, `input` | | waking, the stream of events, naming and joining threads, time, views |
 //!
 //! # The path of a sample
@@ -101,6 +102,7 @@ mod edits;
 pub(crate) mod events;
 pub(crate) mod feed;
 pub(crate) mod gate;
+pub(crate) mod group;
 pub(crate) mod inbox;
 pub(crate) mod inlets;
 pub(crate) mod input;

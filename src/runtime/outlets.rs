@@ -4,6 +4,7 @@
 //! over when its number changes. So a send takes no lock but that of the link it sends on.
 
 use super::edits::Place;
+use super::group::outlet::GroupOutlet;
 use super::inbox::Inbox;
 use super::line::Line;
 use super::signal::Signal;
@@ -56,6 +57,8 @@ pub(crate) enum Outlet {
         source: SourceRef,
         encoded: bool,
     },
+    /// Everyone in a group.
+    Group(Arc<GroupOutlet>),
 }
 
 /// The last sample of an intent.
@@ -124,7 +127,7 @@ impl Outlets {
 
     /// How many interests would get a sample now.
     pub(crate) fn interested(&self) -> usize {
-        self.list().iter().filter(|outlet| outlet.is_open()).count()
+        self.list().iter().map(Outlet::interested).sum()
     }
 
     pub(crate) fn close(&self) {
@@ -144,21 +147,24 @@ impl Outlet {
         match self {
             Outlet::Remote { line, alias, .. } => Some(Place::Remote(line.id()?, *alias)),
             Outlet::Local { inbox, .. } => Some(Place::Local(inbox.id)),
+            Outlet::Group(_) => None,
         }
     }
 
     /// The interest of this endpoint that it leads to.
     pub(super) fn local(&self) -> Option<(Arc<Inbox>, SourceRef)> {
         match self {
-            Outlet::Remote { .. } => None,
+            Outlet::Remote { .. } | Outlet::Group(_) => None,
             Outlet::Local { inbox, source, .. } => Some((Arc::clone(inbox), source.clone())),
         }
     }
 
-    fn is_open(&self) -> bool {
+    /// How many interests would get a sample now.
+    fn interested(&self) -> usize {
         match self {
-            Outlet::Remote { line, alias, .. } => line.is_open(*alias),
-            Outlet::Local { inbox, .. } => !inbox.is_closed(),
+            Outlet::Remote { line, alias, .. } => usize::from(line.is_open(*alias)),
+            Outlet::Local { inbox, .. } => usize::from(!inbox.is_closed()),
+            Outlet::Group(group) => group.interested(),
         }
     }
 
@@ -166,6 +172,7 @@ impl Outlet {
         match self {
             Outlet::Remote { line, .. } => line.peer(),
             Outlet::Local { .. } => None,
+            Outlet::Group(group) => Some(group.peer()),
         }
     }
 }
@@ -320,6 +327,7 @@ impl Sending {
                     }
                     _ => Fate::NoInterest,
                 },
+                Outlet::Group(group) => group.put(sample),
             };
             self.fates.push(fate);
             outcome = outcome.and(fate);

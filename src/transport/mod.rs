@@ -7,6 +7,7 @@
 //! | Transport | Address | What a peer that reads nothing holds at most |
 //! | --- | --- | --- |
 //! | [`Tcp`] | `host:port` | 512 KiB in the system here, 2 MiB there |
+//! | [`Udp`] | `host:port` | 512 KiB in the system here, 1 MiB there |
 //! | `Unix` | `/path/of/socket` | 512 KiB in the system |
 //! | [`Memory`] | `name` | 64 KiB each way |
 //! | [`Serial`] | `/dev/ttyUSB0` | 16 KiB each way, and a packet in the system |
@@ -25,12 +26,14 @@ mod resolve;
 mod serial;
 mod socket;
 mod tcp;
+pub(crate) mod udp;
 #[cfg(unix)]
 mod unix;
 
 pub use memory::Memory;
 pub use serial::Serial;
 pub use tcp::Tcp;
+pub use udp::Udp;
 #[cfg(unix)]
 pub use unix::Unix;
 

@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 pub(crate) mod error;
 pub(crate) mod frame;
+pub(crate) mod group;
 pub(crate) mod kind;
 pub(crate) mod message;
 #[allow(dead_code)]
