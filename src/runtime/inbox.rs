@@ -370,8 +370,10 @@ impl Inbox {
         }
     }
 
+    /// How many suppliers there are that may send.
     pub(crate) fn suppliers(&self) -> usize {
-        self.state.lock().suppliers.len()
+        let state = self.state.lock();
+        state.suppliers.len().saturating_sub(state.coming)
     }
 
     /// Adds a supplier that is about to begin: [`supplier_came`](Self::supplier_came) says that it has. So
