@@ -1,0 +1,1307 @@
+/* See bowline.h, and src/wire/PROTOCOL.md for every byte.
+ *
+ *   read() ─ COBS, CRC ─ packet_in ─┬─ SEGMENT ─ eat(cursor of the stream) ─ field, whole ─► what is to do
+ *                                   └─ others ── eat(a cursor of its own) ── field, whole ─► what is to do
+ *   what is to do ─ fill ─► frames in `stream` ─ SEGMENT ─┐
+ *   bowline_send ─ MESSAGE ───────────────────────────────┴─ packet_out ─ CRC, COBS ─ `transmit` ─► write()
+ *
+ * Whatever comes is read byte by byte by one table of fields, so that a frame may be of any length and cut
+ * anywhere. Times are compared in 32 bits of microseconds. */
+#include "bowline.h"
+
+#ifdef __GNUC__
+#define APART __attribute__((noinline))         /* copies of it would cost more than the call */
+#else
+#define APART
+#endif
+
+void *memcpy(void *to, const void *from, size_t size);
+
+/* ---- constants of the protocol ---- */
+
+enum {
+  HANDSHAKE = 1, BYE, PING, PONG, INTENTS, INTERESTS, NOTIFY, CREDIT, TIME, GAP, END, STREAM_TALLY = 0x0F,
+  MESSAGE = 0x20,
+};
+enum { OPEN = 1, RETRY, OPENED, RESET, SEGMENT, ACK, PACKET_PING, PACKET_PONG, TALLY, FRAGMENT, GROUP };
+enum {
+  NO_FAULT, CLOSING, DUPLICATE, NOT_BOWLINE, VERSION, WRONG_IDENTITY, HANDSHAKE_TIMEOUT, MALFORMED, TOO_LARGE,
+  UNKNOWN_KIND, UNKNOWN_ALIAS, SILENT = 12, NO_CREDIT = 16,
+  STOP = 0xFF,                  /* no fault, but what was being read is over */
+};
+enum {
+  MAX_FRAME = 1024,             /* the least that may be announced */
+  SMALLEST_PACKET = 64, LARGEST_SEGMENT = 256,
+  HANDSHAKE_MICROS = 2000000, BYE_MICROS = 250000, SECOND = 1000000, RTO_MOST = 2000000,
+};
+#define MOST ((uint64_t)1 << 62)        /* numbers of samples are below it */
+#define CRC_GOOD 0xB798B438u            /* of anything with its own checksum behind it, before the last inversion */
+static const char bincode[] = "bincode-2";
+
+/* ---- states ---- */
+
+enum { IDLE, OPENED_UP, SHAKING, UP, LEAVING };         /* of the link */
+enum { FREE, NEW, ASSIGNED, FLOWING, ENDING, ENDED, PINGED };   /* of an outlet */
+enum {                                                  /* what is to do */
+  DO_RESET = 1, DO_OPENED = 2, DO_ACK = 4, DO_PONG = 8, DO_INITIAL = 16, DO_FINAL = 32, DO_BYE = 64, DO_REFUSE = 128,
+};
+
+/* ---- numbers ---- */
+
+APART static uint8_t *put(uint8_t *at, unsigned size, uint64_t value) {
+  for (; size; size--, value >>= 8) *at++ = (uint8_t)value;
+  return at;
+}
+
+static uint8_t *put_var(uint8_t *at, uint64_t value) {
+  for (; value > 0x7F; value >>= 7) *at++ = (uint8_t)(value | 0x80);
+  *at++ = (uint8_t)value;
+  return at;
+}
+
+static size_t length(const char *text) {
+  size_t n = 0;
+  while (text[n]) n++;
+  return n;
+}
+
+static uint8_t *put_text(uint8_t *at, const char *text) {
+  size_t n = length(text);
+  at = put_var(at, n);
+  memcpy(at, text, n);
+  return at + n;
+}
+
+static uint32_t crc_add(uint32_t crc, uint8_t byte) {
+  static const uint32_t table[16] = {
+    0x00000000, 0x105EC76F, 0x20BD8EDE, 0x30E349B1, 0x417B1DBC, 0x5125DAD3, 0x61C69362, 0x7198540D,
+    0x82F63B78, 0x92A8FC17, 0xA24BB5A6, 0xB21572C9, 0xC38D26C4, 0xD3D3E1AB, 0xE330A81A, 0xF36E6F75,
+  };
+  crc ^= byte;
+  crc = crc >> 4 ^ table[crc & 15];
+  return crc >> 4 ^ table[crc & 15];
+}
+
+static uint32_t random32(bowline *b) {
+  b->random ^= b->random << 13;
+  b->random ^= b->random >> 7;
+  b->random ^= b->random << 17;
+  return (uint32_t)(b->random >> 32);
+}
+
+static bool passed(const bowline *b, uint32_t time) { return (int32_t)((uint32_t)b->now - time) >= 0; }
+
+static uint32_t later(const bowline *b, uint32_t micros) { return (uint32_t)b->now + micros; }
+
+static uint32_t ping_micros(const bowline *b) {
+  return (b->config->ping_millis ? b->config->ping_millis : 1000) * 1000;
+}
+
+/* How long `bytes` take on the line, in microseconds. */
+static uint32_t line_micros(const bowline *b, uint32_t bytes) {
+  return b->config->baud ? bytes * 10000 / (b->config->baud / 1000 + 1) : 0;
+}
+
+static uint32_t rto_least(const bowline *b) {
+  return 100000 + line_micros(b, b->config->transmit_size + 2u * b->config->receive_size);
+}
+
+static void tell(bowline *b, bowline_event event, uint32_t what) {
+  if (b->config->event) b->config->event(b->config->user, event, (uint8_t)what);
+}
+
+/* ---- packets out ---- */
+
+typedef struct {
+  uint8_t *at, *code;
+} cobs;
+
+static void cobs_put(cobs *c, uint8_t byte) {
+  if (byte) *c->at++ = byte;
+  if (!byte || c->at - c->code == 255) {
+    *c->code = (uint8_t)(c->at - c->code);
+    c->code = c->at++;
+  }
+}
+
+/* Encodes a packet into `transmit`, if there is room: all of it or nothing. */
+static bool packet_out(bowline *b, const uint8_t *head, size_t head_size, const uint8_t *body, size_t body_size) {
+  uint8_t *transmit = b->config->transmit;
+  size_t size = head_size + body_size + 4, most = size + size / 254 + 2, i;
+  uint32_t crc = 0xFFFFFFFF;
+  cobs c;
+
+  if ((size_t)(b->config->transmit_size - b->tail) < most && b->head) {
+    for (i = b->head; i < b->tail; i++) transmit[i - b->head] = transmit[i];
+    b->tail -= b->head;
+    b->head = 0;
+  }
+  if ((size_t)(b->config->transmit_size - b->tail) < most) return false;
+  c.code = transmit + b->tail;
+  c.at = c.code + 1;
+  for (i = 0; i < size; i++) {
+    uint8_t byte;
+    if (i < size - 4) {
+      byte = i < head_size ? head[i] : body[i - head_size];
+      crc = crc_add(crc, byte);
+    } else {
+      byte = (uint8_t)(~crc >> 8 * (i - (size - 4)));
+    }
+    cobs_put(&c, byte);
+  }
+  *c.code = (uint8_t)(c.at - c.code);
+  *c.at++ = 0;
+  b->tail = (uint16_t)(c.at - transmit);
+  return true;
+}
+
+static void done(bowline *b, unsigned what) { b->todo = (uint8_t)(b->todo & ~what); }
+
+/* A packet without a body; that has been done which it does. */
+static bool small_out(bowline *b, const uint8_t *head, const uint8_t *end, unsigned what) {
+  if (!packet_out(b, head, (size_t)(end - head), NULL, 0)) return false;
+  done(b, what);
+  return true;
+}
+
+static void drain(bowline *b) {
+  while (b->head < b->tail) {
+    size_t n = b->config->write(b->config->user, b->config->transmit + b->head, (size_t)(b->tail - b->head));
+    if (!n) return;
+    b->head = (uint16_t)(b->head + n);
+  }
+  b->head = b->tail = 0;
+}
+
+/* How long what is given out now has to wait for what is ahead of it. */
+static uint32_t wait_micros(const bowline *b) { return line_micros(b, (uint32_t)(b->tail - b->head)); }
+
+static uint8_t age_code(uint32_t micros) {
+  uint32_t units = micros / 64, e = 0;
+  if (units < 16) return (uint8_t)units;
+  for (e = 1; units > 31; e++) units >>= 1;
+  return e > 15 ? 0xFF : (uint8_t)(e << 4 | (units - 16));
+}
+
+static uint32_t age_micros(uint8_t code) {
+  uint32_t e = code >> 4, m = code & 15;
+  return (e ? (16 + m) << (e - 1) : m) * 64;
+}
+
+/* ---- the stream out ---- */
+
+/* Where the body of a frame goes, if `most` bytes have room. */
+static uint8_t *begin(bowline *b, uint8_t tag, size_t most) {
+  uint32_t used = b->end - b->una;
+  uint8_t *at = b->config->stream + used;
+  if (b->config->stream_size - used < most + 3) return NULL;
+  at[1] = tag;
+  return at + 2;
+}
+
+static void commit(bowline *b, uint8_t *end) {
+  uint8_t *at = b->config->stream + (b->end - b->una);
+  size_t size = (size_t)(end - at) - 1;
+  if (size > 0x7F) {
+    uint8_t *from = end;
+    for (; from > at + 1; from--) *from = from[-1];
+    end++;
+  }
+  put_var(at, size);
+  b->end += (uint32_t)(end - at);
+}
+
+static uint32_t depth(const bowline_route *route) { return route->depth ? route->depth : 1; }
+
+/* CREDIT, if there is room for it now. */
+static void credit(bowline *b, bowline_inlet *in) {
+  const bowline_route *route = b->config->routes + in->route;
+  uint64_t limit = route->delivery == BOWLINE_LOSSLESS ? in->next + depth(route) : ~(uint64_t)0;
+  uint8_t *at = begin(b, CREDIT, 32);
+  if (!at) return;
+  at = put_var(put_var(put_var(put_var(at, in->alias), limit), in->next), in->lost);
+  commit(b, at);
+  in->granted = limit;
+  in->said = in->lost;
+  in->due = 0;
+}
+
+static uint8_t *put_tally(uint8_t *at, const bowline_outlet *out, unsigned alias) {
+  return put_var(put_var(put_var(at, alias), out->next), out->dropped);
+}
+
+/* ---- samples in ---- */
+
+static bowline_inlet *inlet(bowline *b, uint32_t alias) {
+  bowline_inlet *in;
+  for (in = b->inlets; in < b->inlets + BOWLINE_PAIRS; in++)
+    if (in->open && in->alias == alias) return in;
+  return NULL;
+}
+
+/* The next `missing` samples will not come, of which the sender dropped `dropped`. */
+static void loss(bowline *b, bowline_inlet *in, uint64_t missing, uint64_t dropped) {
+  uint32_t lost = (uint32_t)(dropped < missing ? missing - dropped : 0);
+  in->next += missing;
+  in->missing += (uint32_t)missing;
+  in->lost += lost;
+  b->counts.lost += lost;
+}
+
+static void deliver(bowline *b, bowline_inlet *in, const uint8_t *payload, size_t size, uint32_t age) {
+  const bowline_route *route = b->config->routes + in->route;
+  bowline_sample sample;
+  sample.payload = payload;
+  sample.size = size;
+  sample.number = in->next++;
+  sample.lost = in->missing;
+  sample.age = age + b->round_trip / 2;
+  in->missing = 0;
+  if (route->delivery == BOWLINE_LOSSLESS && in->granted - in->next <= depth(route) / 2) in->due = 1;
+  if (b->config->sample) b->config->sample(b->config->user, in->route, &sample);
+}
+
+/* Counts what the order of a sample says is missing before it. */
+static bowline_inlet *ordered(bowline *b, uint32_t alias, const bowline_cursor *c) {
+  bowline_inlet *in = inlet(b, alias);
+  if (in) {
+    uint8_t missing = (uint8_t)(c->kept[0] - in->next) & 0x7F;
+    uint32_t dropped = c->kept[1] < missing ? (uint32_t)c->kept[1] : missing;
+    in->dropped += dropped;
+    loss(b, in, missing, dropped);
+  }
+  return in;
+}
+
+/* ---- bytes in: what the fields are ---- */
+
+/* Whole numbers have their size as form; RAW has a size of its own, TEXT and what is left do not. */
+enum { VAR = 0x10, VAR32 = VAR | 5, VAR64 = VAR | 10, TEXT = 0x20 | VAR32, RAW = 0x40, REST, LAST };
+
+/* X(name, form, where it is kept: 1 to 6, or 0; the largest number, or length of a text, or 0 for any) */
+#define FIELDS(X) \
+  X(S_LENGTH, VAR32, 0, 0) X(S_TAG, VAR32, 0, 0) \
+  X(H_PHASE, 1, 0, 1) X(H_MAGIC, 4, 0, 0) X(H_MIN, 1, 1, 0) X(H_MAX, 1, 2, 0) X(H_CAPABILITIES, 4, 0, 0) \
+  X(H_INSTANCE, RAW, 0, 16) X(H_SESSION, 8, 0, 0) X(H_FLAGS, 1, 0, 0) X(H_FRAME, 4, 0, 0) X(H_PING, 4, 0, 0) \
+  X(H_CLOCK, 8, 0, 0) X(H_PATH, TEXT, 0, 255) X(H_EXPECTED, TEXT, 0, 0) X(H_MORE, REST, 0, 0) \
+  X(F_VERSION, 1, 0, 0) X(F_CAPABILITIES, 4, 0, 0) X(F_SESSION, 8, 0, 0) X(F_LAST, LAST, 0, 0) \
+  X(B_CODE, 1, 1, 0) X(B_TEXT, TEXT, 0, 512) X(B_LAST, LAST, 0, 0) \
+  X(T_CLOCK, 8, 1, 0) X(T_LAST, LAST, 0, 0) \
+  X(P_ECHO, 8, 1, 0) X(P_RECEIVED, 8, 2, 0) X(P_SENT, 8, 3, 0) X(P_LAST, LAST, 0, 0) \
+  X(I_COUNT, VAR32, 0, 4096) X(I_OP, 1, 1, 2) X(I_ID, VAR32, 2, 0) X(I_FORM, 1, 3, 1) X(I_TYPE, TEXT, 0, 127) \
+  X(I_PATH, TEXT, 0, 255) X(I_DIGEST, RAW, 0, 32) X(I_PRINT, 8, 0, 0) X(I_CODEC, TEXT, 0, 32) X(I_LEASE, 4, 0, 0) \
+  X(I_DELIVERY, 1, 4, 2) X(I_DEPTH, VAR32, 0, 0) X(I_LAST, LAST, 0, 0) \
+  X(N_NOTICE, 1, 3, 3) X(N_MINE, VAR32, 0, 0) X(N_YOURS, VAR32, 1, 0) X(N_ALIAS, VAR32, 2, 16383) X(N_LAST, LAST, 0, 0) \
+  X(W_SUPPLIER, 1, 0, 1) X(W_MINE, VAR32, 0, 0) X(W_YOURS, VAR32, 1, 0) X(W_TEXT, TEXT, 0, 512) X(W_SCHEMA, TEXT, 0, 16384) \
+  X(W_LAST, LAST, 0, 0) \
+  X(C_ALIAS, VAR32, 1, 16383) X(C_LIMIT, VAR64, 2, 0) X(C_TAKEN, VAR64, 3, 0) X(C_LOST, VAR64, 4, 0) X(C_LAST, LAST, 0, 0) \
+  X(G_ALIAS, VAR32, 1, 16383) X(G_COUNT, VAR64, 2, 0) X(G_LAST, LAST, 0, 0) \
+  X(E_ALIAS, VAR32, 1, 16383) X(E_LAST, LAST, 0, 0) \
+  X(Y_ALIAS, VAR32, 1, 16383) X(Y_NEXT, VAR64, 2, 0) X(Y_DROPPED, VAR64, 3, 0) X(Y_LAST, LAST, 0, 0) \
+  X(M_STAMP, 2, 0, 0) X(M_PAYLOAD, REST, 0, 0) \
+  X(X_SKIP, REST, 0, 0) \
+  X(O_MAGIC, 4, 0, 0) X(O_VERSION, 1, 0, 0) X(O_TOKEN, 4, 1, 0) X(O_PACKET, 2, 2, 0) X(O_WINDOW, 4, 3, 0) \
+  X(O_COOKIE, TEXT, 0, 32) X(O_MORE, REST, 0, 0) \
+  X(A_NEXT, 4, 1, 0) X(A_WINDOW, 4, 2, 0) X(A_RANGES, REST, 0, 0) \
+  X(D_OFFSET, 4, 1, 0) X(D_BYTES, REST, 0, 0) \
+  X(R_ALIAS, VAR32, 4, 16383) X(R_ORDER, 1, 1, 0) X(R_DROPPED, VAR32, 2, 0) X(R_AGE, 1, 3, 0) X(R_TOTAL, VAR32, 5, 0) \
+  X(R_AT, VAR32, 6, 0) X(R_BYTES, REST, 0, 0) \
+  X(L_ORDER, 1, 1, 0) X(L_DROPPED, VAR32, 2, 0) X(L_AGE, 1, 3, 0) X(L_PAYLOAD, REST, 0, 0)
+
+#define NAME(name, form, keep, most) name,
+#define ROW(name, form, keep, most) { form, keep, most },
+enum { FIELDS(NAME) };
+static const struct {
+  uint8_t form, keep;
+  uint16_t most;
+} fields[] = { FIELDS(ROW) };
+
+/* The first field of each kind of the stream and of each packet; 0: there is none such. */
+static const uint8_t stream_kinds[] = {
+  0, H_PHASE, B_CODE, T_CLOCK, P_ECHO, X_SKIP, I_COUNT, N_NOTICE, C_ALIAS, T_CLOCK, G_ALIAS, E_ALIAS, 0, 0, 0, Y_ALIAS,
+};
+static const uint8_t packet_kinds[] = {
+  X_SKIP, O_MAGIC, X_SKIP, X_SKIP, X_SKIP, D_OFFSET, A_NEXT, T_CLOCK, P_ECHO, Y_ALIAS, R_ALIAS,
+};
+
+/* Set in the tags of packets, which have no length before them. */
+#define PACKET 0x40000000u
+
+static void go(bowline_cursor *c, uint8_t step) {
+  c->step = step;
+  c->at = 0;
+  c->value = 0;
+  c->place = 0;
+  c->text = fields[step].form == RAW;
+  c->count = c->text ? fields[step].most : 0;
+}
+
+/* ---- bytes in: what the fields mean ---- */
+
+/* The link is over, as far as this side is concerned. */
+static void over(bowline *b, uint8_t code) {
+  unsigned i;
+  bool was = b->state == UP || b->state == LEAVING;
+  for (i = 0; i < BOWLINE_PAIRS; i++) {
+    b->outlets[i].state = FREE;
+    b->inlets[i].open = 0;
+  }
+  b->state = IDLE;
+  b->todo &= DO_RESET;
+  b->una = b->nxt = b->end = b->next = 0;
+  go(&b->cursor, S_LENGTH);
+  b->fragment_total = 0;
+  if (was && b->alive) tell(b, BOWLINE_DOWN, code);
+  b->alive = 0;
+}
+
+/* Says BYE and waits for it to go out. */
+static void leave(bowline *b, uint8_t code) {
+  if (b->state == IDLE || b->state == LEAVING) return;
+  b->state = LEAVING;
+  b->bye = code;
+  b->todo |= DO_BYE;
+  b->deadline = later(b, BYE_MICROS);
+}
+
+/* A byte of a text, or the zero behind it. Bit 0 of an initial's mask: the instance is our own; bit 1: a path
+ * is not as it must be. Of an entry's, bit i: it may be of route i. A text that differs is not looked at again. */
+static void text(bowline *b, bowline_cursor *c, uint8_t byte, bool end) {
+  const bowline_config *config = b->config;
+  uint16_t place = c->place++;
+  unsigned i;
+
+  if (c->step == H_INSTANCE) {
+    if (!end && byte != config->instance[place]) c->mask &= ~1u;
+  } else if (c->step == H_PATH || c->step == H_EXPECTED) {
+    const char *own = c->step == H_PATH ? config->peer : config->path;
+    if (!own || c->mask & 2 || (c->step == H_EXPECTED && end && !place)) return;
+    if ((uint8_t)own[place] != byte || (!byte && !end)) c->mask |= 2;
+  } else if (c->step >= I_TYPE && c->step <= I_CODEC) {
+    bool raw = c->step == I_DIGEST;
+    for (i = 0; i < config->route_count; i++) {
+      const bowline_route *route = config->routes + i;
+      const char *own = c->step == I_TYPE ? route->type
+                      : c->step == I_PATH ? route->path
+                      : raw ? (const char *)route->digest
+                      : route->codec ? route->codec : bincode;
+      if (!(c->mask >> i & 1) || (raw && end)) continue;
+      if ((uint8_t)own[place] != byte || (!byte && !end && !raw)) c->mask &= ~((uint32_t)1 << i);
+    }
+  }
+}
+
+/* An outlet that nobody wants any more. */
+static void unwanted(bowline *b, bowline_outlet *out) {
+  uint8_t state = out->state;
+  if (state >= ENDING) return;
+  out->state = state == NEW ? FREE : ENDING;
+  if (state == FLOWING) tell(b, BOWLINE_UNWANTED, out->route);
+}
+
+/* An entry of INTERESTS. */
+static void entry(bowline *b, const bowline_cursor *c) {
+  uint8_t op = (uint8_t)c->kept[0];
+  uint32_t id = (uint32_t)c->kept[1];
+  unsigned i, k;
+  for (k = 0; op && k < BOWLINE_PAIRS; k++)
+    if (b->outlets[k].state && b->outlets[k].yours == id) unwanted(b, b->outlets + k);
+  for (i = 0; op != 2 && i < b->config->route_count; i++) {
+    bowline_outlet *out = b->outlets;
+    if (!(c->mask >> i & 1)) continue;
+    while (out < b->outlets + BOWLINE_PAIRS && out->state) out++;
+    if (out == b->outlets + BOWLINE_PAIRS) {
+      b->todo |= DO_REFUSE;
+      b->refused = id;
+      b->refused_route = (uint8_t)i;
+      continue;
+    }
+    out->next = out->limit = 0;
+    out->yours = id;
+    out->dropped = out->unsaid = 0;
+    out->block = out->dirty = 0;
+    out->route = (uint8_t)i;
+    out->delivery = (uint8_t)c->kept[3];
+    out->state = NEW;
+  }
+}
+
+static void opened(bowline *b, const bowline_cursor *c) {
+  uint32_t token = (uint32_t)c->kept[0];
+  if (b->state == IDLE || b->token != token) {
+    over(b, NO_FAULT);
+    b->token = token;
+    b->packet = (uint16_t)c->kept[1];
+    b->window = (uint32_t)c->kept[2];
+    do b->session = (uint64_t)random32(b) << 32 | random32(b);
+    while (!(b->session & 0xFFFF));       /* its low half serves as the token */
+    b->state = OPENED_UP;
+    b->rewound = b->segments = b->timing = b->told = b->stamped = 0;
+    b->rto = rto_least(b);
+    b->round_trip = 0;
+    b->deadline = later(b, HANDSHAKE_MICROS);
+  }
+  b->todo |= DO_OPENED;
+}
+
+static void acked(bowline *b, uint32_t next, uint32_t window, bool holes) {
+  uint32_t count = next - b->una, used = b->end - b->una, i;
+  uint8_t *stream = b->config->stream;
+  if (count > used) return;
+  b->window = window;
+  if (count) {
+    for (i = count; i < used; i++) stream[i - count] = stream[i];
+    b->una = next;
+    if ((int32_t)(b->nxt - next) < 0) b->nxt = next;
+    b->rto = rto_least(b);
+    b->rto_at = later(b, b->rto);
+    b->rewound = 0;
+  } else if (holes && !b->rewound) {
+    b->rewound = 1;
+    b->nxt = b->una;
+    b->counts.repeats++;
+  }
+  b->timing = b->nxt != b->una;
+}
+
+static uint8_t linked(bowline *b, uint32_t route, uint16_t alias) {
+  bowline_inlet *in;
+  if (route >= b->config->route_count || b->config->routes[route].kind != BOWLINE_INTEREST || inlet(b, alias))
+    return MALFORMED;
+  for (in = b->inlets; in < b->inlets + BOWLINE_PAIRS; in++) {
+    if (in->open) continue;
+    in->next = in->granted = 0;
+    in->lost = in->said = in->dropped = in->missing = 0;
+    in->alias = alias;
+    in->route = (uint8_t)route;
+    in->open = in->due = 1;
+    break;                      /* if there is no room: without CREDIT nothing will come */
+  }
+  return NO_FAULT;
+}
+
+static uint8_t credited(bowline *b, const bowline_cursor *c) {
+  bowline_outlet *out = b->outlets + c->kept[0];
+  if (c->kept[0] >= BOWLINE_PAIRS || (out->state != ASSIGNED && out->state != FLOWING)) return NO_FAULT;
+  if (c->kept[1] < out->limit || c->kept[2] > out->next || c->kept[3] > out->next) return MALFORMED;
+  out->limit = c->kept[1];
+  if (out->state == ASSIGNED) {
+    out->state = FLOWING;
+    tell(b, BOWLINE_WANTED, out->route);
+  }
+  return NO_FAULT;
+}
+
+static void tallied(bowline *b, const bowline_cursor *c) {
+  bowline_inlet *in = inlet(b, (uint32_t)c->kept[0]);
+  if (!in || c->kept[1] < in->next) return;
+  loss(b, in, c->kept[1] - in->next, (uint32_t)c->kept[2] - in->dropped);
+  in->dropped = (uint32_t)c->kept[2];
+}
+
+static void ponged(bowline *b, const bowline_cursor *c) {
+  uint64_t trip = (b->now - c->kept[0]) - (c->kept[2] - c->kept[1]);
+  unsigned i;
+  if (c->kept[0] != b->ping_sent) return;
+  if (trip < 0x7FFFFFFF) b->round_trip = (uint32_t)trip;
+  for (i = 0; i < BOWLINE_PAIRS; i++)
+    if (b->outlets[i].state == PINGED) b->outlets[i].state = FREE;
+}
+
+/* The dialler's initial. */
+static uint8_t met(bowline *b, const bowline_cursor *c) {
+  b->todo |= DO_INITIAL;
+  if (c->mask & 1) return DUPLICATE;
+  if (c->kept[0] > 1) return VERSION;
+  if (c->mask & 2) return WRONG_IDENTITY;
+  b->todo |= DO_FINAL;
+  b->state = SHAKING;
+  return NO_FAULT;
+}
+
+static void up(bowline *b) {
+  b->state = UP;
+  b->alive = 1;
+  b->ping_at = (uint32_t)b->now;
+  b->credit_at = later(b, SECOND);
+  tell(b, BOWLINE_UP, 0);
+}
+
+static void ended(bowline *b, uint32_t alias) {
+  bowline_inlet *in = inlet(b, alias);
+  if (!in) return;
+  credit(b, in);
+  in->open = 0;
+}
+
+/* A tag is whole: where it goes on. */
+static uint8_t kind(bowline *b, bowline_cursor *c, uint32_t tag) {
+  if (c->tag == PACKET) {
+    if (tag > 0xFFFF) tag = 0;
+    c->tag = PACKET | tag;
+    if (b->state == IDLE && tag != OPEN && tag != OPENED && tag != RESET) {
+      if (passed(b, b->reset_at)) b->todo |= DO_RESET;
+      return STOP;
+    }
+    go(c, tag >= MESSAGE ? L_ORDER : tag < sizeof packet_kinds ? packet_kinds[tag] : X_SKIP);
+    return NO_FAULT;
+  }
+  c->tag = tag;
+  c->mask = 1;
+  if (b->state != UP && tag != HANDSHAKE && tag != BYE)
+    return b->state == OPENED_UP ? NOT_BOWLINE : tag >= MESSAGE ? UNKNOWN_ALIAS : MALFORMED;
+  if (tag >= MESSAGE) {
+    if (!inlet(b, tag - MESSAGE)) return UNKNOWN_ALIAS;
+    go(c, M_STAMP);
+  } else if (tag < sizeof stream_kinds && stream_kinds[tag]) {
+    go(c, stream_kinds[tag]);
+  } else if ((tag & 0x18) == 0x10) {
+    go(c, X_SKIP);
+  } else {
+    return UNKNOWN_KIND;
+  }
+  return NO_FAULT;
+}
+
+/* A field is whole. */
+static uint8_t field(bowline *b, bowline_cursor *c) {
+  uint32_t v = (uint32_t)c->value;
+  uint8_t next = (uint8_t)(c->step + 1);
+  unsigned i;
+
+  if (c->text) text(b, c, 0, true);
+  else if (fields[c->step].most && v > fields[c->step].most) return MALFORMED;
+  if (fields[c->step].keep) c->kept[fields[c->step].keep - 1] = c->value;
+
+  switch (c->step) {
+  case S_LENGTH:
+    if (!v) return MALFORMED;
+    if (v > (b->state == UP ? 65536 : MAX_FRAME)) return TOO_LARGE;
+    c->left = (uint32_t)v;
+    break;
+  case S_TAG:
+    return kind(b, c, v);
+  case H_PHASE:
+    if (b->state == OPENED_UP && v) return NOT_BOWLINE;
+    if (b->state == UP || (b->state == SHAKING && !v)) return MALFORMED;
+    if (v) next = F_VERSION;
+    break;
+  case H_MAGIC:
+    if (v != 0x4E4C5742) return NOT_BOWLINE;
+    break;
+  case H_MAX:
+    if (!c->kept[0] || v < c->kept[0]) return MALFORMED;
+    break;
+  case H_FRAME:
+    if (v < MAX_FRAME) return MALFORMED;
+    break;
+  case H_PING:
+    if (!v) return MALFORMED;
+    break;
+  case H_PATH: case I_TYPE:
+    if (c->place == 1) return MALFORMED;
+    break;
+  case F_VERSION:
+    if (v != 1) return MALFORMED;
+    break;
+  case F_CAPABILITIES:
+    if (v) return MALFORMED;
+    break;
+  case F_SESSION:
+    if (c->value != b->session) return MALFORMED;
+    break;
+  case I_COUNT:
+    if (2 * v > c->left) return MALFORMED;
+    c->entries = (uint16_t)v;
+    if (!v) next = I_LAST;
+    break;
+  case I_ID:
+    if (c->kept[0] == 2) goto entry;
+    break;
+  case I_FORM:
+    c->mask = 0;
+    for (i = 0; i < b->config->route_count; i++)
+      if (b->config->routes[i].kind == BOWLINE_INTENT && !b->config->routes[i].digest == !v) c->mask |= (uint32_t)1 << i;
+    if (v) next = I_PATH;
+    break;
+  case I_PATH:
+    if (c->place == 1) return MALFORMED;
+    next = c->kept[2] ? I_DIGEST : I_PRINT;
+    break;
+  case I_PRINT:
+    for (i = 0; i < b->config->route_count; i++)
+      if (b->config->routes[i].fingerprint != c->value) c->mask &= ~((uint32_t)1 << i);
+    break;
+  case I_DEPTH:
+    if (!v || v > (c->kept[3] ? 1048576 : 1)) return MALFORMED;
+  entry:
+    entry(b, c);
+    next = --c->entries ? I_OP : I_LAST;
+    break;
+  case N_NOTICE:
+    next = !v ? N_MINE : v == 3 ? W_YOURS : W_SUPPLIER;
+    break;
+  case W_YOURS:
+    if (c->kept[2] == 2) next = W_SCHEMA;
+    break;
+  case W_TEXT:
+    next = W_LAST;
+    break;
+  case O_MAGIC:
+    if (v != 0x504C5742) return MALFORMED;
+    break;
+  case O_VERSION:
+    if (v != 1) return MALFORMED;
+    break;
+  case O_PACKET:
+    if (v < SMALLEST_PACKET) return MALFORMED;
+    break;
+  case L_ORDER: case R_ORDER:
+    c->kept[1] = 0;
+    if (!(v & 0x80)) next++;
+    break;
+  default:
+    break;
+  }
+  go(c, next);
+  return NO_FAULT;
+}
+
+static uint8_t eat(bowline *b, bowline_cursor *c, const uint8_t *at, size_t size);
+
+/* Bytes of the stream. They are taken in order only; what comes early has to come again. */
+static void segment(bowline *b, uint32_t offset, const uint8_t *bytes, size_t size) {
+  uint32_t known = b->next - offset;
+  uint8_t fault;
+  if (known >= size) {                  /* early, or all of it known */
+    b->segments = 2;
+    b->todo |= DO_ACK;
+    return;
+  }
+  b->next = offset + (uint32_t)size;
+  b->todo |= DO_ACK;
+  if (!b->segments++) b->ack_at = later(b, 20000);
+  if (b->state == LEAVING) return;
+  fault = eat(b, &b->cursor, bytes + known, size - known);
+  if (fault && fault != STOP) leave(b, fault);
+}
+
+/* A part of a sample that is too large for one packet. One is put together at a time. */
+static void fragment(bowline *b, const bowline_cursor *c) {
+  uint32_t alias = (uint32_t)c->kept[3], total = (uint32_t)c->kept[4], at = (uint32_t)c->kept[5];
+  bowline_inlet *in;
+  if (!at) {
+    b->fragment_alias = alias;
+    b->fragment_order = (uint8_t)c->kept[0];
+    b->fragment_total = total <= b->config->message_size ? total : 0;
+    b->fragment_have = 0;
+  }
+  if (!b->fragment_total || alias != b->fragment_alias || ((b->fragment_order ^ c->kept[0]) & 0x7F) || total != b->fragment_total
+      || at != b->fragment_have || c->count > total - at) {
+    b->fragment_total = 0;
+    return;
+  }
+  memcpy(b->config->message + at, c->rest, c->count);
+  b->fragment_have = (uint16_t)(at + c->count);
+  if (b->fragment_have < total) return;
+  b->fragment_total = 0;
+  in = ordered(b, alias, c);
+  if (in) deliver(b, in, b->config->message, total, age_micros((uint8_t)c->kept[2]));
+}
+
+/* A frame of the stream, or a packet, is whole. */
+static uint8_t whole(bowline *b, bowline_cursor *c) {
+  bowline_inlet *in;
+  switch (c->tag) {
+  case HANDSHAKE:
+    if (c->step == H_MORE) return met(b, c);
+    up(b);
+    break;
+  case BYE:
+    over(b, (uint8_t)c->kept[0]);
+    return STOP;
+  case PACKET | PACKET_PING: case PING:
+    b->echo = c->kept[0];
+    b->echo_received = b->now;
+    b->todo |= DO_PONG;
+    break;
+  case PACKET | PACKET_PONG: case PONG:
+    ponged(b, c);
+    break;
+  case NOTIFY:
+    if (!c->kept[2]) return linked(b, (uint32_t)c->kept[0], (uint16_t)c->kept[1]);
+    if (c->kept[2] == 2 && c->kept[0] < b->config->route_count) tell(b, BOWLINE_MISMATCH, (uint8_t)c->kept[0]);
+    break;
+  case CREDIT:
+    return credited(b, c);
+  case GAP:
+    in = inlet(b, (uint32_t)c->kept[0]);
+    if (in && c->kept[1] > MOST - in->next) return MALFORMED;
+    if (in) loss(b, in, c->kept[1], c->kept[1]);
+    break;
+  case END:
+    ended(b, (uint32_t)c->kept[0]);
+    break;
+  case PACKET | TALLY: case STREAM_TALLY:
+    tallied(b, c);
+    break;
+  case PACKET | OPEN:
+    opened(b, c);
+    break;
+  case PACKET | RESET:
+    over(b, NO_FAULT);
+    break;
+  case PACKET | SEGMENT:
+    segment(b, (uint32_t)c->kept[0], c->rest, c->count);
+    break;
+  case PACKET | ACK:
+    acked(b, (uint32_t)c->kept[0], (uint32_t)c->kept[1], c->count);
+    break;
+  case PACKET | FRAGMENT:
+    fragment(b, c);
+    break;
+  default:
+    if (c->step == L_PAYLOAD) {
+      in = ordered(b, (c->tag & ~PACKET) - MESSAGE, c);
+      if (in) deliver(b, in, c->rest, c->count, age_micros((uint8_t)c->kept[2]));
+    } else if (c->step == M_PAYLOAD) {
+      in = inlet(b, c->tag - MESSAGE);
+      if (!in) return UNKNOWN_ALIAS;
+      if (in->next >= in->granted) return NO_CREDIT;
+      if (c->count > b->config->message_size) loss(b, in, 1, 0);
+      else deliver(b, in, b->config->message, c->count, 0);
+    }
+  }
+  return b->state == IDLE || b->state == LEAVING ? STOP : NO_FAULT;
+}
+
+/* One byte of a field other than the rest. */
+static uint8_t byte_in(bowline *b, bowline_cursor *c, uint8_t byte) {
+  uint8_t form = fields[c->step].form;
+  if (c->text) {
+    text(b, c, byte, false);
+    return --c->count ? NO_FAULT : field(b, c);
+  }
+  if (form < VAR) {
+    c->value |= (uint64_t)byte << 8 * c->at;
+    return ++c->at < form ? NO_FAULT : field(b, c);
+  }
+  c->value |= (uint64_t)(byte & 0x7F) << 7 * c->at++;
+  if (byte & 0x80) return c->at < (form & 15) ? NO_FAULT : MALFORMED;
+  if (!byte && c->at > 1) return MALFORMED;
+  if (c->at == 5 && form != VAR64 && byte > 0x0F) return c->step == S_LENGTH ? TOO_LARGE : MALFORMED;
+  if (c->at == 10 && byte > 1) return MALFORMED;
+  if (form != TEXT) return field(b, c);
+  if (fields[c->step].most && c->value > fields[c->step].most) return MALFORMED;
+  c->count = (uint32_t)c->value;
+  c->text = 1;
+  return c->count ? NO_FAULT : field(b, c);
+}
+
+static uint8_t eat(bowline *b, bowline_cursor *c, const uint8_t *at, size_t size) {
+  while (size) {
+    uint8_t fault, form = fields[c->step].form;
+    if (form == LAST) return MALFORMED;
+    if (form == REST) {
+      uint32_t n = size < c->left ? (uint32_t)size : c->left, i;
+      if (c->step == M_PAYLOAD)
+        for (i = 0; i < n && c->count + i < b->config->message_size; i++) b->config->message[c->count + i] = at[i];
+      c->rest = at;
+      c->count += n;
+      c->left -= n;
+      at += n;
+      size -= n;
+    } else {
+      size--;
+      c->left--;
+      fault = byte_in(b, c, *at++);
+      if (fault) return fault;
+    }
+    if (c->step != S_LENGTH && !c->left) {
+      form = fields[c->step].form;
+      fault = form == REST || form == LAST ? whole(b, c) : MALFORMED;
+      if (fault) return fault;
+      go(c, S_LENGTH);
+    }
+  }
+  return NO_FAULT;
+}
+
+/* ---- packets in ---- */
+
+static void packet_in(bowline *b) {
+  const uint8_t *bytes = b->config->receive;
+  size_t size = b->received, i;
+  uint32_t crc = 0xFFFFFFFF;
+  bowline_cursor c;
+  uint8_t fault;
+
+  if (size > b->config->receive_size) size = 0;
+  for (i = 0; i < size; i++) crc = crc_add(crc, bytes[i]);
+  if (size < 5 || crc != CRC_GOOD) {
+    b->counts.noise++;
+    return;
+  }
+  b->heard = (uint32_t)b->now;
+  go(&c, S_TAG);
+  c.tag = PACKET;
+  c.left = (uint32_t)size - 4;
+  c.rest = bytes;
+  fault = eat(b, &c, bytes, c.left);
+  if (fault && fault != STOP) b->counts.malformed++;
+}
+
+static void input(bowline *b, const uint8_t *at, size_t size) {
+  for (; size; size--) {
+    uint8_t byte = *at++;
+    if (!byte) {
+      if (b->received || b->cobs_code) {
+        if (b->cobs_left) b->received = 0;
+        packet_in(b);
+      }
+      b->received = 0;
+      b->cobs_left = b->cobs_code = 0;
+      continue;
+    }
+    if (!b->cobs_left) {
+      bool zero = b->cobs_code && b->cobs_code != 0xFF;
+      b->cobs_code = byte;
+      b->cobs_left = (uint8_t)(byte - 1);
+      if (!zero) continue;
+      byte = 0;
+    } else {
+      b->cobs_left--;
+    }
+    if (b->received < b->config->receive_size) b->config->receive[b->received] = byte;
+    if (b->received <= b->config->receive_size) b->received++;
+  }
+}
+
+/* ---- what is to go into the stream ---- */
+
+static uint8_t *put_route(uint8_t *at, const bowline_route *route, uint8_t id) {
+  at[0] = 1;                    /* one entry */
+  at[1] = 0;                    /* add */
+  at[2] = id;
+  at[3] = route->digest != NULL;
+  at += 4;
+  if (!route->digest) at = put_text(at, route->type);
+  at = put_text(at, route->path);
+  if (route->digest) {
+    memcpy(at, route->digest, 32);
+    at += 32;
+  }
+  at = put(at, 8, route->fingerprint);
+  at = put_text(at, route->codec ? route->codec : bincode);
+  at = put(at, 4, 0);           /* lease */
+  if (route->kind == BOWLINE_INTENT) {
+    *at++ = route->flags & BOWLINE_EXCLUSIVE;
+    return at;
+  }
+  *at++ = route->delivery;
+  return put_var(at, route->delivery == BOWLINE_LATEST ? 1 : depth(route));
+}
+
+/* At most what put_route takes. */
+static size_t route_size(const bowline_route *route) {
+  return length(route->type) + length(route->path) + (route->codec ? length(route->codec) : 9) + 60;
+}
+
+static size_t initial_size(const bowline_config *config) {
+  return 64 + length(config->path) + (config->peer ? length(config->peer) : 0);
+}
+
+/* Puts frames behind each other as long as there is room. */
+static void fill(bowline *b) {
+  const bowline_config *config = b->config;
+  uint8_t *at;
+  unsigned i;
+
+  if (b->todo & DO_INITIAL) {
+    if (!(at = begin(b, HANDSHAKE, initial_size(config)))) return;
+    *at++ = 0;
+    at = put(at, 4, 0x4E4C5742);
+    *at++ = 1;                  /* versions */
+    *at++ = 1;
+    at = put(at, 4, 0);         /* capabilities */
+    memcpy(at, config->instance, 16);
+    at = put(at + 16, 8, 0);    /* session */
+    *at++ = config->scope_own;
+    at = put(at, 4, MAX_FRAME);
+    at = put(at, 4, ping_micros(b) / 1000);
+    at = put(at, 8, b->now);
+    at = put_text(at, config->path);
+    commit(b, put_text(at, config->peer ? config->peer : ""));
+    done(b, DO_INITIAL);
+  }
+  if (b->todo & DO_BYE) {
+    if (!(at = begin(b, BYE, 2))) return;
+    commit(b, put(at, 2, b->bye));
+    done(b, DO_BYE | DO_FINAL);
+  }
+  if (b->todo & DO_FINAL) {
+    if (!(at = begin(b, HANDSHAKE, 14))) return;
+    *at++ = 1;
+    *at++ = 1;
+    commit(b, put(put(at, 4, 0), 8, b->session));
+    done(b, DO_FINAL);
+  }
+  if (b->state != UP) return;
+  for (; b->told < config->route_count; b->told++) {
+    const bowline_route *route = config->routes + b->told;
+    if (!(at = begin(b, route->kind == BOWLINE_INTENT ? INTENTS : INTERESTS, route_size(route)))) return;
+    commit(b, put_route(at, route, b->told));
+  }
+  if (b->todo & DO_REFUSE) {
+    if (!(at = begin(b, NOTIFY, 20))) return;
+    *at++ = 1;
+    *at++ = 1;
+    *at++ = b->refused_route;
+    commit(b, put_text(put_var(at, b->refused), "no room"));
+    done(b, DO_REFUSE);
+  }
+  for (i = 0; i < BOWLINE_PAIRS; i++) {
+    bowline_outlet *out = b->outlets + i;
+    if (out->state == NEW) {
+      if (!(at = begin(b, NOTIFY, 8))) return;
+      *at++ = 0;
+      *at++ = out->route;
+      commit(b, put_var(put_var(at, out->yours), i));
+      out->state = ASSIGNED;
+    }
+    if (out->state == ENDING) {
+      if (!begin(b, END, 28)) return;
+      at = begin(b, STREAM_TALLY, 20);
+      commit(b, put_tally(at, out, i));
+      at = begin(b, END, 1);
+      commit(b, put_var(at, i));
+      out->mark = b->end;
+      out->dirty = 2;
+      out->state = ENDED;
+    }
+    if (out->state == ENDED && (int32_t)(b->una - out->mark) >= 0) b->ping_at = (uint32_t)b->now;
+    if (b->inlets[i].open && b->inlets[i].due) credit(b, b->inlets + i);
+  }
+}
+
+/* ---- what is to go as packets ---- */
+
+/* The number of each sample goes with it in seven bits, so the whole of it is said now and then. */
+static bool tally(bowline *b, bowline_outlet *out) {
+  uint8_t head[24];
+  head[0] = TALLY;
+  if (!small_out(b, head, put_tally(head + 1, out, (unsigned)(out - b->outlets)), 0)) return false;
+  out->block = (uint8_t)(out->next >> 6);
+  out->unsaid = 0;
+  out->dirty = 0;
+  return true;
+}
+
+static bool segments_out(bowline *b) {
+  uint32_t probe = 0, most = b->config->transmit_size - 24u, n;
+  uint8_t head[5];
+
+  if (b->timing && passed(b, b->rto_at)) {
+    b->nxt = b->una;
+    b->rto = b->rto > RTO_MOST / 2 ? RTO_MOST : 2 * b->rto;
+    b->timing = 0;
+    b->counts.repeats++;
+    probe = 1;
+  }
+  if (most > b->packet - 5u) most = b->packet - 5u;
+  if (most > LARGEST_SEGMENT) most = LARGEST_SEGMENT;
+  while (b->nxt != b->end) {
+    uint32_t ahead = b->nxt - b->una, window = b->window > probe ? b->window : probe;
+    if (!b->timing) {
+      b->timing = 1;
+      b->rto_at = later(b, b->rto);
+    }
+    if (ahead >= window) break;
+    n = b->end - b->nxt;
+    if (n > window - ahead) n = window - ahead;
+    if (n > most) n = most;
+    head[0] = SEGMENT;
+    put(head + 1, 4, b->nxt);
+    if (!packet_out(b, head, 5, b->config->stream + ahead, n)) return false;
+    b->nxt += n;
+  }
+  return true;
+}
+
+/* Everything but samples, which go only when nothing of this is left. */
+static bool control_out(bowline *b) {
+  const bowline_config *config = b->config;
+  uint32_t packet = config->receive_size - 4u;
+  uint8_t head[28], *at = head;
+  unsigned i;
+
+  if (b->todo & DO_RESET) {
+    put(head, 3, RESET);
+    if (!small_out(b, head, head + 3, DO_RESET)) return false;
+    b->reset_at = later(b, SECOND / 10);
+  }
+  if (b->state == IDLE) return true;
+  if (b->todo & DO_OPENED) {
+    *at++ = OPENED;
+    *at++ = 1;
+    at = put(put(at, 4, b->token), 4, (uint32_t)b->session);
+    at = put(put(at, 2, packet), 4, 2 * packet);
+    if (!small_out(b, head, at, DO_OPENED)) return false;
+  }
+  if (b->todo & DO_ACK && (b->segments > 1 || passed(b, b->ack_at))) {
+    head[0] = ACK;
+    at = put(put(head + 1, 4, b->next), 4, 2 * packet);
+    if (!small_out(b, head, at, DO_ACK)) return false;
+    b->segments = 0;
+  }
+  if (b->todo & DO_PONG) {
+    head[0] = PACKET_PONG;
+    at = put(put(put(head + 1, 8, b->echo), 8, b->echo_received), 8, b->now + wait_micros(b));
+    if (!small_out(b, head, at, DO_PONG)) return false;
+  }
+  if (b->state == UP && passed(b, b->ping_at)) {
+    uint64_t sent = b->now + wait_micros(b);
+    if (sent <= b->ping_sent) sent = b->ping_sent + 1;
+    head[0] = PACKET_PING;
+    put(head + 1, 8, sent);
+    if (!small_out(b, head, head + 9, 0)) return false;
+    b->ping_sent = sent;
+    b->ping_at = later(b, ping_micros(b));
+    for (i = 0; i < BOWLINE_PAIRS; i++) {
+      bowline_outlet *out = b->outlets + i;
+      if (out->state == ENDED && (int32_t)(b->una - out->mark) >= 0) out->state = PINGED;
+      if (out->dirty) out->dirty = 2;
+    }
+  }
+  for (i = 0; i < BOWLINE_PAIRS; i++)
+    if (b->outlets[i].dirty == 2 && !tally(b, b->outlets + i)) return false;
+  return segments_out(b);
+}
+
+static void give_out(bowline *b) {
+  fill(b);
+  b->hungry = !control_out(b);
+  drain(b);
+}
+
+/* ---- samples out ---- */
+
+static bool loose(bowline *b, bowline_outlet *out, const uint8_t *payload, size_t size) {
+  uint8_t head[16], *at;
+  if (b->hungry || ((uint8_t)(out->next >> 6) != out->block && !tally(b, out))) return false;
+  at = put_var(head, MESSAGE + (unsigned)(out - b->outlets));
+  *at++ = (uint8_t)((out->next & 0x7F) | (out->unsaid ? 0x80 : 0));
+  if (out->unsaid) at = put_var(at, out->unsaid);
+  *at++ = age_code(wait_micros(b));
+  if (!packet_out(b, head, (size_t)(at - head), payload, size)) return false;
+  out->unsaid = 0;
+  return true;
+}
+
+/* Into the stream, where begin() found room before. */
+static void repaired(bowline *b, unsigned alias, const uint8_t *payload, size_t size) {
+  uint64_t span = b->now < b->clock ? 0 : b->now - b->clock;
+  uint32_t shift = 0;
+  uint8_t *at;
+  if (!b->stamped || span > 134201344 || b->clock > b->now + 1000) {
+    at = begin(b, TIME, 8);
+    commit(b, put(at, 8, b->now));
+    b->clock = b->now;
+    b->stamped = 1;
+    span = 0;
+  }
+  for (; span >> shift >= 0x2000; shift++) {}
+  at = begin(b, (uint8_t)(MESSAGE + alias), size + 2);
+  at = put(at, 2, ((uint64_t)shift << 12) + (span >> shift));
+  memcpy(at, payload, size);
+  commit(b, at + size);
+  b->clock += span >> shift << shift;
+}
+
+bowline_result bowline_send(bowline *b, uint8_t route, const void *payload, size_t size) {
+  bowline_result result = BOWLINE_NOBODY;
+  size_t room = b->config->stream_size - (b->end - b->una), i;
+
+  if (b->state != UP) return result;
+  for (i = 0; i < BOWLINE_PAIRS; i++) {
+    bowline_outlet *out = b->outlets + i;
+    if (out->state != FLOWING || out->route != route) continue;
+    if (out->delivery != BOWLINE_LOSSLESS) {
+      size_t most = size + 20;
+      if (size + 10 > b->packet || most + most / 254 + 2 > b->config->transmit_size) return BOWLINE_TOO_LARGE;
+    } else {
+      if (size + 24 > b->config->stream_size) return BOWLINE_TOO_LARGE;
+      if (out->next >= out->limit || size + 24 > room) return BOWLINE_BUSY;
+      room -= size + 24;
+    }
+    if (size > MAX_FRAME - 8) return BOWLINE_TOO_LARGE;
+  }
+  for (i = 0; i < BOWLINE_PAIRS; i++) {
+    bowline_outlet *out = b->outlets + i;
+    if (out->state != FLOWING || out->route != route) continue;
+    if (out->delivery == BOWLINE_LOSSLESS) {
+      repaired(b, (unsigned)i, payload, size);
+    } else {
+      if (!out->dirty) out->dirty = 1;
+      if (!loose(b, out, payload, size)) {
+        out->dropped++;
+        out->unsaid++;
+        b->counts.dropped++;
+        result = BOWLINE_DROPPED;
+      }
+    }
+    out->next++;
+    if (result != BOWLINE_DROPPED) result = BOWLINE_SENT;
+  }
+  give_out(b);
+  return result;
+}
+
+/* ---- the rest ---- */
+
+bool bowline_init(bowline *b, const bowline_config *config, uint64_t now) {
+  uint8_t *byte = (uint8_t *)b;
+  unsigned i;
+
+  for (i = 0; i < sizeof *b; i++) ((volatile uint8_t *)byte)[i] = 0;
+  b->config = config;
+  b->now = now;
+  for (i = 0; i < 16; i++) b->random = b->random * 31 + config->instance[i];
+  b->random = (b->random ^ now << 20) | 1;
+  b->todo = DO_RESET;
+  config->transmit[b->tail++] = 0;      /* ends what may stand on the line */
+  for (i = 0; i < config->route_count; i++)
+    if (config->stream_size < route_size(config->routes + i) + 24) return false;
+  return config->receive_size >= 80 && config->transmit_size >= 96 && config->stream_size >= initial_size(config) + 32
+      && config->route_count <= 32;
+}
+
+void bowline_poll(bowline *b, uint64_t now) {
+  uint8_t bytes[32];
+  unsigned i;
+
+  b->now = now;
+  for (i = 0; i < 16; i++) {
+    size_t n = b->config->read(b->config->user, bytes, sizeof bytes);
+    if (!n) break;
+    input(b, bytes, n);
+  }
+  if (b->state == UP) {
+    if (passed(b, b->heard + ping_micros(b) / 2 * 7)) leave(b, SILENT);
+    if (passed(b, b->credit_at)) {
+      b->credit_at = later(b, SECOND);
+      for (i = 0; i < BOWLINE_PAIRS; i++)
+        if (b->inlets[i].lost != b->inlets[i].said) b->inlets[i].due = 1;
+    }
+  } else if (b->state == LEAVING) {
+    if (passed(b, b->deadline) || (!(b->todo & DO_BYE) && b->una == b->end)) over(b, b->bye);
+  } else if (b->state != IDLE && passed(b, b->deadline)) {
+    leave(b, HANDSHAKE_TIMEOUT);
+  }
+  drain(b);
+  give_out(b);
+}
+
+bool bowline_is_up(const bowline *b) { return b->state == UP; }
+
+void bowline_close(bowline *b) { leave(b, CLOSING); }
+
+/* ---- bincode ---- */
+
+void bowline_put_bytes(bowline_writer *w, const void *bytes, size_t size) {
+  if ((size_t)(w->end - w->at) < size) {
+    w->failed = true;
+    w->at = w->end;
+  } else {
+    memcpy(w->at, bytes, size);
+    w->at += size;
+  }
+}
+
+static void put_sized(bowline_writer *w, uint64_t value, int mark, unsigned size) {
+  uint8_t bytes[9];
+  bytes[0] = (uint8_t)mark;
+  put(bytes + 1, size, value);
+  if (mark) bowline_put_bytes(w, bytes, size + 1);
+  else bowline_put_bytes(w, bytes + 1, size);
+}
+
+void bowline_put_u8(bowline_writer *w, uint8_t value) { put_sized(w, value, 0, 1); }
+
+void bowline_put_uint(bowline_writer *w, uint64_t value) {
+  if (value < 251) put_sized(w, value, 0, 1);
+  else if (value <= 0xFFFF) put_sized(w, value, 251, 2);
+  else if (value <= 0xFFFFFFFF) put_sized(w, value, 252, 4);
+  else put_sized(w, value, 253, 8);
+}
+
+void bowline_put_int(bowline_writer *w, int64_t value) {
+  bowline_put_uint(w, value < 0 ? ~((uint64_t)value << 1) : (uint64_t)value << 1);
+}
+
+void bowline_put_f32(bowline_writer *w, float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, 4);
+  put_sized(w, bits, 0, 4);
+}
+
+void bowline_put_f64(bowline_writer *w, double value) {
+  uint64_t bits;
+  memcpy(&bits, &value, 8);
+  put_sized(w, bits, 0, 8);
+}
+
+void bowline_get_bytes(bowline_reader *r, void *bytes, size_t size) {
+  uint8_t *to = bytes;
+  if ((size_t)(r->end - r->at) < size) {
+    r->failed = true;
+    r->at = r->end;
+    while (size) to[--size] = 0;
+  } else {
+    memcpy(to, r->at, size);
+    r->at += size;
+  }
+}
+
+static uint64_t get_sized(bowline_reader *r, unsigned size) {
+  uint8_t bytes[8];
+  uint64_t value = 0;
+  bowline_get_bytes(r, bytes, size);
+  while (size) value = value << 8 | bytes[--size];
+  return value;
+}
+
+uint8_t bowline_get_u8(bowline_reader *r) { return (uint8_t)get_sized(r, 1); }
+
+bool bowline_get_bool(bowline_reader *r) {
+  uint8_t value = bowline_get_u8(r);
+  if (value > 1) r->failed = true;
+  return value == 1;
+}
+
+uint64_t bowline_get_uint(bowline_reader *r, uint64_t most) {
+  uint64_t value = bowline_get_u8(r);
+  if (value > 253) r->failed = true;
+  else if (value > 250) value = get_sized(r, 2u << (value - 251));
+  if (value > most) r->failed = true;
+  return r->failed ? 0 : value;
+}
+
+int64_t bowline_get_int(bowline_reader *r, uint64_t most) {
+  uint64_t value = bowline_get_uint(r, most << 1 | 1);
+  return (int64_t)(value & 1 ? ~(value >> 1) : value >> 1);
+}
+
+float bowline_get_f32(bowline_reader *r) {
+  uint32_t bits = (uint32_t)get_sized(r, 4);
+  float value;
+  memcpy(&value, &bits, 4);
+  return value;
+}
+
+double bowline_get_f64(bowline_reader *r) {
+  uint64_t bits = get_sized(r, 8);
+  double value;
+  memcpy(&value, &bits, 8);
+  return value;
+}
