@@ -34,9 +34,15 @@ enum {
   SMALLEST_PACKET = 64, LARGEST_SEGMENT = 256,
   HANDSHAKE_MICROS = 2000000, BYE_MICROS = 250000, SECOND = 1000000, RTO_MOST = 2000000,
 };
-#define MOST ((uint64_t)1 << 62)        /* numbers of samples are below it */
+#define NUMBERS 0xFFFF0000u             /* after so many samples of a pair the link begins anew */
 #define CRC_GOOD 0xB798B438u            /* of anything with its own checksum behind it, before the last inversion */
-static const char bincode[] = "bincode-2";
+
+/* Of a route: 0 the type, 1 the path, 2 the digest, 3 the codec. */
+static const char *name(const bowline_route *route, unsigned which) {
+  const char *found;
+  memcpy(&found, (const uint8_t *)route + which * sizeof found, sizeof found);
+  return which == 3 && !found ? "bincode-2" : found;
+}
 
 /* ---- states ---- */
 
@@ -53,7 +59,7 @@ APART static uint8_t *put(uint8_t *at, unsigned size, uint64_t value) {
   return at;
 }
 
-static uint8_t *put_var(uint8_t *at, uint64_t value) {
+static uint8_t *put_var(uint8_t *at, uint32_t value) {
   for (; value > 0x7F; value >>= 7) *at++ = (uint8_t)(value | 0x80);
   *at++ = (uint8_t)value;
   return at;
@@ -67,7 +73,7 @@ static size_t length(const char *text) {
 
 static uint8_t *put_text(uint8_t *at, const char *text) {
   size_t n = length(text);
-  at = put_var(at, n);
+  at = put_var(at, (uint32_t)n);
   memcpy(at, text, n);
   return at + n;
 }
@@ -80,13 +86,6 @@ static uint32_t crc_add(uint32_t crc, uint8_t byte) {
   crc ^= byte;
   crc = crc >> 4 ^ table[crc & 15];
   return crc >> 4 ^ table[crc & 15];
-}
-
-static uint32_t random32(bowline *b) {
-  b->random ^= b->random << 13;
-  b->random ^= b->random >> 7;
-  b->random ^= b->random << 17;
-  return (uint32_t)(b->random >> 32);
 }
 
 static bool passed(const bowline *b, uint32_t time) { return (int32_t)((uint32_t)b->now - time) >= 0; }
@@ -191,11 +190,11 @@ static uint32_t age_micros(uint8_t code) {
 /* ---- the stream out ---- */
 
 /* Where the body of a frame goes, if `most` bytes have room. */
-static uint8_t *begin(bowline *b, uint8_t tag, size_t most) {
+static uint8_t *begin(bowline *b, uint32_t tag, size_t most) {
   uint32_t used = b->end - b->una;
   uint8_t *at = b->config->stream + used;
   if (b->config->stream_size - used < most + 3) return NULL;
-  at[1] = tag;
+  at[1] = (uint8_t)tag;
   return at + 2;
 }
 
@@ -216,12 +215,14 @@ static uint32_t depth(const bowline_route *route) { return route->depth ? route-
 /* CREDIT, if there is room for it now. */
 static void credit(bowline *b, bowline_inlet *in) {
   const bowline_route *route = b->config->routes + in->route;
-  uint64_t limit = route->delivery == BOWLINE_LOSSLESS ? in->next + depth(route) : ~(uint64_t)0;
-  uint8_t *at = begin(b, CREDIT, 32);
+  bool lossless = route->delivery == BOWLINE_LOSSLESS;
+  uint8_t *at = begin(b, CREDIT, 28);
   if (!at) return;
-  at = put_var(put_var(put_var(put_var(at, in->alias), limit), in->next), in->lost);
-  commit(b, at);
-  in->granted = limit;
+  in->granted = lossless ? in->next + depth(route) : ~(uint32_t)0;
+  at = put_var(at, in->alias);
+  if (lossless) at = put_var(at, in->granted);
+  else at = put(put(at, 8, ~(uint64_t)0), 2, 0x01FF);
+  commit(b, put_var(put_var(at, in->next), in->lost));
   in->said = in->lost;
   in->due = 0;
 }
@@ -232,6 +233,15 @@ static uint8_t *put_tally(uint8_t *at, const bowline_outlet *out, unsigned alias
 
 /* ---- samples in ---- */
 
+/* Says BYE and waits for it to go out. */
+static void leave(bowline *b, uint8_t code) {
+  if (b->state == IDLE || b->state == LEAVING) return;
+  b->state = LEAVING;
+  b->bye = code;
+  b->todo |= DO_BYE;
+  b->deadline = later(b, BYE_MICROS);
+}
+
 static bowline_inlet *inlet(bowline *b, uint32_t alias) {
   bowline_inlet *in;
   for (in = b->inlets; in < b->inlets + BOWLINE_PAIRS; in++)
@@ -240,12 +250,13 @@ static bowline_inlet *inlet(bowline *b, uint32_t alias) {
 }
 
 /* The next `missing` samples will not come, of which the sender dropped `dropped`. */
-static void loss(bowline *b, bowline_inlet *in, uint64_t missing, uint64_t dropped) {
-  uint32_t lost = (uint32_t)(dropped < missing ? missing - dropped : 0);
+static void loss(bowline *b, bowline_inlet *in, uint32_t missing, uint32_t dropped) {
+  uint32_t lost = dropped < missing ? missing - dropped : 0;
   in->next += missing;
-  in->missing += (uint32_t)missing;
+  in->missing += missing;
   in->lost += lost;
   b->counts.lost += lost;
+  if (in->next > NUMBERS) leave(b, CLOSING);
 }
 
 static void deliver(bowline *b, bowline_inlet *in, const uint8_t *payload, size_t size, uint32_t age) {
@@ -265,8 +276,8 @@ static void deliver(bowline *b, bowline_inlet *in, const uint8_t *payload, size_
 static bowline_inlet *ordered(bowline *b, uint32_t alias, const bowline_cursor *c) {
   bowline_inlet *in = inlet(b, alias);
   if (in) {
-    uint8_t missing = (uint8_t)(c->kept[0] - in->next) & 0x7F;
-    uint32_t dropped = c->kept[1] < missing ? (uint32_t)c->kept[1] : missing;
+    uint8_t missing = (uint8_t)((c->kept[0] - in->next) & 0x7F);
+    uint32_t dropped = c->kept[1] < missing ? c->kept[1] : missing;
     in->dropped += dropped;
     loss(b, in, missing, dropped);
   }
@@ -275,65 +286,74 @@ static bowline_inlet *ordered(bowline *b, uint32_t alias, const bowline_cursor *
 
 /* ---- bytes in: what the fields are ---- */
 
-/* Whole numbers have their size as form; RAW has a size of its own, TEXT and what is left do not. */
-enum { VAR = 0x10, VAR32 = VAR | 5, VAR64 = VAR | 10, TEXT = 0x20 | VAR32, RAW = 0x40, REST, LAST };
+/* Whole numbers below V32 have their size as form. RAW has the size that stands as its limit, and EXACT is a text
+ * from `exact`, which must be just so. With SOME added, 0 and an empty text will not do. */
+enum { V32 = 9, V64, TEXT, RAW, EXACT, REST, LAST, SOME = 16 };
 
 /* X(name, form, where it is kept: 1 to 6, or 0; the largest number, or length of a text, or 0 for any) */
 #define FIELDS(X) \
-  X(S_LENGTH, VAR32, 0, 0) X(S_TAG, VAR32, 0, 0) \
-  X(H_PHASE, 1, 0, 1) X(H_MAGIC, 4, 0, 0) X(H_MIN, 1, 1, 0) X(H_MAX, 1, 2, 0) X(H_CAPABILITIES, 4, 0, 0) \
-  X(H_INSTANCE, RAW, 0, 16) X(H_SESSION, 8, 0, 0) X(H_FLAGS, 1, 0, 0) X(H_FRAME, 4, 0, 0) X(H_PING, 4, 0, 0) \
-  X(H_CLOCK, 8, 0, 0) X(H_PATH, TEXT, 0, 255) X(H_EXPECTED, TEXT, 0, 0) X(H_MORE, REST, 0, 0) \
-  X(F_VERSION, 1, 0, 0) X(F_CAPABILITIES, 4, 0, 0) X(F_SESSION, 8, 0, 0) X(F_LAST, LAST, 0, 0) \
+  X(S_LENGTH, V32 + SOME, 0, 0) X(S_TAG, V32, 0, 0) \
+  X(H_PHASE, 1, 0, 1) X(H_MAGIC, EXACT, 0, 4) X(H_MIN, 1 + SOME, 1, 0) X(H_MAX, 1, 2, 0) X(H_CAPABILITIES, 4, 0, 0) \
+  X(H_INSTANCE, RAW, 0, 16) X(H_SESSION, 8, 0, 0) X(H_FLAGS, 1, 0, 0) X(H_FRAME, 4, 0, 0) X(H_PING, 4 + SOME, 0, 0) \
+  X(H_CLOCK, 8, 0, 0) X(H_PATH, TEXT + SOME, 0, 255) X(H_EXPECTED, TEXT, 0, 0) X(H_MORE, REST, 0, 0) \
+  X(F_AGREED, EXACT, 0, 5) X(F_SESSION, 8, 0, 0) X(F_LAST, LAST, 0, 0) \
   X(B_CODE, 1, 1, 0) X(B_TEXT, TEXT, 0, 512) X(B_LAST, LAST, 0, 0) \
   X(T_CLOCK, 8, 1, 0) X(T_LAST, LAST, 0, 0) \
   X(P_ECHO, 8, 1, 0) X(P_RECEIVED, 8, 2, 0) X(P_SENT, 8, 3, 0) X(P_LAST, LAST, 0, 0) \
-  X(I_COUNT, VAR32, 0, 4096) X(I_OP, 1, 1, 2) X(I_ID, VAR32, 2, 0) X(I_FORM, 1, 3, 1) X(I_TYPE, TEXT, 0, 127) \
-  X(I_PATH, TEXT, 0, 255) X(I_DIGEST, RAW, 0, 32) X(I_PRINT, 8, 0, 0) X(I_CODEC, TEXT, 0, 32) X(I_LEASE, 4, 0, 0) \
-  X(I_DELIVERY, 1, 4, 2) X(I_DEPTH, VAR32, 0, 0) X(I_LAST, LAST, 0, 0) \
-  X(N_NOTICE, 1, 3, 3) X(N_MINE, VAR32, 0, 0) X(N_YOURS, VAR32, 1, 0) X(N_ALIAS, VAR32, 2, 16383) X(N_LAST, LAST, 0, 0) \
-  X(W_SUPPLIER, 1, 0, 1) X(W_MINE, VAR32, 0, 0) X(W_YOURS, VAR32, 1, 0) X(W_TEXT, TEXT, 0, 512) X(W_SCHEMA, TEXT, 0, 16384) \
-  X(W_LAST, LAST, 0, 0) \
-  X(C_ALIAS, VAR32, 1, 16383) X(C_LIMIT, VAR64, 2, 0) X(C_TAKEN, VAR64, 3, 0) X(C_LOST, VAR64, 4, 0) X(C_LAST, LAST, 0, 0) \
-  X(G_ALIAS, VAR32, 1, 16383) X(G_COUNT, VAR64, 2, 0) X(G_LAST, LAST, 0, 0) \
-  X(E_ALIAS, VAR32, 1, 16383) X(E_LAST, LAST, 0, 0) \
-  X(Y_ALIAS, VAR32, 1, 16383) X(Y_NEXT, VAR64, 2, 0) X(Y_DROPPED, VAR64, 3, 0) X(Y_LAST, LAST, 0, 0) \
+  X(I_COUNT, V32, 0, 4096) X(I_OP, 1, 1, 2) X(I_ID, V32, 2, 0) X(I_FORM, 1, 3, 1) X(I_TYPE, TEXT + SOME, 0, 127) \
+  X(I_PATH, TEXT + SOME, 0, 255) X(I_DIGEST, RAW, 0, 32) X(I_CODEC, TEXT, 0, 32) X(I_LEASE, 4, 0, 0) \
+  X(I_DELIVERY, 1, 4, 2) X(I_DEPTH, V32 + SOME, 0, 0) X(I_LAST, LAST, 0, 0) X(I_PRINT, 8, 0, 0) \
+  X(N_NOTICE, 1, 3, 3) X(N_MINE, V32, 0, 0) X(N_YOURS, V32, 1, 0) X(N_ALIAS, V32, 2, 16383) X(N_LAST, LAST, 0, 0) \
+  X(W_SUPPLIER, 1, 0, 1) X(W_MINE, V32, 0, 0) X(W_YOURS, V32, 1, 0) X(W_TEXT, TEXT, 0, 512) X(W_LAST, LAST, 0, 0) \
+  X(W_SCHEMA, TEXT, 0, 16384) X(W_END, LAST, 0, 0) \
+  X(C_ALIAS, V32, 1, 16383) X(C_LIMIT, V64, 2, 0) X(C_TAKEN, V64, 3, 0) X(C_LOST, V64, 4, 0) X(C_LAST, LAST, 0, 0) \
+  X(G_ALIAS, V32, 1, 16383) X(G_COUNT, V64, 2, 0) X(G_LAST, LAST, 0, 0) \
+  X(E_ALIAS, V32, 1, 16383) X(E_LAST, LAST, 0, 0) \
+  X(Y_ALIAS, V32, 1, 16383) X(Y_NEXT, V64, 2, 0) X(Y_DROPPED, V64, 3, 0) X(Y_LAST, LAST, 0, 0) \
   X(M_STAMP, 2, 0, 0) X(M_PAYLOAD, REST, 0, 0) \
   X(X_SKIP, REST, 0, 0) \
-  X(O_MAGIC, 4, 0, 0) X(O_VERSION, 1, 0, 0) X(O_TOKEN, 4, 1, 0) X(O_PACKET, 2, 2, 0) X(O_WINDOW, 4, 3, 0) \
+  X(O_MAGIC, EXACT, 0, 5) X(O_TOKEN, 4, 1, 0) X(O_PACKET, 2, 2, 0) X(O_WINDOW, 4, 3, 0) \
   X(O_COOKIE, TEXT, 0, 32) X(O_MORE, REST, 0, 0) \
   X(A_NEXT, 4, 1, 0) X(A_WINDOW, 4, 2, 0) X(A_RANGES, REST, 0, 0) \
   X(D_OFFSET, 4, 1, 0) X(D_BYTES, REST, 0, 0) \
-  X(R_ALIAS, VAR32, 4, 16383) X(R_ORDER, 1, 1, 0) X(R_DROPPED, VAR32, 2, 0) X(R_AGE, 1, 3, 0) X(R_TOTAL, VAR32, 5, 0) \
-  X(R_AT, VAR32, 6, 0) X(R_BYTES, REST, 0, 0) \
-  X(L_ORDER, 1, 1, 0) X(L_DROPPED, VAR32, 2, 0) X(L_AGE, 1, 3, 0) X(L_PAYLOAD, REST, 0, 0)
+  X(L_ORDER, 1, 1, 0) X(L_DROPPED, V32 + SOME, 2, 0) X(L_AGE, 1, 3, 0) X(L_PAYLOAD, REST, 0, 0)
 
 #define NAME(name, form, keep, most) name,
-#define ROW(name, form, keep, most) { form, keep, most },
+#define LIMIT(most) \
+  ((most) == 0 ? 0 : (most) == 1 ? 1 : (most) == 2 ? 2 : (most) == 3 ? 3 : (most) == 4 ? 4 : (most) == 5 ? 5 \
+   : (most) == 16 ? 6 : (most) == 32 ? 7 : (most) == 127 ? 8 : (most) == 255 ? 9 : (most) == 512 ? 10 : (most) == 4096 ? 11 \
+   : (most) == 16383 ? 12 : 13)
+#define ROW(name, form, keep, most) (form) | (keep) << 5 | LIMIT(most) << 8,
 enum { FIELDS(NAME) };
-static const struct {
-  uint8_t form, keep;
-  uint16_t most;
-} fields[] = { FIELDS(ROW) };
+static const uint16_t limits[] = { 0, 1, 2, 3, 4, 5, 16, 32, 127, 255, 512, 4096, 16383, 16384 };
+static const uint16_t fields[] = { FIELDS(ROW) };
+
+static const char *exact(uint8_t step) { return step == H_MAGIC ? "BWLN" : step == O_MAGIC ? "BWLP\1" : "\1\0\0\0"; }
+
+static uint8_t form_of(uint8_t step) { return fields[step] & 15; }
+
+static uint16_t limit_of(uint8_t step) { return limits[fields[step] >> 8]; }
 
 /* The first field of each kind of the stream and of each packet; 0: there is none such. */
 static const uint8_t stream_kinds[] = {
   0, H_PHASE, B_CODE, T_CLOCK, P_ECHO, X_SKIP, I_COUNT, N_NOTICE, C_ALIAS, T_CLOCK, G_ALIAS, E_ALIAS, 0, 0, 0, Y_ALIAS,
 };
 static const uint8_t packet_kinds[] = {
-  X_SKIP, O_MAGIC, X_SKIP, X_SKIP, X_SKIP, D_OFFSET, A_NEXT, T_CLOCK, P_ECHO, Y_ALIAS, R_ALIAS,
+  X_SKIP, O_MAGIC, X_SKIP, X_SKIP, X_SKIP, D_OFFSET, A_NEXT, T_CLOCK, P_ECHO, Y_ALIAS,
 };
 
 /* Set in the tags of packets, which have no length before them. */
 #define PACKET 0x40000000u
 
 static void go(bowline_cursor *c, uint8_t step) {
+  uint8_t form = form_of(step);
   c->step = step;
   c->at = 0;
   c->value = 0;
   c->place = 0;
-  c->text = fields[step].form == RAW;
-  c->count = c->text ? fields[step].most : 0;
+  c->count = 0;
+  c->text = form == RAW || form == EXACT;
+  if (c->text) c->count = limit_of(step);
 }
 
 /* ---- bytes in: what the fields mean ---- */
@@ -350,45 +370,33 @@ static void over(bowline *b, uint8_t code) {
   b->todo &= DO_RESET;
   b->una = b->nxt = b->end = b->next = 0;
   go(&b->cursor, S_LENGTH);
-  b->fragment_total = 0;
   if (was && b->alive) tell(b, BOWLINE_DOWN, code);
   b->alive = 0;
 }
 
-/* Says BYE and waits for it to go out. */
-static void leave(bowline *b, uint8_t code) {
-  if (b->state == IDLE || b->state == LEAVING) return;
-  b->state = LEAVING;
-  b->bye = code;
-  b->todo |= DO_BYE;
-  b->deadline = later(b, BYE_MICROS);
-}
-
-/* A byte of a text, or the zero behind it. Bit 0 of an initial's mask: the instance is our own; bit 1: a path
- * is not as it must be. Of an entry's, bit i: it may be of route i. A text that differs is not looked at again. */
-static void text(bowline *b, bowline_cursor *c, uint8_t byte, bool end) {
+/* A byte of a text; at its begin, its length. Bit 0 of an initial's mask: the instance is our own; bit 1: the paths are
+ * as they must be. Of an entry's, bit i: it may be of route i. A text that differs is not looked at again. */
+static uint8_t text(bowline *b, bowline_cursor *c, uint8_t byte, bool begins) {
   const bowline_config *config = b->config;
-  uint16_t place = c->place++;
-  unsigned i;
+  uint32_t bit = 1, place = c->place, i;
+  uint8_t step = c->step, which = (uint8_t)(step - I_TYPE), many = which <= I_CODEC - I_TYPE ? config->route_count : 1;
+  const char *own = NULL;
 
-  if (c->step == H_INSTANCE) {
-    if (!end && byte != config->instance[place]) c->mask &= ~1u;
-  } else if (c->step == H_PATH || c->step == H_EXPECTED) {
-    const char *own = c->step == H_PATH ? config->peer : config->path;
-    if (!own || c->mask & 2 || (c->step == H_EXPECTED && end && !place)) return;
-    if ((uint8_t)own[place] != byte || (!byte && !end)) c->mask |= 2;
-  } else if (c->step >= I_TYPE && c->step <= I_CODEC) {
-    bool raw = c->step == I_DIGEST;
-    for (i = 0; i < config->route_count; i++) {
-      const bowline_route *route = config->routes + i;
-      const char *own = c->step == I_TYPE ? route->type
-                      : c->step == I_PATH ? route->path
-                      : raw ? (const char *)route->digest
-                      : route->codec ? route->codec : bincode;
-      if (!(c->mask >> i & 1) || (raw && end)) continue;
-      if ((uint8_t)own[place] != byte || (!byte && !end && !raw)) c->mask &= ~((uint32_t)1 << i);
-    }
+  if (!begins) c->place++;
+  if (step == H_INSTANCE) own = (const char *)config->instance;
+  else if (form_of(step) == EXACT) own = exact(step);
+  else bit = 2;
+  if (step == H_PATH) own = config->peer;
+  if (step == H_EXPECTED && c->count) own = config->path;
+  if (many != 1 || which <= I_CODEC - I_TYPE) bit = 1;
+  for (i = 0; i < many; i++, bit <<= 1) {
+    if (which <= I_CODEC - I_TYPE) own = name(config->routes + i, which);
+    if (!own || !(c->mask & bit)) continue;
+    if (begins ? length(own) == c->count : (uint8_t)own[place] == byte) continue;
+    c->mask &= ~bit;
+    if (form_of(step) == EXACT) return step == H_MAGIC ? NOT_BOWLINE : MALFORMED;
   }
+  return NO_FAULT;
 }
 
 /* An outlet that nobody wants any more. */
@@ -401,8 +409,7 @@ static void unwanted(bowline *b, bowline_outlet *out) {
 
 /* An entry of INTERESTS. */
 static void entry(bowline *b, const bowline_cursor *c) {
-  uint8_t op = (uint8_t)c->kept[0];
-  uint32_t id = (uint32_t)c->kept[1];
+  uint32_t op = c->kept[0], id = c->kept[1];
   unsigned i, k;
   for (k = 0; op && k < BOWLINE_PAIRS; k++)
     if (b->outlets[k].state && b->outlets[k].yours == id) unwanted(b, b->outlets + k);
@@ -427,16 +434,17 @@ static void entry(bowline *b, const bowline_cursor *c) {
 }
 
 static void opened(bowline *b, const bowline_cursor *c) {
-  uint32_t token = (uint32_t)c->kept[0];
+  uint32_t token = c->kept[0];
   if (b->state == IDLE || b->token != token) {
     over(b, NO_FAULT);
     b->token = token;
     b->packet = (uint16_t)c->kept[1];
-    b->window = (uint32_t)c->kept[2];
-    do b->session = (uint64_t)random32(b) << 32 | random32(b);
+    b->window = c->kept[2];
+    do b->session = b->session * 6364136223846793005u + b->now;
     while (!(b->session & 0xFFFF));       /* its low half serves as the token */
     b->state = OPENED_UP;
-    b->rewound = b->segments = b->timing = b->told = b->stamped = 0;
+    b->rewound = b->segments = b->timing = b->told = 0;
+    b->clock = ~(uint64_t)0 / 2;           /* so that TIME goes first */
     b->rto = rto_least(b);
     b->round_trip = 0;
     b->deadline = later(b, HANDSHAKE_MICROS);
@@ -493,17 +501,17 @@ static uint8_t credited(bowline *b, const bowline_cursor *c) {
 }
 
 static void tallied(bowline *b, const bowline_cursor *c) {
-  bowline_inlet *in = inlet(b, (uint32_t)c->kept[0]);
+  bowline_inlet *in = inlet(b, c->kept[0]);
   if (!in || c->kept[1] < in->next) return;
-  loss(b, in, c->kept[1] - in->next, (uint32_t)c->kept[2] - in->dropped);
-  in->dropped = (uint32_t)c->kept[2];
+  loss(b, in, c->kept[1] - in->next, c->kept[2] - in->dropped);
+  in->dropped = c->kept[2];
 }
 
 static void ponged(bowline *b, const bowline_cursor *c) {
-  uint64_t trip = (b->now - c->kept[0]) - (c->kept[2] - c->kept[1]);
+  uint32_t trip = (uint32_t)b->now - c->kept[0] - (c->kept[2] - c->kept[1]);
   unsigned i;
   if (c->kept[0] != b->ping_sent) return;
-  if (trip < 0x7FFFFFFF) b->round_trip = (uint32_t)trip;
+  if ((int32_t)trip >= 0) b->round_trip = trip;
   for (i = 0; i < BOWLINE_PAIRS; i++)
     if (b->outlets[i].state == PINGED) b->outlets[i].state = FREE;
 }
@@ -513,7 +521,7 @@ static uint8_t met(bowline *b, const bowline_cursor *c) {
   b->todo |= DO_INITIAL;
   if (c->mask & 1) return DUPLICATE;
   if (c->kept[0] > 1) return VERSION;
-  if (c->mask & 2) return WRONG_IDENTITY;
+  if (!(c->mask & 2)) return WRONG_IDENTITY;
   b->todo |= DO_FINAL;
   b->state = SHAKING;
   return NO_FAULT;
@@ -547,7 +555,7 @@ static uint8_t kind(bowline *b, bowline_cursor *c, uint32_t tag) {
     return NO_FAULT;
   }
   c->tag = tag;
-  c->mask = 1;
+  c->mask = 3;
   if (b->state != UP && tag != HANDSHAKE && tag != BYE)
     return b->state == OPENED_UP ? NOT_BOWLINE : tag >= MESSAGE ? UNKNOWN_ALIAS : MALFORMED;
   if (tag >= MESSAGE) {
@@ -565,50 +573,34 @@ static uint8_t kind(bowline *b, bowline_cursor *c, uint32_t tag) {
 
 /* A field is whole. */
 static uint8_t field(bowline *b, bowline_cursor *c) {
-  uint32_t v = (uint32_t)c->value;
-  uint8_t next = (uint8_t)(c->step + 1);
-  unsigned i;
+  uint32_t v = (uint32_t)c->value, bit = 1, i;
+  uint8_t next = (uint8_t)(c->step + 1), keep = fields[c->step] >> 5 & 7;
 
-  if (c->text) text(b, c, 0, true);
-  else if (fields[c->step].most && v > fields[c->step].most) return MALFORMED;
-  if (fields[c->step].keep) c->kept[fields[c->step].keep - 1] = c->value;
+  if (keep) c->kept[keep - 1] = c->value >> 32 && form_of(c->step) == V64 ? ~(uint32_t)0 : v;
 
   switch (c->step) {
   case S_LENGTH:
-    if (!v) return MALFORMED;
     if (v > (b->state == UP ? 65536 : MAX_FRAME)) return TOO_LARGE;
-    c->left = (uint32_t)v;
+    c->left = v;
     break;
   case S_TAG:
     return kind(b, c, v);
   case H_PHASE:
     if (b->state == OPENED_UP && v) return NOT_BOWLINE;
     if (b->state == UP || (b->state == SHAKING && !v)) return MALFORMED;
-    if (v) next = F_VERSION;
-    break;
-  case H_MAGIC:
-    if (v != 0x4E4C5742) return NOT_BOWLINE;
+    if (v) next = F_AGREED;
     break;
   case H_MAX:
-    if (!c->kept[0] || v < c->kept[0]) return MALFORMED;
+    if (v < c->kept[0]) return MALFORMED;
     break;
   case H_FRAME:
     if (v < MAX_FRAME) return MALFORMED;
     break;
-  case H_PING:
-    if (!v) return MALFORMED;
-    break;
-  case H_PATH: case I_TYPE:
-    if (c->place == 1) return MALFORMED;
-    break;
-  case F_VERSION:
-    if (v != 1) return MALFORMED;
-    break;
-  case F_CAPABILITIES:
-    if (v) return MALFORMED;
-    break;
   case F_SESSION:
     if (c->value != b->session) return MALFORMED;
+    break;
+  case T_CLOCK:
+    if (c->tag != TIME) b->echo = c->value;
     break;
   case I_COUNT:
     if (2 * v > c->left) return MALFORMED;
@@ -619,21 +611,24 @@ static uint8_t field(bowline *b, bowline_cursor *c) {
     if (c->kept[0] == 2) goto entry;
     break;
   case I_FORM:
-    c->mask = 0;
-    for (i = 0; i < b->config->route_count; i++)
-      if (b->config->routes[i].kind == BOWLINE_INTENT && !b->config->routes[i].digest == !v) c->mask |= (uint32_t)1 << i;
+    c->mask = ~(uint32_t)0;
     if (v) next = I_PATH;
     break;
   case I_PATH:
-    if (c->place == 1) return MALFORMED;
     next = c->kept[2] ? I_DIGEST : I_PRINT;
     break;
+  case I_DIGEST:
+    next = I_PRINT;
+    break;
   case I_PRINT:
-    for (i = 0; i < b->config->route_count; i++)
-      if (b->config->routes[i].fingerprint != c->value) c->mask &= ~((uint32_t)1 << i);
+    next = I_CODEC;
+    for (i = 0; i < b->config->route_count; i++, bit <<= 1) {
+      const bowline_route *route = b->config->routes + i;
+      if (route->fingerprint != c->value || route->kind == BOWLINE_INTEREST || !route->digest != !c->kept[2]) c->mask &= ~bit;
+    }
     break;
   case I_DEPTH:
-    if (!v || v > (c->kept[3] ? 1048576 : 1)) return MALFORMED;
+    if (v > (c->kept[3] ? 1048576 : 1)) return MALFORMED;
   entry:
     entry(b, c);
     next = --c->entries ? I_OP : I_LAST;
@@ -644,21 +639,12 @@ static uint8_t field(bowline *b, bowline_cursor *c) {
   case W_YOURS:
     if (c->kept[2] == 2) next = W_SCHEMA;
     break;
-  case W_TEXT:
-    next = W_LAST;
-    break;
-  case O_MAGIC:
-    if (v != 0x504C5742) return MALFORMED;
-    break;
-  case O_VERSION:
-    if (v != 1) return MALFORMED;
-    break;
   case O_PACKET:
     if (v < SMALLEST_PACKET) return MALFORMED;
     break;
-  case L_ORDER: case R_ORDER:
+  case L_ORDER:
     c->kept[1] = 0;
-    if (!(v & 0x80)) next++;
+    if (!(v & 0x80)) next = L_AGE;
     break;
   default:
     break;
@@ -686,29 +672,6 @@ static void segment(bowline *b, uint32_t offset, const uint8_t *bytes, size_t si
   if (fault && fault != STOP) leave(b, fault);
 }
 
-/* A part of a sample that is too large for one packet. One is put together at a time. */
-static void fragment(bowline *b, const bowline_cursor *c) {
-  uint32_t alias = (uint32_t)c->kept[3], total = (uint32_t)c->kept[4], at = (uint32_t)c->kept[5];
-  bowline_inlet *in;
-  if (!at) {
-    b->fragment_alias = alias;
-    b->fragment_order = (uint8_t)c->kept[0];
-    b->fragment_total = total <= b->config->message_size ? total : 0;
-    b->fragment_have = 0;
-  }
-  if (!b->fragment_total || alias != b->fragment_alias || ((b->fragment_order ^ c->kept[0]) & 0x7F) || total != b->fragment_total
-      || at != b->fragment_have || c->count > total - at) {
-    b->fragment_total = 0;
-    return;
-  }
-  memcpy(b->config->message + at, c->rest, c->count);
-  b->fragment_have = (uint16_t)(at + c->count);
-  if (b->fragment_have < total) return;
-  b->fragment_total = 0;
-  in = ordered(b, alias, c);
-  if (in) deliver(b, in, b->config->message, total, age_micros((uint8_t)c->kept[2]));
-}
-
 /* A frame of the stream, or a packet, is whole. */
 static uint8_t whole(bowline *b, bowline_cursor *c) {
   bowline_inlet *in;
@@ -721,7 +684,6 @@ static uint8_t whole(bowline *b, bowline_cursor *c) {
     over(b, (uint8_t)c->kept[0]);
     return STOP;
   case PACKET | PACKET_PING: case PING:
-    b->echo = c->kept[0];
     b->echo_received = b->now;
     b->todo |= DO_PONG;
     break;
@@ -729,18 +691,18 @@ static uint8_t whole(bowline *b, bowline_cursor *c) {
     ponged(b, c);
     break;
   case NOTIFY:
-    if (!c->kept[2]) return linked(b, (uint32_t)c->kept[0], (uint16_t)c->kept[1]);
-    if (c->kept[2] == 2 && c->kept[0] < b->config->route_count) tell(b, BOWLINE_MISMATCH, (uint8_t)c->kept[0]);
+    if (!c->kept[2]) return linked(b, c->kept[0], (uint16_t)c->kept[1]);
+    if (c->kept[2] == 2 && c->kept[0] < b->config->route_count) tell(b, BOWLINE_MISMATCH, c->kept[0]);
     break;
   case CREDIT:
     return credited(b, c);
   case GAP:
-    in = inlet(b, (uint32_t)c->kept[0]);
-    if (in && c->kept[1] > MOST - in->next) return MALFORMED;
+    in = inlet(b, c->kept[0]);
+    if (c->kept[1] > NUMBERS) return MALFORMED;
     if (in) loss(b, in, c->kept[1], c->kept[1]);
     break;
   case END:
-    ended(b, (uint32_t)c->kept[0]);
+    ended(b, c->kept[0]);
     break;
   case PACKET | TALLY: case STREAM_TALLY:
     tallied(b, c);
@@ -752,13 +714,10 @@ static uint8_t whole(bowline *b, bowline_cursor *c) {
     over(b, NO_FAULT);
     break;
   case PACKET | SEGMENT:
-    segment(b, (uint32_t)c->kept[0], c->rest, c->count);
+    segment(b, c->kept[0], c->rest, c->count);
     break;
   case PACKET | ACK:
-    acked(b, (uint32_t)c->kept[0], (uint32_t)c->kept[1], c->count);
-    break;
-  case PACKET | FRAGMENT:
-    fragment(b, c);
+    acked(b, c->kept[0], c->kept[1], c->count);
     break;
   default:
     if (c->step == L_PAYLOAD) {
@@ -777,30 +736,32 @@ static uint8_t whole(bowline *b, bowline_cursor *c) {
 
 /* One byte of a field other than the rest. */
 static uint8_t byte_in(bowline *b, bowline_cursor *c, uint8_t byte) {
-  uint8_t form = fields[c->step].form;
+  uint8_t step = c->step, form = form_of(step), width = form < V32 ? 8 : 7, fault;
+  uint16_t most = limit_of(step);
   if (c->text) {
-    text(b, c, byte, false);
-    return --c->count ? NO_FAULT : field(b, c);
+    fault = text(b, c, byte, false);
+    return --c->count || fault ? fault : field(b, c);
   }
-  if (form < VAR) {
-    c->value |= (uint64_t)byte << 8 * c->at;
-    return ++c->at < form ? NO_FAULT : field(b, c);
+  c->value |= (uint64_t)(byte & (0xFF >> (8 - width))) << width * c->at++;
+  if (width == 8) {
+    if (c->at < form) return NO_FAULT;
+  } else {
+    uint8_t longest = form == V64 ? 10 : 5;
+    if (byte & 0x80) return c->at < longest ? NO_FAULT : MALFORMED;
+    if (!byte && c->at > 1) return MALFORMED;
+    if (c->at == longest && byte > (form == V64 ? 1 : 15)) return step == S_LENGTH ? TOO_LARGE : MALFORMED;
   }
-  c->value |= (uint64_t)(byte & 0x7F) << 7 * c->at++;
-  if (byte & 0x80) return c->at < (form & 15) ? NO_FAULT : MALFORMED;
-  if (!byte && c->at > 1) return MALFORMED;
-  if (c->at == 5 && form != VAR64 && byte > 0x0F) return c->step == S_LENGTH ? TOO_LARGE : MALFORMED;
-  if (c->at == 10 && byte > 1) return MALFORMED;
+  if ((most && c->value > most) || (fields[step] & SOME && !c->value)) return MALFORMED;
   if (form != TEXT) return field(b, c);
-  if (fields[c->step].most && c->value > fields[c->step].most) return MALFORMED;
   c->count = (uint32_t)c->value;
   c->text = 1;
+  text(b, c, 0, true);
   return c->count ? NO_FAULT : field(b, c);
 }
 
 static uint8_t eat(bowline *b, bowline_cursor *c, const uint8_t *at, size_t size) {
   while (size) {
-    uint8_t fault, form = fields[c->step].form;
+    uint8_t fault, form = form_of(c->step);
     if (form == LAST) return MALFORMED;
     if (form == REST) {
       uint32_t n = size < c->left ? (uint32_t)size : c->left, i;
@@ -818,7 +779,7 @@ static uint8_t eat(bowline *b, bowline_cursor *c, const uint8_t *at, size_t size
       if (fault) return fault;
     }
     if (c->step != S_LENGTH && !c->left) {
-      form = fields[c->step].form;
+      form = form_of(c->step);
       fault = form == REST || form == LAST ? whole(b, c) : MALFORMED;
       if (fault) return fault;
       go(c, S_LENGTH);
@@ -892,7 +853,7 @@ static uint8_t *put_route(uint8_t *at, const bowline_route *route, uint8_t id) {
     at += 32;
   }
   at = put(at, 8, route->fingerprint);
-  at = put_text(at, route->codec ? route->codec : bincode);
+  at = put_text(at, name(route, 3));
   at = put(at, 4, 0);           /* lease */
   if (route->kind == BOWLINE_INTENT) {
     *at++ = route->flags & BOWLINE_EXCLUSIVE;
@@ -904,7 +865,7 @@ static uint8_t *put_route(uint8_t *at, const bowline_route *route, uint8_t id) {
 
 /* At most what put_route takes. */
 static size_t route_size(const bowline_route *route) {
-  return length(route->type) + length(route->path) + (route->codec ? length(route->codec) : 9) + 60;
+  return length(route->type) + length(route->path) + length(name(route, 3)) + 60;
 }
 
 static size_t initial_size(const bowline_config *config) {
@@ -1061,11 +1022,10 @@ static bool control_out(bowline *b) {
   }
   if (b->state == UP && passed(b, b->ping_at)) {
     uint64_t sent = b->now + wait_micros(b);
-    if (sent <= b->ping_sent) sent = b->ping_sent + 1;
     head[0] = PACKET_PING;
     put(head + 1, 8, sent);
     if (!small_out(b, head, head + 9, 0)) return false;
-    b->ping_sent = sent;
+    b->ping_sent = (uint32_t)sent;
     b->ping_at = later(b, ping_micros(b));
     for (i = 0; i < BOWLINE_PAIRS; i++) {
       bowline_outlet *out = b->outlets + i;
@@ -1099,23 +1059,21 @@ static bool loose(bowline *b, bowline_outlet *out, const uint8_t *payload, size_
 }
 
 /* Into the stream, where begin() found room before. */
-static void repaired(bowline *b, unsigned alias, const uint8_t *payload, size_t size) {
-  uint64_t span = b->now < b->clock ? 0 : b->now - b->clock;
-  uint32_t shift = 0;
+static void repaired(bowline *b, uint32_t alias, const uint8_t *payload, size_t size) {
+  uint64_t wide = b->now - b->clock;
+  uint32_t span = (uint32_t)wide, shift = 0;
   uint8_t *at;
-  if (!b->stamped || span > 134201344 || b->clock > b->now + 1000) {
+  if (wide > 134201344) {       /* the time never goes back */
     at = begin(b, TIME, 8);
-    commit(b, put(at, 8, b->now));
-    b->clock = b->now;
-    b->stamped = 1;
+    commit(b, put(at, 8, b->clock = b->now));
     span = 0;
   }
-  for (; span >> shift >= 0x2000; shift++) {}
-  at = begin(b, (uint8_t)(MESSAGE + alias), size + 2);
-  at = put(at, 2, ((uint64_t)shift << 12) + (span >> shift));
+  for (; span >= 0x2000; shift++) span >>= 1;
+  at = begin(b, MESSAGE + alias, size + 2);
+  at = put(at, 2, (shift << 12) + span);
   memcpy(at, payload, size);
   commit(b, at + size);
-  b->clock += span >> shift << shift;
+  b->clock += span << shift;
 }
 
 bowline_result bowline_send(bowline *b, uint8_t route, const void *payload, size_t size) {
@@ -1140,7 +1098,7 @@ bowline_result bowline_send(bowline *b, uint8_t route, const void *payload, size
     bowline_outlet *out = b->outlets + i;
     if (out->state != FLOWING || out->route != route) continue;
     if (out->delivery == BOWLINE_LOSSLESS) {
-      repaired(b, (unsigned)i, payload, size);
+      repaired(b, i, payload, size);
     } else {
       if (!out->dirty) out->dirty = 1;
       if (!loose(b, out, payload, size)) {
@@ -1150,7 +1108,7 @@ bowline_result bowline_send(bowline *b, uint8_t route, const void *payload, size
         result = BOWLINE_DROPPED;
       }
     }
-    out->next++;
+    if (++out->next > NUMBERS) leave(b, CLOSING);
     if (result != BOWLINE_DROPPED) result = BOWLINE_SENT;
   }
   give_out(b);
@@ -1166,8 +1124,7 @@ bool bowline_init(bowline *b, const bowline_config *config, uint64_t now) {
   for (i = 0; i < sizeof *b; i++) ((volatile uint8_t *)byte)[i] = 0;
   b->config = config;
   b->now = now;
-  for (i = 0; i < 16; i++) b->random = b->random * 31 + config->instance[i];
-  b->random = (b->random ^ now << 20) | 1;
+  for (i = 0; i < 16; i++) b->session = b->session * 251 + config->instance[i];
   b->todo = DO_RESET;
   config->transmit[b->tail++] = 0;      /* ends what may stand on the line */
   for (i = 0; i < config->route_count; i++)

@@ -40,8 +40,8 @@ typedef struct {
   const char *type;       /* of the message: what stands before the `@` of the route */
   const char *path;       /* of a hashed route: its prefix */
   const uint8_t *digest;  /* of a hashed route: 32 bytes. NULL: a plain one */
-  uint64_t fingerprint;   /* of the message's schema */
   const char *codec;      /* NULL: "bincode-2" */
+  uint64_t fingerprint;   /* of the message's schema */
   uint8_t kind;           /* BOWLINE_INTENT or BOWLINE_INTEREST */
   uint8_t flags;          /* of an intent: 0 or BOWLINE_EXCLUSIVE */
   uint8_t delivery;       /* of an interest */
@@ -52,7 +52,7 @@ typedef struct {
 typedef struct {
   const uint8_t *payload;
   size_t size;
-  uint64_t number;        /* of the sample among those of its sender, from 0 */
+  uint32_t number;        /* of the sample among those of its sender, from 0 */
   uint32_t lost;          /* how many are missing right before it */
   uint32_t age;           /* in microseconds: its wait at the sender and half a round trip */
 } bowline_sample;
@@ -121,33 +121,32 @@ typedef struct {          /* reads fields out of bytes that may be cut anywhere 
   uint32_t mask;          /* routes an entry may still be of */
   uint32_t tag;
   const uint8_t *rest;
-  uint64_t value, kept[6];
+  uint64_t value;
+  uint32_t kept[4];
 } bowline_cursor;
 
 typedef struct {          /* an intent of ours and an interest of the peer; its place is its alias */
   uint8_t route, state, delivery, block, dirty;
-  uint32_t yours, dropped, unsaid, mark;
-  uint64_t next, limit;
+  uint32_t yours, dropped, unsaid, mark, next, limit;
 } bowline_outlet;
 
 typedef struct {          /* an intent of the peer and an interest of ours */
   uint8_t route, open, due;
   uint16_t alias;
-  uint32_t lost, said, dropped, missing;
-  uint64_t next, granted;
+  uint32_t lost, said, dropped, missing, next, granted;
 } bowline_inlet;
 
 typedef struct {
   const bowline_config *config;
-  uint8_t state, todo, told, bye, segments, rewound, hungry, alive, timing, stamped;
-  uint8_t cobs_code, cobs_left, refused_route, fragment_order;
-  uint16_t received, head, tail, packet, fragment_have;
+  uint8_t state, todo, told, bye, segments, rewound, hungry, alive, timing;
+  uint8_t cobs_code, cobs_left, refused_route;
+  uint16_t received, head, tail, packet;
   uint32_t una, nxt, end, window, rto, rto_at;    /* the stream that goes */
   uint32_t next, ack_at;                          /* the stream that comes */
   uint32_t heard, deadline, ping_at, credit_at, reset_at, round_trip;
   uint64_t now;
-  uint32_t token, refused, fragment_alias, fragment_total;
-  uint64_t session, ping_sent, echo, echo_received, clock, random;
+  uint32_t token, refused, ping_sent;
+  uint64_t session, echo, echo_received, clock;
   bowline_counts counts;
   bowline_cursor cursor;  /* of the stream that comes */
   bowline_outlet outlets[BOWLINE_PAIRS];
