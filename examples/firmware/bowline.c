@@ -92,12 +92,12 @@ static bool passed(const bowline *b, uint32_t time) { return (int32_t)((uint32_t
 
 static uint32_t later(const bowline *b, uint32_t micros) { return (uint32_t)b->now + micros; }
 
-static uint32_t ping_micros(const bowline *b) {
+APART static uint32_t ping_micros(const bowline *b) {
   return (b->config->ping_millis ? b->config->ping_millis : 1000) * 1000;
 }
 
 /* How long `bytes` take on the line, in microseconds. */
-static uint32_t line_micros(const bowline *b, uint32_t bytes) {
+APART static uint32_t line_micros(const bowline *b, uint32_t bytes) {
   return b->config->baud ? bytes * 10000 / (b->config->baud / 1000 + 1) : 0;
 }
 
@@ -110,6 +110,11 @@ static void tell(bowline *b, bowline_event event, uint32_t what) {
 }
 
 /* ---- packets out ---- */
+
+/* memcpy may not be used for what overlaps. */
+APART static void move_down(uint8_t *to, size_t by, size_t end) {
+  for (end -= by; end; end--, to++) *to = to[by];
+}
 
 typedef struct {
   uint8_t *at, *code;
@@ -131,7 +136,7 @@ static bool packet_out(bowline *b, const uint8_t *head, size_t head_size, const 
   cobs c;
 
   if ((size_t)(b->config->transmit_size - b->tail) < most && b->head) {
-    for (i = b->head; i < b->tail; i++) transmit[i - b->head] = transmit[i];
+    move_down(transmit, b->head, b->tail);
     b->tail -= b->head;
     b->head = 0;
   }
@@ -290,40 +295,50 @@ static bowline_inlet *ordered(bowline *b, uint32_t alias, const bowline_cursor *
  * from `exact`, which must be just so. With SOME added, 0 and an empty text will not do. */
 enum { V32 = 9, V64, TEXT, RAW, EXACT, REST, LAST, SOME = 16 };
 
-/* X(name, form, where it is kept: 1 to 6, or 0; the largest number, or length of a text, or 0 for any) */
-#define FIELDS(X) \
-  X(S_LENGTH, V32 + SOME, 0, 0) X(S_TAG, V32, 0, 0) \
-  X(H_PHASE, 1, 0, 1) X(H_MAGIC, EXACT, 0, 4) X(H_MIN, 1 + SOME, 1, 0) X(H_MAX, 1, 2, 0) X(H_CAPABILITIES, 4, 0, 0) \
-  X(H_INSTANCE, RAW, 0, 16) X(H_SESSION, 8, 0, 0) X(H_FLAGS, 1, 0, 0) X(H_FRAME, 4, 0, 0) X(H_PING, 4 + SOME, 0, 0) \
-  X(H_CLOCK, 8, 0, 0) X(H_PATH, TEXT + SOME, 0, 255) X(H_EXPECTED, TEXT, 0, 0) X(H_MORE, REST, 0, 0) \
-  X(F_AGREED, EXACT, 0, 5) X(F_SESSION, 8, 0, 0) X(F_LAST, LAST, 0, 0) \
-  X(B_CODE, 1, 1, 0) X(B_TEXT, TEXT, 0, 512) X(B_LAST, LAST, 0, 0) \
-  X(T_CLOCK, 8, 1, 0) X(T_LAST, LAST, 0, 0) \
-  X(P_ECHO, 8, 1, 0) X(P_RECEIVED, 8, 2, 0) X(P_SENT, 8, 3, 0) X(P_LAST, LAST, 0, 0) \
-  X(I_COUNT, V32, 0, 4096) X(I_OP, 1, 1, 2) X(I_ID, V32, 2, 0) X(I_FORM, 1, 3, 1) X(I_TYPE, TEXT + SOME, 0, 127) \
-  X(I_PATH, TEXT + SOME, 0, 255) X(I_DIGEST, RAW, 0, 32) X(I_CODEC, TEXT, 0, 32) X(I_LEASE, 4, 0, 0) \
-  X(I_DELIVERY, 1, 4, 2) X(I_DEPTH, V32 + SOME, 0, 0) X(I_LAST, LAST, 0, 0) X(I_PRINT, 8, 0, 0) \
-  X(N_NOTICE, 1, 3, 3) X(N_MINE, V32, 0, 0) X(N_YOURS, V32, 1, 0) X(N_ALIAS, V32, 2, 16383) X(N_LAST, LAST, 0, 0) \
-  X(W_SUPPLIER, 1, 0, 1) X(W_MINE, V32, 0, 0) X(W_YOURS, V32, 1, 0) X(W_TEXT, TEXT, 0, 512) X(W_LAST, LAST, 0, 0) \
-  X(W_SCHEMA, TEXT, 0, 16384) X(W_END, LAST, 0, 0) \
-  X(C_ALIAS, V32, 1, 16383) X(C_LIMIT, V64, 2, 0) X(C_TAKEN, V64, 3, 0) X(C_LOST, V64, 4, 0) X(C_LAST, LAST, 0, 0) \
-  X(G_ALIAS, V32, 1, 16383) X(G_COUNT, V64, 2, 0) X(G_LAST, LAST, 0, 0) \
-  X(E_ALIAS, V32, 1, 16383) X(E_LAST, LAST, 0, 0) \
-  X(Y_ALIAS, V32, 1, 16383) X(Y_NEXT, V64, 2, 0) X(Y_DROPPED, V64, 3, 0) X(Y_LAST, LAST, 0, 0) \
-  X(M_STAMP, 2, 0, 0) X(M_PAYLOAD, REST, 0, 0) \
-  X(X_SKIP, REST, 0, 0) \
-  X(O_MAGIC, EXACT, 0, 5) X(O_TOKEN, 4, 1, 0) X(O_PACKET, 2, 2, 0) X(O_WINDOW, 4, 3, 0) \
-  X(O_COOKIE, TEXT, 0, 32) X(O_MORE, REST, 0, 0) \
-  X(A_NEXT, 4, 1, 0) X(A_WINDOW, 4, 2, 0) X(A_RANGES, REST, 0, 0) \
-  X(D_OFFSET, 4, 1, 0) X(D_BYTES, REST, 0, 0) \
-  X(L_ORDER, 1, 1, 0) X(L_DROPPED, V32 + SOME, 2, 0) X(L_AGE, 1, 3, 0) X(L_PAYLOAD, REST, 0, 0)
+/* What is to be done when a field is whole, beside keeping it. */
+enum {
+  NOTHING, IS_LENGTH, IS_TAG, IS_PHASE, IS_VERSION, IS_ROOM, IS_SESSION, IS_CLOCK, IS_COUNT, IS_ID, IS_FORM, IS_PATH, IS_PRINT,
+  IS_DEPTH, IS_NOTICE, IS_ORDER,
+};
 
-#define NAME(name, form, keep, most) name,
+/* X(name, form, what is to be done; where it is kept: 1 to 4, or 0; the largest number or length, or 0 for any) */
+#define FIELDS(X) \
+  X(S_LENGTH, V32 + SOME, IS_LENGTH, 0, 0) X(S_TAG, V32, IS_TAG, 0, 0) \
+  X(H_PHASE, 1, IS_PHASE, 0, 1) X(H_MAGIC, EXACT, 0, 0, 4) X(H_MIN, 1 + SOME, 0, 1, 0) X(H_MAX, 1, IS_VERSION, 0, 0) \
+  X(H_CAPABILITIES, 4, 0, 0, 0) X(H_INSTANCE, RAW, 0, 0, 16) X(H_SESSION, 8, 0, 0, 0) X(H_FLAGS, 1, 0, 0, 0) \
+  X(H_FRAME, 4, IS_ROOM, 0, 0) X(H_PING, 4 + SOME, 0, 0, 0) X(H_CLOCK, 8, 0, 0, 0) X(H_PATH, TEXT + SOME, 0, 0, 255) \
+  X(H_EXPECTED, TEXT, 0, 0, 0) X(H_MORE, REST, 0, 0, 0) \
+  X(F_AGREED, EXACT, 0, 0, 5) X(F_SESSION, 8, IS_SESSION, 0, 0) X(F_LAST, LAST, 0, 0, 0) \
+  X(B_CODE, 1, 0, 1, 0) X(B_TEXT, TEXT, 0, 0, 512) X(B_LAST, LAST, 0, 0, 0) \
+  X(T_CLOCK, 8, IS_CLOCK, 0, 0) X(T_LAST, LAST, 0, 0, 0) \
+  X(P_ECHO, 8, 0, 1, 0) X(P_RECEIVED, 8, 0, 2, 0) X(P_SENT, 8, 0, 3, 0) X(P_LAST, LAST, 0, 0, 0) \
+  X(I_COUNT, V32, IS_COUNT, 0, 4096) X(I_OP, 1, 0, 1, 2) X(I_ID, V32, IS_ID, 2, 0) X(I_FORM, 1, IS_FORM, 3, 1) \
+  X(I_TYPE, TEXT + SOME, 0, 0, 127) X(I_PATH, TEXT + SOME, IS_PATH, 0, 255) X(I_DIGEST, RAW, IS_PATH, 0, 32) \
+  X(I_CODEC, TEXT, 0, 0, 32) X(I_LEASE, 4, 0, 0, 0) X(I_DELIVERY, 1, 0, 4, 2) X(I_DEPTH, V32 + SOME, IS_DEPTH, 0, 0) \
+  X(I_LAST, LAST, 0, 0, 0) X(I_PRINT, 8, IS_PRINT, 0, 0) \
+  X(N_NOTICE, 1, IS_NOTICE, 3, 3) X(N_MINE, V32, 0, 0, 0) X(N_YOURS, V32, 0, 1, 0) X(N_ALIAS, V32, 0, 2, 16383) \
+  X(N_LAST, LAST, 0, 0, 0) \
+  X(W_SUPPLIER, 1, 0, 0, 1) X(W_MINE, V32, 0, 0, 0) X(W_YOURS, V32, 0, 1, 0) X(W_TEXT, TEXT, 0, 0, 512) X(W_LAST, LAST, 0, 0, 0) \
+  X(V_SUPPLIER, 1, 0, 0, 1) X(V_MINE, V32, 0, 0, 0) X(V_YOURS, V32, 0, 1, 0) X(V_SCHEMA, TEXT, 0, 0, 16384) \
+  X(V_LAST, LAST, 0, 0, 0) \
+  X(C_ALIAS, V32, 0, 1, 16383) X(C_LIMIT, V64, 0, 2, 0) X(C_TAKEN, V64, 0, 3, 0) X(C_LOST, V64, 0, 4, 0) X(C_LAST, LAST, 0, 0, 0) \
+  X(G_ALIAS, V32, 0, 1, 16383) X(G_COUNT, V64, 0, 2, 0) X(G_LAST, LAST, 0, 0, 0) \
+  X(E_ALIAS, V32, 0, 1, 16383) X(E_LAST, LAST, 0, 0, 0) \
+  X(Y_ALIAS, V32, 0, 1, 16383) X(Y_NEXT, V64, 0, 2, 0) X(Y_DROPPED, V64, 0, 3, 0) X(Y_LAST, LAST, 0, 0, 0) \
+  X(M_STAMP, 2, 0, 0, 0) X(M_PAYLOAD, REST, 0, 0, 0) \
+  X(X_SKIP, REST, 0, 0, 0) \
+  X(O_MAGIC, EXACT, 0, 0, 5) X(O_TOKEN, 4, 0, 1, 0) X(O_PACKET, 2, 0, 2, 0) X(O_WINDOW, 4, 0, 3, 0) \
+  X(O_COOKIE, TEXT, 0, 0, 32) X(O_MORE, REST, 0, 0, 0) \
+  X(A_NEXT, 4, 0, 1, 0) X(A_WINDOW, 4, 0, 2, 0) X(A_RANGES, REST, 0, 0, 0) \
+  X(D_OFFSET, 4, 0, 1, 0) X(D_BYTES, REST, 0, 0, 0) \
+  X(L_ORDER, 1, IS_ORDER, 1, 0) X(L_DROPPED, V32 + SOME, 0, 2, 0) X(L_AGE, 1, 0, 3, 0) X(L_PAYLOAD, REST, 0, 0, 0)
+
+#define NAME(name, form, what, keep, most) name,
 #define LIMIT(most) \
   ((most) == 0 ? 0 : (most) == 1 ? 1 : (most) == 2 ? 2 : (most) == 3 ? 3 : (most) == 4 ? 4 : (most) == 5 ? 5 \
    : (most) == 16 ? 6 : (most) == 32 ? 7 : (most) == 127 ? 8 : (most) == 255 ? 9 : (most) == 512 ? 10 : (most) == 4096 ? 11 \
    : (most) == 16383 ? 12 : 13)
-#define ROW(name, form, keep, most) (form) | (keep) << 5 | LIMIT(most) << 8,
+#define ROW(name, form, what, keep, most) (form) | (keep) << 5 | LIMIT(most) << 8 | (what) << 12,
 enum { FIELDS(NAME) };
 static const uint16_t limits[] = { 0, 1, 2, 3, 4, 5, 16, 32, 127, 255, 512, 4096, 16383, 16384 };
 static const uint16_t fields[] = { FIELDS(ROW) };
@@ -332,7 +347,7 @@ static const char *exact(uint8_t step) { return step == H_MAGIC ? "BWLN" : step 
 
 static uint8_t form_of(uint8_t step) { return fields[step] & 15; }
 
-static uint16_t limit_of(uint8_t step) { return limits[fields[step] >> 8]; }
+static uint16_t limit_of(uint8_t step) { return limits[fields[step] >> 8 & 15]; }
 
 /* The first field of each kind of the stream and of each packet; 0: there is none such. */
 static const uint8_t stream_kinds[] = {
@@ -342,8 +357,9 @@ static const uint8_t packet_kinds[] = {
   X_SKIP, O_MAGIC, X_SKIP, X_SKIP, X_SKIP, D_OFFSET, A_NEXT, T_CLOCK, P_ECHO, Y_ALIAS,
 };
 
-/* Set in the tags of packets, which have no length before them. */
-#define PACKET 0x40000000u
+/* Packets are told from frames of the stream by this, added to their tags. A cursor has tags below 0x20; all MESSAGEs
+ * are one, with their alias apart. */
+enum { PACKET = 0x10 };
 
 static void go(bowline_cursor *c, uint8_t step) {
   uint8_t form = form_of(step);
@@ -369,6 +385,7 @@ static void over(bowline *b, uint8_t code) {
   b->state = IDLE;
   b->todo &= DO_RESET;
   b->una = b->nxt = b->end = b->next = 0;
+  b->cursor.tag = 0;
   go(&b->cursor, S_LENGTH);
   if (was && b->alive) tell(b, BOWLINE_DOWN, code);
   b->alive = 0;
@@ -435,12 +452,13 @@ static void entry(bowline *b, const bowline_cursor *c) {
 
 static void opened(bowline *b, const bowline_cursor *c) {
   uint32_t token = c->kept[0];
+  if (c->kept[1] < SMALLEST_PACKET) return;
   if (b->state == IDLE || b->token != token) {
     over(b, NO_FAULT);
     b->token = token;
     b->packet = (uint16_t)c->kept[1];
     b->window = c->kept[2];
-    do b->session = b->session * 6364136223846793005u + b->now;
+    do b->session += b->now + 0x9E3779B97F4A7C15u;
     while (!(b->session & 0xFFFF));       /* its low half serves as the token */
     b->state = OPENED_UP;
     b->rewound = b->segments = b->timing = b->told = 0;
@@ -453,12 +471,11 @@ static void opened(bowline *b, const bowline_cursor *c) {
 }
 
 static void acked(bowline *b, uint32_t next, uint32_t window, bool holes) {
-  uint32_t count = next - b->una, used = b->end - b->una, i;
-  uint8_t *stream = b->config->stream;
+  uint32_t count = next - b->una, used = b->end - b->una;
   if (count > used) return;
   b->window = window;
   if (count) {
-    for (i = count; i < used; i++) stream[i - count] = stream[i];
+    move_down(b->config->stream, count, used);
     b->una = next;
     if ((int32_t)(b->nxt - next) < 0) b->nxt = next;
     b->rto = rto_least(b);
@@ -544,109 +561,97 @@ static void ended(bowline *b, uint32_t alias) {
 
 /* A tag is whole: where it goes on. */
 static uint8_t kind(bowline *b, bowline_cursor *c, uint32_t tag) {
-  if (c->tag == PACKET) {
-    if (tag > 0xFFFF) tag = 0;
-    c->tag = PACKET | tag;
-    if (b->state == IDLE && tag != OPEN && tag != OPENED && tag != RESET) {
+  uint8_t step = X_SKIP, what = tag < MESSAGE ? (uint8_t)tag : MESSAGE;
+  c->mask = 3;
+  c->alias = tag - MESSAGE;
+  if (c->tag) {
+    if (b->state == IDLE && what != OPEN && what != OPENED && what != RESET) {
       if (passed(b, b->reset_at)) b->todo |= DO_RESET;
       return STOP;
     }
-    go(c, tag >= MESSAGE ? L_ORDER : tag < sizeof packet_kinds ? packet_kinds[tag] : X_SKIP);
-    return NO_FAULT;
-  }
-  c->tag = tag;
-  c->mask = 3;
-  if (b->state != UP && tag != HANDSHAKE && tag != BYE)
-    return b->state == OPENED_UP ? NOT_BOWLINE : tag >= MESSAGE ? UNKNOWN_ALIAS : MALFORMED;
-  if (tag >= MESSAGE) {
-    if (!inlet(b, tag - MESSAGE)) return UNKNOWN_ALIAS;
-    go(c, M_STAMP);
-  } else if (tag < sizeof stream_kinds && stream_kinds[tag]) {
-    go(c, stream_kinds[tag]);
-  } else if ((tag & 0x18) == 0x10) {
-    go(c, X_SKIP);
+    if (what == MESSAGE) step = L_ORDER;
+    else if (what < sizeof packet_kinds) step = packet_kinds[what];
+    what = what < 0x10 ? (uint8_t)(PACKET + what) : what;
   } else {
-    return UNKNOWN_KIND;
+    if (b->state != UP && what != HANDSHAKE && what != BYE)
+      return b->state == OPENED_UP ? NOT_BOWLINE : what == MESSAGE ? UNKNOWN_ALIAS : MALFORMED;
+    if (what < sizeof stream_kinds) step = stream_kinds[what];
+    if (what == MESSAGE) step = inlet(b, c->alias) ? M_STAMP : 0;
+    if (!step || (what >= 0x18 && what < MESSAGE)) return what == MESSAGE ? UNKNOWN_ALIAS : UNKNOWN_KIND;
   }
+  c->tag = what;
+  go(c, step);
   return NO_FAULT;
 }
 
 /* A field is whole. */
 static uint8_t field(bowline *b, bowline_cursor *c) {
   uint32_t v = (uint32_t)c->value, bit = 1, i;
-  uint8_t next = (uint8_t)(c->step + 1), keep = fields[c->step] >> 5 & 7;
+  uint8_t next = (uint8_t)(c->step + 1), keep;
+  uint16_t row = fields[c->step];
 
-  if (keep) c->kept[keep - 1] = c->value >> 32 && form_of(c->step) == V64 ? ~(uint32_t)0 : v;
+  keep = row >> 5 & 7;
 
-  switch (c->step) {
-  case S_LENGTH:
+  if (keep) c->kept[keep - 1] = c->value >> 32 && (row & 15) == V64 ? ~(uint32_t)0 : v;
+
+  switch (row >> 12) {
+  case IS_LENGTH:
     if (v > (b->state == UP ? 65536 : MAX_FRAME)) return TOO_LARGE;
     c->left = v;
     break;
-  case S_TAG:
+  case IS_TAG:
     return kind(b, c, v);
-  case H_PHASE:
+  case IS_PHASE:
     if (b->state == OPENED_UP && v) return NOT_BOWLINE;
     if (b->state == UP || (b->state == SHAKING && !v)) return MALFORMED;
     if (v) next = F_AGREED;
     break;
-  case H_MAX:
+  case IS_VERSION:
     if (v < c->kept[0]) return MALFORMED;
     break;
-  case H_FRAME:
+  case IS_ROOM:
     if (v < MAX_FRAME) return MALFORMED;
     break;
-  case F_SESSION:
+  case IS_SESSION:
     if (c->value != b->session) return MALFORMED;
     break;
-  case T_CLOCK:
+  case IS_CLOCK:
     if (c->tag != TIME) b->echo = c->value;
     break;
-  case I_COUNT:
+  case IS_COUNT:
     if (2 * v > c->left) return MALFORMED;
     c->entries = (uint16_t)v;
     if (!v) next = I_LAST;
     break;
-  case I_ID:
+  case IS_ID:
     if (c->kept[0] == 2) goto entry;
     break;
-  case I_FORM:
+  case IS_FORM:
     c->mask = ~(uint32_t)0;
     if (v) next = I_PATH;
     break;
-  case I_PATH:
-    next = c->kept[2] ? I_DIGEST : I_PRINT;
+  case IS_PATH:
+    if (!c->kept[2] || next > I_DIGEST) next = I_PRINT;
     break;
-  case I_DIGEST:
-    next = I_PRINT;
-    break;
-  case I_PRINT:
+  case IS_PRINT:
     next = I_CODEC;
     for (i = 0; i < b->config->route_count; i++, bit <<= 1) {
       const bowline_route *route = b->config->routes + i;
       if (route->fingerprint != c->value || route->kind == BOWLINE_INTEREST || !route->digest != !c->kept[2]) c->mask &= ~bit;
     }
     break;
-  case I_DEPTH:
+  case IS_DEPTH:
     if (v > (c->kept[3] ? 1048576 : 1)) return MALFORMED;
   entry:
     entry(b, c);
     next = --c->entries ? I_OP : I_LAST;
     break;
-  case N_NOTICE:
-    next = !v ? N_MINE : v == 3 ? W_YOURS : W_SUPPLIER;
+  case IS_NOTICE:
+    if (v) next = v == 1 ? W_SUPPLIER : v == 2 ? V_SUPPLIER : W_YOURS;
     break;
-  case W_YOURS:
-    if (c->kept[2] == 2) next = W_SCHEMA;
-    break;
-  case O_PACKET:
-    if (v < SMALLEST_PACKET) return MALFORMED;
-    break;
-  case L_ORDER:
+  case IS_ORDER:
     c->kept[1] = 0;
     if (!(v & 0x80)) next = L_AGE;
-    break;
-  default:
     break;
   }
   go(c, next);
@@ -683,11 +688,11 @@ static uint8_t whole(bowline *b, bowline_cursor *c) {
   case BYE:
     over(b, (uint8_t)c->kept[0]);
     return STOP;
-  case PACKET | PACKET_PING: case PING:
+  case PACKET + PACKET_PING: case PING:
     b->echo_received = b->now;
     b->todo |= DO_PONG;
     break;
-  case PACKET | PACKET_PONG: case PONG:
+  case PACKET + PACKET_PONG: case PONG:
     ponged(b, c);
     break;
   case NOTIFY:
@@ -704,27 +709,27 @@ static uint8_t whole(bowline *b, bowline_cursor *c) {
   case END:
     ended(b, c->kept[0]);
     break;
-  case PACKET | TALLY: case STREAM_TALLY:
+  case PACKET + TALLY: case STREAM_TALLY:
     tallied(b, c);
     break;
-  case PACKET | OPEN:
+  case PACKET + OPEN:
     opened(b, c);
     break;
-  case PACKET | RESET:
+  case PACKET + RESET:
     over(b, NO_FAULT);
     break;
-  case PACKET | SEGMENT:
+  case PACKET + SEGMENT:
     segment(b, c->kept[0], c->rest, c->count);
     break;
-  case PACKET | ACK:
+  case PACKET + ACK:
     acked(b, c->kept[0], c->kept[1], c->count);
     break;
-  default:
+  case MESSAGE:
     if (c->step == L_PAYLOAD) {
-      in = ordered(b, (c->tag & ~PACKET) - MESSAGE, c);
+      in = ordered(b, c->alias, c);
       if (in) deliver(b, in, c->rest, c->count, age_micros((uint8_t)c->kept[2]));
-    } else if (c->step == M_PAYLOAD) {
-      in = inlet(b, c->tag - MESSAGE);
+    } else {
+      in = inlet(b, c->alias);
       if (!in) return UNKNOWN_ALIAS;
       if (in->next >= in->granted) return NO_CREDIT;
       if (c->count > b->config->message_size) loss(b, in, 1, 0);
@@ -736,27 +741,29 @@ static uint8_t whole(bowline *b, bowline_cursor *c) {
 
 /* One byte of a field other than the rest. */
 static uint8_t byte_in(bowline *b, bowline_cursor *c, uint8_t byte) {
-  uint8_t step = c->step, form = form_of(step), width = form < V32 ? 8 : 7, fault;
-  uint16_t most = limit_of(step);
+  uint16_t row = fields[c->step], most = limit_of(c->step);
+  uint8_t form = row & 15, longest = form == V64 ? 10 : 5, fault;
   if (c->text) {
     fault = text(b, c, byte, false);
     return --c->count || fault ? fault : field(b, c);
   }
-  c->value |= (uint64_t)(byte & (0xFF >> (8 - width))) << width * c->at++;
-  if (width == 8) {
-    if (c->at < form) return NO_FAULT;
+  if (form < V32) {
+    c->value |= (uint64_t)byte << 8 * c->at;
+    if (++c->at < form) return NO_FAULT;
   } else {
-    uint8_t longest = form == V64 ? 10 : 5;
+    c->value |= (uint64_t)(byte & 0x7F) << 7 * c->at++;
     if (byte & 0x80) return c->at < longest ? NO_FAULT : MALFORMED;
+    if (c->at == longest && byte > (form == V64 ? 1 : 15)) return c->step == S_LENGTH ? TOO_LARGE : MALFORMED;
     if (!byte && c->at > 1) return MALFORMED;
-    if (c->at == longest && byte > (form == V64 ? 1 : 15)) return step == S_LENGTH ? TOO_LARGE : MALFORMED;
   }
-  if ((most && c->value > most) || (fields[step] & SOME && !c->value)) return MALFORMED;
-  if (form != TEXT) return field(b, c);
-  c->count = (uint32_t)c->value;
-  c->text = 1;
-  text(b, c, 0, true);
-  return c->count ? NO_FAULT : field(b, c);
+  if ((most && (uint32_t)c->value > most) || (row & SOME && !c->value)) return MALFORMED;
+  if (form == TEXT) {
+    c->count = (uint32_t)c->value;
+    c->text = 1;
+    text(b, c, 0, true);
+    if (c->count) return NO_FAULT;
+  }
+  return field(b, c);
 }
 
 static uint8_t eat(bowline *b, bowline_cursor *c, const uint8_t *at, size_t size) {
@@ -782,6 +789,7 @@ static uint8_t eat(bowline *b, bowline_cursor *c, const uint8_t *at, size_t size
       form = form_of(c->step);
       fault = form == REST || form == LAST ? whole(b, c) : MALFORMED;
       if (fault) return fault;
+      c->tag = 0;
       go(c, S_LENGTH);
     }
   }
@@ -872,6 +880,11 @@ static size_t initial_size(const bowline_config *config) {
   return 64 + length(config->path) + (config->peer ? length(config->peer) : 0);
 }
 
+/* END has arrived: the alias can be used anew after the next PONG. */
+APART static bool has_ended(const bowline *b, const bowline_outlet *out) {
+  return out->state == ENDED && (int32_t)(b->una - out->mark) >= 0;
+}
+
 /* Puts frames behind each other as long as there is room. */
 static void fill(bowline *b) {
   const bowline_config *config = b->config;
@@ -940,7 +953,7 @@ static void fill(bowline *b) {
       out->dirty = 2;
       out->state = ENDED;
     }
-    if (out->state == ENDED && (int32_t)(b->una - out->mark) >= 0) b->ping_at = (uint32_t)b->now;
+    if (has_ended(b, out)) b->ping_at = (uint32_t)b->now;
     if (b->inlets[i].open && b->inlets[i].due) credit(b, b->inlets + i);
   }
 }
@@ -1029,7 +1042,7 @@ static bool control_out(bowline *b) {
     b->ping_at = later(b, ping_micros(b));
     for (i = 0; i < BOWLINE_PAIRS; i++) {
       bowline_outlet *out = b->outlets + i;
-      if (out->state == ENDED && (int32_t)(b->una - out->mark) >= 0) out->state = PINGED;
+      if (has_ended(b, out)) out->state = PINGED;
       if (out->dirty) out->dirty = 2;
     }
   }
@@ -1124,7 +1137,7 @@ bool bowline_init(bowline *b, const bowline_config *config, uint64_t now) {
   for (i = 0; i < sizeof *b; i++) ((volatile uint8_t *)byte)[i] = 0;
   b->config = config;
   b->now = now;
-  for (i = 0; i < 16; i++) b->session = b->session * 251 + config->instance[i];
+  memcpy(&b->session, config->instance, 8);
   b->todo = DO_RESET;
   config->transmit[b->tail++] = 0;      /* ends what may stand on the line */
   for (i = 0; i < config->route_count; i++)

@@ -113,13 +113,13 @@ typedef struct {
 
 /* From here on: inside. */
 typedef struct {          /* reads fields out of bytes that may be cut anywhere */
-  uint8_t step, at, text;
+  uint8_t step, at, text, tag;
   uint16_t place;         /* within the text */
   uint16_t entries;
   uint32_t left;          /* bytes of the frame to come */
   uint32_t count;         /* bytes of the text to come, or of the payload so far */
   uint32_t mask;          /* routes an entry may still be of */
-  uint32_t tag;
+  uint32_t alias;
   const uint8_t *rest;
   uint64_t value;
   uint32_t kept[4];
