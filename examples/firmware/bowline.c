@@ -343,11 +343,7 @@ enum { FIELDS(NAME) };
 static const uint16_t limits[] = { 0, 1, 2, 3, 4, 5, 16, 32, 127, 255, 512, 4096, 16383, 16384 };
 static const uint16_t fields[] = { FIELDS(ROW) };
 
-static const char *exact(uint8_t step) { return step == H_MAGIC ? "BWLN" : step == O_MAGIC ? "BWLP\1" : "\1\0\0\0"; }
-
 static uint8_t form_of(uint8_t step) { return fields[step] & 15; }
-
-static uint16_t limit_of(uint8_t step) { return limits[fields[step] >> 8 & 15]; }
 
 /* The first field of each kind of the stream and of each packet; 0: there is none such. */
 static const uint8_t stream_kinds[] = {
@@ -365,11 +361,11 @@ static void go(bowline_cursor *c, uint8_t step) {
   uint8_t form = form_of(step);
   c->step = step;
   c->at = 0;
-  c->value = 0;
+  c->value = c->high = 0;
   c->place = 0;
   c->count = 0;
   c->text = form == RAW || form == EXACT;
-  if (c->text) c->count = limit_of(step);
+  if (c->text) c->count = limits[fields[step] >> 8 & 15];
 }
 
 /* ---- bytes in: what the fields mean ---- */
@@ -391,29 +387,27 @@ static void over(bowline *b, uint8_t code) {
   b->alive = 0;
 }
 
-/* A byte of a text; at its begin, its length. Bit 0 of an initial's mask: the instance is our own; bit 1: the paths are
- * as they must be. Of an entry's, bit i: it may be of route i. A text that differs is not looked at again. */
+/* A byte of a text; at its begin, its length. Bit 0 of an initial's mask: the instance is our own; bit 1: the other
+ * texts are as they must be. Of an entry's, bit i: it may be of route i. What differs is not looked at again. */
 static uint8_t text(bowline *b, bowline_cursor *c, uint8_t byte, bool begins) {
   const bowline_config *config = b->config;
-  uint32_t bit = 1, place = c->place, i;
-  uint8_t step = c->step, which = (uint8_t)(step - I_TYPE), many = which <= I_CODEC - I_TYPE ? config->route_count : 1;
   const char *own = NULL;
+  uint32_t bit = 2, i, which = c->step - (uint32_t)I_TYPE, routes = which <= I_CODEC - I_TYPE ? config->route_count : 0;
+  uint16_t place = c->place;
 
   if (!begins) c->place++;
-  if (step == H_INSTANCE) own = (const char *)config->instance;
-  else if (form_of(step) == EXACT) own = exact(step);
-  else bit = 2;
-  if (step == H_PATH) own = config->peer;
-  if (step == H_EXPECTED && c->count) own = config->path;
-  if (many != 1 || which <= I_CODEC - I_TYPE) bit = 1;
-  for (i = 0; i < many; i++, bit <<= 1) {
-    if (which <= I_CODEC - I_TYPE) own = name(config->routes + i, which);
-    if (!own || !(c->mask & bit)) continue;
-    if (begins ? length(own) == c->count : (uint8_t)own[place] == byte) continue;
-    c->mask &= ~bit;
-    if (form_of(step) == EXACT) return step == H_MAGIC ? NOT_BOWLINE : MALFORMED;
+  if (routes) bit = 1;
+  else if (c->step == H_PATH) own = config->peer;
+  else if (c->step == H_EXPECTED) own = c->count ? config->path : NULL;
+  else if (c->step == H_MAGIC) own = "BWLN";
+  else if (c->step == F_AGREED) own = "\1\0\0\0";
+  else if (c->step == O_MAGIC) own = "BWLP\1";
+  else if (c->step == H_INSTANCE) own = (const char *)config->instance, bit = 1;
+  for (i = 0; i < routes || !i; i++, bit <<= 1) {
+    if (routes) own = name(config->routes + i, which);
+    if (own && c->mask & bit && (begins ? length(own) != c->count : (uint8_t)own[place] != byte)) c->mask &= ~bit;
   }
-  return NO_FAULT;
+  return !routes && form_of(c->step) == EXACT && !(c->mask & 2) ? c->step == H_MAGIC ? NOT_BOWLINE : MALFORMED : NO_FAULT;
 }
 
 /* An outlet that nobody wants any more. */
@@ -584,15 +578,14 @@ static uint8_t kind(bowline *b, bowline_cursor *c, uint32_t tag) {
   return NO_FAULT;
 }
 
+static uint64_t wide(const bowline_cursor *c) { return (uint64_t)c->high << 32 | c->value; }
+
 /* A field is whole. */
-static uint8_t field(bowline *b, bowline_cursor *c) {
-  uint32_t v = (uint32_t)c->value, bit = 1, i;
-  uint8_t next = (uint8_t)(c->step + 1), keep;
-  uint16_t row = fields[c->step];
+static uint8_t field(bowline *b, bowline_cursor *c, uint16_t row) {
+  uint32_t v = c->value, bit = 1, i;
+  uint8_t next = (uint8_t)(c->step + 1), keep = row >> 5 & 7;
 
-  keep = row >> 5 & 7;
-
-  if (keep) c->kept[keep - 1] = c->value >> 32 && (row & 15) == V64 ? ~(uint32_t)0 : v;
+  if (keep) c->kept[keep - 1] = c->high && (row & 15) == V64 ? ~(uint32_t)0 : v;
 
   switch (row >> 12) {
   case IS_LENGTH:
@@ -613,10 +606,10 @@ static uint8_t field(bowline *b, bowline_cursor *c) {
     if (v < MAX_FRAME) return MALFORMED;
     break;
   case IS_SESSION:
-    if (c->value != b->session) return MALFORMED;
+    if (wide(c) != b->session) return MALFORMED;
     break;
   case IS_CLOCK:
-    if (c->tag != TIME) b->echo = c->value;
+    if (c->tag != TIME) b->echo = wide(c);
     break;
   case IS_COUNT:
     if (2 * v > c->left) return MALFORMED;
@@ -637,7 +630,7 @@ static uint8_t field(bowline *b, bowline_cursor *c) {
     next = I_CODEC;
     for (i = 0; i < b->config->route_count; i++, bit <<= 1) {
       const bowline_route *route = b->config->routes + i;
-      if (route->fingerprint != c->value || route->kind == BOWLINE_INTEREST || !route->digest != !c->kept[2]) c->mask &= ~bit;
+      if (route->fingerprint != wide(c) || route->kind == BOWLINE_INTEREST || !route->digest != !c->kept[2]) c->mask &= ~bit;
     }
     break;
   case IS_DEPTH:
@@ -740,30 +733,36 @@ static uint8_t whole(bowline *b, bowline_cursor *c) {
 }
 
 /* One byte of a field other than the rest. */
-static uint8_t byte_in(bowline *b, bowline_cursor *c, uint8_t byte) {
-  uint16_t row = fields[c->step], most = limit_of(c->step);
-  uint8_t form = row & 15, longest = form == V64 ? 10 : 5, fault;
+static uint8_t byte_in(bowline *b, bowline_cursor *c, uint32_t byte) {
+  uint16_t row = fields[c->step], most = limits[row >> 8 & 15];
+  uint32_t form = row & 15, place = c->at++, fault;
   if (c->text) {
-    fault = text(b, c, byte, false);
-    return --c->count || fault ? fault : field(b, c);
+    fault = text(b, c, (uint8_t)byte, false);
+    if (--c->count || fault) return (uint8_t)fault;
+    return field(b, c, row);
   }
   if (form < V32) {
-    c->value |= (uint64_t)byte << 8 * c->at;
-    if (++c->at < form) return NO_FAULT;
+    if (place < 4) c->value |= byte << 8 * place;
+    else c->high |= byte << 8 * (place - 4);
+    if (c->at < form) return NO_FAULT;
   } else {
-    c->value |= (uint64_t)(byte & 0x7F) << 7 * c->at++;
-    if (byte & 0x80) return c->at < longest ? NO_FAULT : MALFORMED;
-    if (c->at == longest && byte > (form == V64 ? 1 : 15)) return c->step == S_LENGTH ? TOO_LARGE : MALFORMED;
-    if (!byte && c->at > 1) return MALFORMED;
+    uint32_t bits = byte & 0x7F;
+    if (place < 5) c->value |= bits << 7 * place;
+    if (place == 4) bits >>= 4;
+    if (place > 3) c->high |= bits;
+    if (place == 9 && byte > 1) return MALFORMED;
+    if (byte & 0x80) return place < (form == V64 ? 9 : 4) ? NO_FAULT : MALFORMED;
+    if (!byte && place) return MALFORMED;
+    if (form != V64 && c->high) return c->step == S_LENGTH ? TOO_LARGE : MALFORMED;
   }
-  if ((most && (uint32_t)c->value > most) || (row & SOME && !c->value)) return MALFORMED;
+  if ((most && c->value > most) || (row & SOME && !c->value)) return MALFORMED;
   if (form == TEXT) {
-    c->count = (uint32_t)c->value;
+    c->count = c->value;
     c->text = 1;
     text(b, c, 0, true);
     if (c->count) return NO_FAULT;
   }
-  return field(b, c);
+  return field(b, c, row);
 }
 
 static uint8_t eat(bowline *b, bowline_cursor *c, const uint8_t *at, size_t size) {

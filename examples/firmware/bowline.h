@@ -121,8 +121,7 @@ typedef struct {          /* reads fields out of bytes that may be cut anywhere 
   uint32_t mask;          /* routes an entry may still be of */
   uint32_t alias;
   const uint8_t *rest;
-  uint64_t value;
-  uint32_t kept[4];
+  uint32_t value, high, kept[4];
 } bowline_cursor;
 
 typedef struct {          /* an intent of ours and an interest of the peer; its place is its alias */
