@@ -20,7 +20,7 @@ void *memcpy(void *to, const void *from, size_t size);
 /* ---- constants of the protocol ---- */
 
 enum {
-  HANDSHAKE = 1, BYE, PING, PONG, INTENTS, INTERESTS, NOTIFY, CREDIT, TIME, GAP, END, STREAM_TALLY = 0x0F,
+  HANDSHAKE = 1, BYE, PING, PONG, INTENTS, INTERESTS, NOTIFY, CREDIT, TIME, GAP, END, LOST = 0x0E, STREAM_TALLY,
   MESSAGE = 0x20,
 };
 enum { OPEN = 1, RETRY, OPENED, RESET, SEGMENT, ACK, PACKET_PING, PACKET_PONG, TALLY, FRAGMENT, GROUP };
@@ -50,6 +50,7 @@ enum { IDLE, OPENED_UP, SHAKING, UP, LEAVING };         /* of the link */
 enum { FREE, NEW, ASSIGNED, FLOWING, ENDING, ENDED, PINGED };   /* of an outlet */
 enum {                                                  /* what is to do */
   DO_RESET = 1, DO_OPENED = 2, DO_ACK = 4, DO_PONG = 8, DO_INITIAL = 16, DO_FINAL = 32, DO_BYE = 64, DO_REFUSE = 128,
+  DO_STREAM_PONG = 256,
 };
 
 /* ---- numbers ---- */
@@ -109,6 +110,11 @@ static void tell(bowline *b, bowline_event event, uint32_t what) {
   if (b->config->event) b->config->event(b->config->user, event, (uint8_t)what);
 }
 
+APART static void clear(void *at, size_t size) {
+  volatile uint8_t *byte = at;          /* or it is made a call of memset */
+  while (size--) *byte++ = 0;
+}
+
 /* ---- packets out ---- */
 
 /* memcpy may not be used for what overlaps. */
@@ -159,7 +165,7 @@ static bool packet_out(bowline *b, const uint8_t *head, size_t head_size, const 
   return true;
 }
 
-static void done(bowline *b, unsigned what) { b->todo = (uint8_t)(b->todo & ~what); }
+static void done(bowline *b, unsigned what) { b->todo = (uint16_t)(b->todo & ~what); }
 
 /* A packet without a body; that has been done which it does. */
 static bool small_out(bowline *b, const uint8_t *head, const uint8_t *end, unsigned what) {
@@ -224,7 +230,7 @@ static void credit(bowline *b, bowline_inlet *in) {
   uint8_t *at = begin(b, CREDIT, 28);
   if (!at) return;
   in->granted = lossless ? in->next + depth(route) : ~(uint32_t)0;
-  at = put_var(at, in->alias);
+  at = put_var(at, (uint32_t)(in - b->inlets));
   if (lossless) at = put_var(at, in->granted);
   else at = put(put(at, 8, ~(uint64_t)0), 2, 0x01FF);
   commit(b, put_var(put_var(at, in->next), in->lost));
@@ -233,7 +239,7 @@ static void credit(bowline *b, bowline_inlet *in) {
 }
 
 static uint8_t *put_tally(uint8_t *at, const bowline_outlet *out, unsigned alias) {
-  return put_var(put_var(put_var(at, alias), out->next), out->dropped);
+  return put_var(put_var(put_var(at, alias), out->count), out->dropped);
 }
 
 /* ---- samples in ---- */
@@ -247,11 +253,9 @@ static void leave(bowline *b, uint8_t code) {
   b->deadline = later(b, BYE_MICROS);
 }
 
+/* The inlet of an alias. Only as many aliases are taken as there are inlets: the smallest free one is used first. */
 static bowline_inlet *inlet(bowline *b, uint32_t alias) {
-  bowline_inlet *in;
-  for (in = b->inlets; in < b->inlets + BOWLINE_PAIRS; in++)
-    if (in->open && in->alias == alias) return in;
-  return NULL;
+  return alias < BOWLINE_PAIRS && b->inlets[alias].open ? b->inlets + alias : NULL;
 }
 
 /* The next `missing` samples will not come, of which the sender dropped `dropped`. */
@@ -278,12 +282,12 @@ static void deliver(bowline *b, bowline_inlet *in, const uint8_t *payload, size_
 }
 
 /* Counts what the order of a sample says is missing before it. */
-static bowline_inlet *ordered(bowline *b, uint32_t alias, const bowline_cursor *c) {
-  bowline_inlet *in = inlet(b, alias);
+static bowline_inlet *ordered(bowline *b, const bowline_cursor *c) {
+  bowline_inlet *in = inlet(b, c->alias);
   if (in) {
-    uint8_t missing = (uint8_t)((c->kept[0] - in->next) & 0x7F);
-    uint32_t dropped = c->kept[1] < missing ? c->kept[1] : missing;
+    uint32_t missing = (c->kept[0] - in->expected) & 0x7F, dropped = c->kept[1] < missing ? c->kept[1] : missing;
     in->dropped += dropped;
+    in->expected += missing + 1;
     loss(b, in, missing, dropped);
   }
   return in;
@@ -347,7 +351,7 @@ static uint8_t form_of(uint8_t step) { return fields[step] & 15; }
 
 /* The first field of each kind of the stream and of each packet; 0: there is none such. */
 static const uint8_t stream_kinds[] = {
-  0, H_PHASE, B_CODE, T_CLOCK, P_ECHO, X_SKIP, I_COUNT, N_NOTICE, C_ALIAS, T_CLOCK, G_ALIAS, E_ALIAS, 0, 0, 0, Y_ALIAS,
+  0, H_PHASE, B_CODE, T_CLOCK, P_ECHO, X_SKIP, I_COUNT, N_NOTICE, C_ALIAS, T_CLOCK, G_ALIAS, E_ALIAS, 0, 0, G_ALIAS, Y_ALIAS,
 };
 static const uint8_t packet_kinds[] = {
   X_SKIP, O_MAGIC, X_SKIP, X_SKIP, X_SKIP, D_OFFSET, A_NEXT, T_CLOCK, P_ECHO, Y_ALIAS,
@@ -372,18 +376,13 @@ static void go(bowline_cursor *c, uint8_t step) {
 
 /* The link is over, as far as this side is concerned. */
 static void over(bowline *b, uint8_t code) {
-  unsigned i;
-  bool was = b->state == UP || b->state == LEAVING;
-  for (i = 0; i < BOWLINE_PAIRS; i++) {
-    b->outlets[i].state = FREE;
-    b->inlets[i].open = 0;
-  }
+  if (b->state == LEAVING) b->todo |= DO_RESET;
   b->state = IDLE;
   b->todo &= DO_RESET;
   b->una = b->nxt = b->end = b->next = 0;
   b->cursor.tag = 0;
   go(&b->cursor, S_LENGTH);
-  if (was && b->alive) tell(b, BOWLINE_DOWN, code);
+  if (b->alive) tell(b, BOWLINE_DOWN, code);
   b->alive = 0;
 }
 
@@ -436,8 +435,6 @@ static void entry(bowline *b, const bowline_cursor *c) {
     }
     out->next = out->limit = 0;
     out->yours = id;
-    out->dropped = out->unsaid = 0;
-    out->block = out->dirty = 0;
     out->route = (uint8_t)i;
     out->delivery = (uint8_t)c->kept[3];
     out->state = NEW;
@@ -447,8 +444,9 @@ static void entry(bowline *b, const bowline_cursor *c) {
 static void opened(bowline *b, const bowline_cursor *c) {
   uint32_t token = c->kept[0];
   if (c->kept[1] < SMALLEST_PACKET) return;
-  if (b->state == IDLE || b->token != token) {
+  if (b->state == IDLE || b->token != token || b->next) {
     over(b, NO_FAULT);
+    clear(b->outlets, sizeof b->outlets + sizeof b->inlets);
     b->token = token;
     b->packet = (uint16_t)c->kept[1];
     b->window = c->kept[2];
@@ -483,18 +481,14 @@ static void acked(bowline *b, uint32_t next, uint32_t window, bool holes) {
   b->timing = b->nxt != b->una;
 }
 
-static uint8_t linked(bowline *b, uint32_t route, uint16_t alias) {
-  bowline_inlet *in;
+static uint8_t linked(bowline *b, uint32_t route, uint32_t alias) {
+  bowline_inlet *in = b->inlets + alias;
   if (route >= b->config->route_count || b->config->routes[route].kind != BOWLINE_INTEREST || inlet(b, alias))
     return MALFORMED;
-  for (in = b->inlets; in < b->inlets + BOWLINE_PAIRS; in++) {
-    if (in->open) continue;
-    in->next = in->granted = 0;
-    in->lost = in->said = in->dropped = in->missing = 0;
-    in->alias = alias;
+  if (alias < BOWLINE_PAIRS) {  /* else there is no room: without CREDIT nothing will come */
+    in->next = in->granted = in->lost = in->said = in->missing = 0;
     in->route = (uint8_t)route;
     in->open = in->due = 1;
-    break;                      /* if there is no room: without CREDIT nothing will come */
   }
   return NO_FAULT;
 }
@@ -513,18 +507,19 @@ static uint8_t credited(bowline *b, const bowline_cursor *c) {
 
 static void tallied(bowline *b, const bowline_cursor *c) {
   bowline_inlet *in = inlet(b, c->kept[0]);
-  if (!in || c->kept[1] < in->next) return;
-  loss(b, in, c->kept[1] - in->next, c->kept[2] - in->dropped);
-  in->dropped = c->kept[2];
+  uint32_t missing = in ? c->kept[1] - in->expected : 0, dropped = in ? c->kept[2] - in->dropped : 0;
+  if (!in || c->kept[1] < in->expected || c->kept[1] > NUMBERS) return;
+  in->expected = c->kept[1];
+  in->dropped += dropped < missing ? dropped : missing;
+  loss(b, in, missing, dropped);
 }
 
 static void ponged(bowline *b, const bowline_cursor *c) {
   uint32_t trip = (uint32_t)b->now - c->kept[0] - (c->kept[2] - c->kept[1]);
   unsigned i;
-  if (c->kept[0] != b->ping_sent) return;
-  if ((int32_t)trip >= 0) b->round_trip = trip;
+  if (c->kept[0] == b->ping_sent && (int32_t)trip >= 0) b->round_trip = trip;
   for (i = 0; i < BOWLINE_PAIRS; i++)
-    if (b->outlets[i].state == PINGED) b->outlets[i].state = FREE;
+    if (b->outlets[i].state == PINGED && b->outlets[i].mark == c->kept[0]) b->outlets[i].state = FREE;
 }
 
 /* The dialler's initial. */
@@ -559,7 +554,7 @@ static uint8_t kind(bowline *b, bowline_cursor *c, uint32_t tag) {
   c->mask = 3;
   c->alias = tag - MESSAGE;
   if (c->tag) {
-    if (b->state == IDLE && what != OPEN && what != OPENED && what != RESET) {
+    if (b->state == IDLE && (what < OPEN || what > RESET)) {
       if (passed(b, b->reset_at)) b->todo |= DO_RESET;
       return STOP;
     }
@@ -609,7 +604,7 @@ static uint8_t field(bowline *b, bowline_cursor *c, uint16_t row) {
     if (wide(c) != b->session) return MALFORMED;
     break;
   case IS_CLOCK:
-    if (c->tag != TIME) b->echo = wide(c);
+    if (c->tag != TIME) b->echo[c->tag == PING] = wide(c);
     break;
   case IS_COUNT:
     if (2 * v > c->left) return MALFORMED;
@@ -681,23 +676,27 @@ static uint8_t whole(bowline *b, bowline_cursor *c) {
   case BYE:
     over(b, (uint8_t)c->kept[0]);
     return STOP;
-  case PACKET + PACKET_PING: case PING:
-    b->echo_received = b->now;
+  case PACKET + PACKET_PING:
+    b->received_at[0] = b->now;
     b->todo |= DO_PONG;
+    break;
+  case PING:
+    b->received_at[1] = b->now;
+    b->todo |= DO_STREAM_PONG;
     break;
   case PACKET + PACKET_PONG: case PONG:
     ponged(b, c);
     break;
   case NOTIFY:
-    if (!c->kept[2]) return linked(b, c->kept[0], (uint16_t)c->kept[1]);
+    if (!c->kept[2]) return linked(b, c->kept[0], c->kept[1]);
     if (c->kept[2] == 2 && c->kept[0] < b->config->route_count) tell(b, BOWLINE_MISMATCH, c->kept[0]);
     break;
   case CREDIT:
     return credited(b, c);
-  case GAP:
+  case GAP: case LOST:
     in = inlet(b, c->kept[0]);
     if (c->kept[1] > NUMBERS) return MALFORMED;
-    if (in) loss(b, in, c->kept[1], c->kept[1]);
+    if (in) loss(b, in, c->kept[1], c->tag == GAP ? c->kept[1] : 0);
     break;
   case END:
     ended(b, c->kept[0]);
@@ -719,7 +718,7 @@ static uint8_t whole(bowline *b, bowline_cursor *c) {
     break;
   case MESSAGE:
     if (c->step == L_PAYLOAD) {
-      in = ordered(b, c->alias, c);
+      in = ordered(b, c);
       if (in) deliver(b, in, c->rest, c->count, age_micros((uint8_t)c->kept[2]));
     } else {
       in = inlet(b, c->alias);
@@ -879,9 +878,16 @@ static size_t initial_size(const bowline_config *config) {
   return 64 + length(config->path) + (config->peer ? length(config->peer) : 0);
 }
 
-/* END has arrived: the alias can be used anew after the next PONG. */
-APART static bool has_ended(const bowline *b, const bowline_outlet *out) {
-  return out->state == ENDED && (int32_t)(b->una - out->mark) >= 0;
+/* PING or PONG leave when what is ahead of them on the line is gone. No two PINGs have the same time. */
+static uint8_t *put_ping(uint8_t *at, bowline *b) {
+  uint64_t sent = b->now + wait_micros(b);
+  if ((int32_t)((uint32_t)sent - b->last_ping) <= 0) sent += b->last_ping + 1 - (uint32_t)sent;
+  b->last_ping = (uint32_t)sent;
+  return put(at, 8, sent);
+}
+
+static uint8_t *put_pong(uint8_t *at, const bowline *b, unsigned which) {
+  return put(put(put(at, 8, b->echo[which]), 8, b->received_at[which]), 8, b->now + wait_micros(b));
 }
 
 /* Puts frames behind each other as long as there is room. */
@@ -933,6 +939,11 @@ static void fill(bowline *b) {
     commit(b, put_text(put_var(at, b->refused), "no room"));
     done(b, DO_REFUSE);
   }
+  if (b->todo & DO_STREAM_PONG) {
+    if (!(at = begin(b, PONG, 24))) return;
+    commit(b, put_pong(at, b, 1));
+    done(b, DO_STREAM_PONG);
+  }
   for (i = 0; i < BOWLINE_PAIRS; i++) {
     bowline_outlet *out = b->outlets + i;
     if (out->state == NEW) {
@@ -948,11 +959,15 @@ static void fill(bowline *b) {
       commit(b, put_tally(at, out, i));
       at = begin(b, END, 1);
       commit(b, put_var(at, i));
-      out->mark = b->end;
-      out->dirty = 2;
+      out->dirty = 0;
       out->state = ENDED;
     }
-    if (has_ended(b, out)) b->ping_at = (uint32_t)b->now;
+    if (out->state == ENDED) {          /* the PONG to a PING behind END sets the alias free */
+      if (!(at = begin(b, PING, 8))) return;
+      commit(b, put_ping(at, b));
+      out->mark = b->last_ping;
+      out->state = PINGED;
+    }
     if (b->inlets[i].open && b->inlets[i].due) credit(b, b->inlets + i);
   }
 }
@@ -964,7 +979,7 @@ static bool tally(bowline *b, bowline_outlet *out) {
   uint8_t head[24];
   head[0] = TALLY;
   if (!small_out(b, head, put_tally(head + 1, out, (unsigned)(out - b->outlets)), 0)) return false;
-  out->block = (uint8_t)(out->next >> 6);
+  out->block = (uint8_t)(out->count >> 6);
   out->unsaid = 0;
   out->dirty = 0;
   return true;
@@ -1029,19 +1044,16 @@ static bool control_out(bowline *b) {
   }
   if (b->todo & DO_PONG) {
     head[0] = PACKET_PONG;
-    at = put(put(put(head + 1, 8, b->echo), 8, b->echo_received), 8, b->now + wait_micros(b));
+    at = put_pong(head + 1, b, 0);
     if (!small_out(b, head, at, DO_PONG)) return false;
   }
   if (b->state == UP && passed(b, b->ping_at)) {
-    uint64_t sent = b->now + wait_micros(b);
     head[0] = PACKET_PING;
-    put(head + 1, 8, sent);
-    if (!small_out(b, head, head + 9, 0)) return false;
-    b->ping_sent = (uint32_t)sent;
+    if (!small_out(b, head, put_ping(head + 1, b), 0)) return false;
+    b->ping_sent = b->last_ping;
     b->ping_at = later(b, ping_micros(b));
     for (i = 0; i < BOWLINE_PAIRS; i++) {
       bowline_outlet *out = b->outlets + i;
-      if (has_ended(b, out)) out->state = PINGED;
       if (out->dirty) out->dirty = 2;
     }
   }
@@ -1060,9 +1072,9 @@ static void give_out(bowline *b) {
 
 static bool loose(bowline *b, bowline_outlet *out, const uint8_t *payload, size_t size) {
   uint8_t head[16], *at;
-  if (b->hungry || ((uint8_t)(out->next >> 6) != out->block && !tally(b, out))) return false;
+  if (b->hungry || ((uint8_t)(out->count >> 6) != out->block && !tally(b, out))) return false;
   at = put_var(head, MESSAGE + (unsigned)(out - b->outlets));
-  *at++ = (uint8_t)((out->next & 0x7F) | (out->unsaid ? 0x80 : 0));
+  *at++ = (uint8_t)((out->count & 0x7F) | (out->unsaid ? 0x80 : 0));
   if (out->unsaid) at = put_var(at, out->unsaid);
   *at++ = age_code(wait_micros(b));
   if (!packet_out(b, head, (size_t)(at - head), payload, size)) return false;
@@ -1119,6 +1131,7 @@ bowline_result bowline_send(bowline *b, uint8_t route, const void *payload, size
         b->counts.dropped++;
         result = BOWLINE_DROPPED;
       }
+      out->count++;
     }
     if (++out->next > NUMBERS) leave(b, CLOSING);
     if (result != BOWLINE_DROPPED) result = BOWLINE_SENT;
@@ -1130,10 +1143,9 @@ bowline_result bowline_send(bowline *b, uint8_t route, const void *payload, size
 /* ---- the rest ---- */
 
 bool bowline_init(bowline *b, const bowline_config *config, uint64_t now) {
-  uint8_t *byte = (uint8_t *)b;
   unsigned i;
 
-  for (i = 0; i < sizeof *b; i++) ((volatile uint8_t *)byte)[i] = 0;
+  clear(b, sizeof *b);
   b->config = config;
   b->now = now;
   memcpy(&b->session, config->instance, 8);

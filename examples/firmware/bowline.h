@@ -125,27 +125,30 @@ typedef struct {          /* reads fields out of bytes that may be cut anywhere 
 } bowline_cursor;
 
 typedef struct {          /* an intent of ours and an interest of the peer; its place is its alias */
-  uint8_t route, state, delivery, block, dirty;
-  uint32_t yours, dropped, unsaid, mark, next, limit;
+  uint8_t route, state, delivery, dirty;
+  uint32_t yours, mark, next, limit;
+  uint32_t count, dropped, unsaid;      /* of loose samples; they go on when the alias is used anew */
+  uint8_t block;
 } bowline_outlet;
 
-typedef struct {          /* an intent of the peer and an interest of ours */
+typedef struct {          /* an intent of the peer and an interest of ours; its place is the peer's alias */
   uint8_t route, open, due;
-  uint16_t alias;
-  uint32_t lost, said, dropped, missing, next, granted;
+  uint32_t next, granted, lost, said, missing;
+  uint32_t expected, dropped;           /* of loose samples; they go on */
 } bowline_inlet;
 
 typedef struct {
   const bowline_config *config;
-  uint8_t state, todo, told, bye, segments, rewound, hungry, alive, timing;
+  uint16_t todo;
+  uint8_t state, told, bye, segments, rewound, hungry, alive, timing;
   uint8_t cobs_code, cobs_left, refused_route;
   uint16_t received, head, tail, packet;
   uint32_t una, nxt, end, window, rto, rto_at;    /* the stream that goes */
   uint32_t next, ack_at;                          /* the stream that comes */
   uint32_t heard, deadline, ping_at, credit_at, reset_at, round_trip;
   uint64_t now;
-  uint32_t token, refused, ping_sent;
-  uint64_t session, echo, echo_received, clock;
+  uint32_t token, refused, ping_sent, last_ping;
+  uint64_t session, clock, echo[2], received_at[2];
   bowline_counts counts;
   bowline_cursor cursor;  /* of the stream that comes */
   bowline_outlet outlets[BOWLINE_PAIRS];
