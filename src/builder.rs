@@ -13,7 +13,7 @@ use crate::runtime::events::events;
 use crate::runtime::gate::Gate;
 use crate::runtime::session::LineSettings;
 use crate::runtime::threads::Threads;
-use crate::transport::{Cancel, Memory, Tcp, Transport};
+use crate::transport::{Cancel, Memory, Serial, Tcp, Transport};
 use crate::wire::message::max_frame;
 use crossbeam_channel::bounded;
 use parking_lot::Mutex;
@@ -174,7 +174,7 @@ impl EndpointBuilder {
         let threads = Threads::new(dispatcher.clone());
         let mut listeners = Vec::new();
         for place in &places {
-            let listen = self.transport_for(place.scheme())?.listen(place.address());
+            let listen = self.transport_for(place.scheme())?.listen(place.target());
             let listener =
                 listen.map_err(|source| Error::Listen { url: place.as_str().to_owned(), source })?;
             listeners.push((place.scheme().to_owned(), listener));
@@ -317,6 +317,7 @@ fn built_in() -> Vec<Arc<dyn Transport>> {
         #[cfg(unix)]
         Arc::new(crate::transport::Unix),
         Arc::new(Memory),
+        Arc::new(Serial::default()),
     ]
 }
 

@@ -114,7 +114,7 @@ impl Endpoint {
         let id = IntentId(self.next_id());
         let outlets = Outlets::new(id, declaration.route.clone(), settings.exclusive, settings.retain);
         let outlets = Arc::new(outlets);
-        self.tell(Input::DeclareIntent(Arc::clone(&outlets), declaration))?;
+        self.tell(Input::DeclareIntent(Arc::clone(&outlets), declaration, settings.naming.expected))?;
         Ok(Intent::new(outlets, self.dispatcher.clone(), self.clock, settings.max_wait, self.largest))
     }
 
@@ -275,7 +275,7 @@ impl Endpoint {
         let id = InterestId(self.next_id());
         let inbox = Inbox::new(id, declaration.route.clone(), settings.delivery, callback(id));
         let inbox = Arc::new(inbox);
-        self.tell(Input::DeclareInterest(Arc::clone(&inbox), declaration))?;
+        self.tell(Input::DeclareInterest(Arc::clone(&inbox), declaration, settings.naming.expected))?;
         Ok(inbox)
     }
 

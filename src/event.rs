@@ -1,5 +1,6 @@
 //! What changed, for the application to see.
 
+use crate::diagnosis::Diagnosis;
 use crate::path::Path;
 use crate::reason::Reason;
 use crate::route::Route;
@@ -12,6 +13,18 @@ pub enum Side {
     Here,
     /// The peer.
     There,
+}
+
+/// Where samples were lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LostAt {
+    /// In this endpoint.
+    Here,
+    /// At the peer, or, as an intent sees it, anywhere past this endpoint.
+    There,
+    /// Between the two, by a line that loses things.
+    OnTheWay,
 }
 
 /// Who is at the other end of a link, as far as it is known.
@@ -148,8 +161,8 @@ pub enum Event {
         peer: Option<PeerName>,
         /// How many.
         count: u64,
-        /// On which side they were dropped.
-        dropped: Side,
+        /// Where they were lost.
+        lost: LostAt,
     },
     /// A callback panicked; it will not be called again and its interest is withdrawn.
     CallbackPanicked {
@@ -158,7 +171,28 @@ pub enum Event {
         /// What the panic said.
         text: String,
     },
-    /// A listener failed to accept; it goes on after a pause.
+    /// What is wrong with a line changed, where its transport can tell, as on a serial port.
+    LinkDiagnosed {
+        /// Who is or should be at the other end.
+        peer: PeerName,
+        /// What is wrong now; `None`: nothing any more.
+        diagnosis: Option<Diagnosis>,
+    },
+    /// More is to be sent over a line than it carries, going by what
+    /// [`IntentSettings::expected_rate`](crate::IntentSettings::expected_rate) and its like for interests declared.
+    LinkOverbooked {
+        /// Who is at the other end.
+        peer: PeerName,
+        /// Which end sends too much.
+        supplier: Side,
+        /// What the declared routes need, in bytes a second with all overhead.
+        wanted: u64,
+        /// What the line carries, in bytes a second.
+        carried: u64,
+        /// Which routes need how much, in words.
+        text: String,
+    },
+    /// A listener failed to accept, or knows what is wrong with its line; it goes on after a pause.
     ListenerFault {
         /// The listening URL.
         url: String,

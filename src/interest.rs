@@ -124,14 +124,16 @@ pub struct InterestCounts {
     pub lost_here: u64,
     /// Dropped by the sending sides, as they told.
     pub lost_there: u64,
+    /// Lost between the two sides, by a line that loses things.
+    pub lost_on_the_way: u64,
     /// Received and read, but no such message: they could not be decoded.
     pub undecodable: u64,
 }
 
 impl InterestCounts {
     fn of(inbox: &Inbox) -> Self {
-        let Counts { received, lost_here, lost_there, undecodable } = inbox.counts();
-        Self { received, lost_here, lost_there, undecodable }
+        let Counts { received, lost_here, lost_there, lost_on_the_way, undecodable } = inbox.counts();
+        Self { received, lost_here, lost_there, lost_on_the_way, undecodable }
     }
 }
 

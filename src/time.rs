@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::ops::{Add, Sub};
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A point in time on one endpoint's clock, in microseconds since the Unix epoch.
 ///
-/// An endpoint's clock is set once, when it starts, and is monotonic from then on: stepping the
-/// system's clock neither moves it nor fires its timers. Clocks of different endpoints differ;
-/// each link estimates by how much.
+/// The clock of a process is set once, when its first endpoint starts, and is monotonic from then on:
+/// stepping the system's clock neither moves it nor fires its timers. Clocks of different machines
+/// differ; each link estimates by how much.
 ///
 /// ```
 /// use bowline::Timestamp;
@@ -38,6 +39,21 @@ impl Timestamp {
     pub const fn shifted(self, micros: i64) -> Self {
         Self(self.0.saturating_add_signed(micros))
     }
+}
+
+/// When this process's clock was set, and to what.
+pub(crate) fn origin() -> (Instant, Timestamp) {
+    static ORIGIN: OnceLock<(Instant, Timestamp)> = OnceLock::new();
+    *ORIGIN.get_or_init(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        (Instant::now(), Timestamp::ZERO + since)
+    })
+}
+
+/// This process's clock.
+pub(crate) fn now() -> Timestamp {
+    let (start, epoch) = origin();
+    epoch + start.elapsed()
 }
 
 impl Add<Duration> for Timestamp {

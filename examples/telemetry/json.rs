@@ -1,7 +1,7 @@
 //! One JSON object a line.
 
 use crate::figures::{Figures, Recent};
-use bowline::{Event, PeerName, Side};
+use bowline::{Event, LostAt, PeerName, Side};
 use serde_json::{Map, Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -41,10 +41,10 @@ pub fn event(event: &Event) -> Value {
         Event::Conflict { route, peer, text } => {
             object("conflict", peer.as_ref(), [("route", json!(route.to_string())), ("reason", json!(text))])
         }
-        Event::SamplesLost { route, peer, count, dropped } => object(
+        Event::SamplesLost { route, peer, count, lost } => object(
             "samples_lost",
             peer.as_ref(),
-            [("route", json!(route.to_string())), ("count", json!(count)), side("dropped", dropped)],
+            [("route", json!(route.to_string())), ("count", json!(count)), ("lost", json!(place(*lost)))],
         ),
         other => object("other", None, [("text", json!(format!("{other:?}")))]),
     }
@@ -94,6 +94,14 @@ fn object<const N: usize>(name: &str, peer: Option<&PeerName>, more: [(&str, Val
 
 fn side(name: &'static str, side: &Side) -> (&'static str, Value) {
     (name, json!(if *side == Side::Here { "here" } else { "there" }))
+}
+
+fn place(lost: LostAt) -> &'static str {
+    match lost {
+        LostAt::Here => "here",
+        LostAt::There => "there",
+        _ => "on the way",
+    }
 }
 
 fn micros(span: Option<Duration>) -> Value {

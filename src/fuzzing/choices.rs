@@ -167,7 +167,7 @@ impl<'a> Choices<'a> {
     }
 
     pub(super) fn control(&mut self) -> Control {
-        match self.below(12) {
+        match self.below(13) {
             0 => Control::Hello(self.hello()),
             1 => Control::Accept(Accept {
                 version: self.u8().max(1),
@@ -191,6 +191,7 @@ impl<'a> Choices<'a> {
             }),
             9 => Control::Time(self.time()),
             10 => Control::Gap { alias: self.alias(), count: self.u64() },
+            11 => Control::Lost { alias: self.alias(), count: self.u64() },
             _ => Control::End { alias: self.alias() },
         }
     }

@@ -23,15 +23,19 @@ use crate::reason::{Reason, ReasonCode};
 use crate::wire::control::{Accept, Bye, Control, Hello};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Engine {
     pub(super) fn add_dialler(&mut self, url: Arc<PeerUrl>) -> LinkId {
         let id = self.new_link();
-        let backoff = Backoff::new(self.settings.backoff_min, self.settings.backoff_max);
+        let longest = if url.scheme() == "serial" { LONGEST_FOR_PORTS } else { Duration::MAX };
+        let max = self.settings.backoff_max.min(longest);
+        let backoff = Backoff::new(self.settings.backoff_min.min(max), max);
         let link = Link {
             id,
             peer: Arc::new(PeerName { path: url.path().cloned(), url: url.to_string() }),
             own_scope: url.scope().unwrap_or(self.settings.scope) == Scope::Own,
+            ping_interval: self.settings.ping_interval,
             dialler: Some(Dialler { url, backoff, attempt: 0, held: None }),
             phase: Phase::Down,
             reason: None,
@@ -58,6 +62,7 @@ impl Engine {
             dialler: None,
             peer: Arc::new(peer),
             own_scope: self.settings.scope == Scope::Own,
+            ping_interval: self.settings.ping_interval,
             phase: Phase::Handshaking(Box::new(handshake)),
             reason: None,
             not_advertised: BTreeSet::new(),
@@ -208,7 +213,8 @@ impl Engine {
             });
         }
         self.untold.insert(id);
-        self.timers.set(id, Timer::Silence, now + self.settings.silence());
+        let silence = self.links.get(&id).map_or(Duration::ZERO, Link::silence);
+        self.timers.set(id, Timer::Silence, now + silence);
         self.ping(id, now);
     }
 
@@ -338,9 +344,9 @@ impl Engine {
     /// one that is up and alive. Where the peer dialled both, it must have given the older one up.
     fn kept_instead(&self, id: LinkId) -> Option<LinkId> {
         let dialled = self.links.get(&id).is_some_and(|link| link.dialler.is_some());
-        let kept = self
-            .rivals(id)
-            .find(|(_, other, session)| self.is_alive(session) && (dialled || other.dialler.is_some()));
+        let kept = self.rivals(id).find(|(_, other, session)| {
+            self.is_alive(other, session) && (dialled || other.dialler.is_some())
+        });
         kept.map(|(other, ..)| other)
     }
 
@@ -349,9 +355,9 @@ impl Engine {
     fn kept_after_all(&self, id: LinkId) -> Option<LinkId> {
         let instance = self.links.get(&id).and_then(Link::instance)?;
         let ours_stays = self.settings.instance < instance;
-        let kept = self
-            .rivals(id)
-            .find(|(_, other, session)| ours_stays && other.dialler.is_some() && self.is_alive(session));
+        let kept = self.rivals(id).find(|(_, other, session)| {
+            ours_stays && other.dialler.is_some() && self.is_alive(other, session)
+        });
         kept.map(|(other, ..)| other)
     }
 
@@ -364,8 +370,8 @@ impl Engine {
     }
 
     /// Whether the peer came up or answered a ping not long ago.
-    fn is_alive(&self, session: &Session) -> bool {
-        self.now - session.answered_at <= self.settings.ping_interval.saturating_mul(2)
+    fn is_alive(&self, link: &Link, session: &Session) -> bool {
+        self.now - session.answered_at <= link.ping_interval.saturating_mul(2)
     }
 
     fn lost_to(&self, id: LinkId, kept: LinkId) -> Reason {
@@ -392,3 +398,7 @@ impl Engine {
         }
     }
 }
+
+/// The longest wait before a serial port is tried again. Nobody is troubled by that, as a machine with many peers
+/// would be, and a port that is plugged in should be back at once.
+const LONGEST_FOR_PORTS: Duration = Duration::from_millis(500);

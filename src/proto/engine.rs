@@ -1,7 +1,7 @@
 //! One endpoint's control: its inputs, its actions and its wake-ups.
 
 use super::handshake::kind;
-use super::link::{Link, Phase};
+use super::link::{Link, Phase, silence};
 use super::registry::{OwnIntent, OwnInterest, Registry};
 use super::timers::{Timer, Timers};
 use super::words;
@@ -63,7 +63,7 @@ impl EngineSettings {
 
     /// A peer that was not heard for so long is down: 3.5 ping intervals.
     pub(crate) fn silence(&self) -> Duration {
-        self.ping_interval.saturating_mul(7) / 2
+        silence(self.ping_interval)
     }
 }
 
@@ -143,6 +143,15 @@ impl Engine {
     pub(crate) fn dialled(&mut self, now: Timestamp, link: LinkId) {
         self.advance(now);
         self.greet(link);
+    }
+
+    /// The connection of a link carries no more than `rate` bytes a second: it is pinged less often
+    /// if pings would take more than a hundredth of that. Said before `dialled`, or after `accepted`.
+    pub(crate) fn set_rate(&mut self, link: LinkId, rate: Option<u64>) {
+        let interval = self.settings.ping_interval.max(fitting_interval(rate));
+        if let Some(link) = self.links.get_mut(&link) {
+            link.ping_interval = interval;
+        }
     }
 
     /// A `Dial` failed.
@@ -291,7 +300,11 @@ impl Engine {
             Control::Hello(_) | Control::Accept(_) => {
                 self.hang_up(link, words::malformed(format!("{} came on a link that is up", kind(&frame))));
             }
-            Control::Credit(_) | Control::Time(_) | Control::Gap { .. } | Control::Unknown { .. } => {}
+            Control::Credit(_)
+            | Control::Time(_)
+            | Control::Gap { .. }
+            | Control::Lost { .. }
+            | Control::Unknown { .. } => {}
         }
     }
 
@@ -321,4 +334,11 @@ impl Engine {
     pub(super) fn tell(&mut self, event: Event) {
         self.actions.push_back(Action::Event(event));
     }
+}
+
+/// How often a line of this many bytes a second can be pinged: each way a PING and a PONG of 46 bytes with
+/// their framing, a hundredth of the line.
+fn fitting_interval(rate: Option<u64>) -> Duration {
+    const BYTES: u64 = 46;
+    rate.map_or(Duration::ZERO, |rate| Duration::from_micros(BYTES * 100 * 1_000_000 / rate.max(1)))
 }

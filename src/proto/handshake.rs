@@ -191,6 +191,7 @@ pub(super) fn kind(frame: &Control) -> &'static str {
         Control::Time(_) => "TIME",
         Control::Gap { .. } => "GAP",
         Control::End { .. } => "END",
+        Control::Lost { .. } => "LOST",
         Control::Unknown { .. } => "a frame of an unknown kind",
     }
 }

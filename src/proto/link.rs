@@ -24,6 +24,12 @@ use crate::peer::PeerUrl;
 use crate::reason::Reason;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a peer may be silent that is pinged each `interval`: 3.5 times as long.
+pub(super) fn silence(interval: Duration) -> Duration {
+    interval.saturating_mul(7) / 2
+}
 
 /// Where a link stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +73,8 @@ pub(super) struct Link {
     pub(super) peer: Arc<PeerName>,
     /// Whether this side wishes scope own.
     pub(super) own_scope: bool,
+    /// How often its peer is pinged.
+    pub(super) ping_interval: Duration,
     pub(super) phase: Phase,
     /// Why it was last down.
     pub(super) reason: Option<Reason>,
@@ -82,6 +90,11 @@ impl Link {
             Phase::Up(_) => LinkState::Up,
             Phase::Down => LinkState::Down,
         }
+    }
+
+    /// A peer that was not heard for so long is down.
+    pub(super) fn silence(&self) -> Duration {
+        silence(self.ping_interval)
     }
 
     pub(super) fn session(&self) -> Option<&Session> {

@@ -1,7 +1,7 @@
 //! Pings, pongs and silence.
 
 use super::engine::Engine;
-use super::link::{Dialler, Link};
+use super::link::Dialler;
 use super::session::Session;
 use super::timers::Timer;
 use super::words;
@@ -13,16 +13,18 @@ impl Engine {
     /// Pings, and plans the next one an interval after this one was due.
     pub(super) fn ping(&mut self, id: LinkId, due: Timestamp) {
         let now = self.now;
-        let Some(session) = self.links.get_mut(&id).and_then(Link::session_mut) else { return };
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let interval = link.ping_interval;
+        let Some(session) = link.session_mut() else { return };
         let stamp = session.pings.stamp(now);
         session.pings.sent(stamp);
         session.allowance = Session::ALLOWANCE;
         if !session.dues.is_empty() {
             self.dues.insert(id);
         }
-        let mut next = due + self.settings.ping_interval;
+        let mut next = due + interval;
         if next <= now {
-            next = now + self.settings.ping_interval;
+            next = now + interval;
         }
         self.timers.set(id, Timer::Ping, next);
         self.send(id, Control::Ping(Ping { sent: stamp }), Order::Ahead);
@@ -56,8 +58,8 @@ impl Engine {
 
     /// Hangs up if nothing was heard for too long, else looks again when that could be.
     pub(super) fn listen(&mut self, id: LinkId, heard: Timestamp) {
-        let limit = self.settings.silence();
         let Some(link) = self.links.get(&id) else { return };
+        let limit = link.silence();
         let Some(session) = link.session() else { return };
         let since = heard.max(session.alive_at);
         if since + limit > self.now {
@@ -76,11 +78,13 @@ impl Engine {
         if self.now - planned <= interval {
             return;
         }
-        let grace = self.settings.silence().saturating_sub(interval);
-        let floor =
-            Timestamp::from_micros((self.now - Timestamp::ZERO).saturating_sub(grace).as_micros() as u64);
-        for session in self.links.values_mut().filter_map(Link::session_mut) {
-            session.alive_at = session.alive_at.max(floor);
+        let since_epoch = self.now - Timestamp::ZERO;
+        for link in self.links.values_mut() {
+            let grace = link.silence().saturating_sub(link.ping_interval);
+            let floor = Timestamp::ZERO + since_epoch.saturating_sub(grace);
+            if let Some(session) = link.session_mut() {
+                session.alive_at = session.alive_at.max(floor);
+            }
         }
     }
 }

@@ -128,6 +128,7 @@ impl Dispatcher {
         let outlet = Outlet::Remote { line: Arc::clone(line), alias, lossless: delivery.is_lossless() };
         self.edits.open(intent, link, alias, outlet);
         self.outgoing.insert((link, alias), intent);
+        self.checkups.linked(link, line);
         self.losses.begin(Stream::Out(link, alias));
     }
 
@@ -168,6 +169,7 @@ impl Dispatcher {
         line.change(Change::Open(alias, Inlet { inbox: Arc::clone(inbox), source: source.clone() }));
         inbox.add_supplier(source.clone(), || source.open());
         self.incoming.insert((link, alias), (interest, source));
+        self.checkups.linked(link, line);
         self.losses.begin(Stream::In(link, alias));
     }
 

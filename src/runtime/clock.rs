@@ -1,9 +1,9 @@
 //! The endpoint's clock.
 
-use crate::time::Timestamp;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use crate::time::{Timestamp, origin};
+use std::time::Instant;
 
-/// Set by the system's clock once, monotonic from then on.
+/// The process's clock, looked up once so that reading it costs no look-up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     start: Instant,
@@ -12,8 +12,8 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Self { start: Instant::now(), epoch: Timestamp::ZERO + since }
+        let (start, epoch) = origin();
+        Self { start, epoch }
     }
 
     #[inline]

@@ -3,6 +3,7 @@
 //! It owns the [`Engine`], which decides, and the tables that say which line, intent and interest a
 //! number stands for. It never waits but for its one channel and the engine's next wake-up.
 
+use super::checkups::Checkups;
 use super::clock::Clock;
 use super::closing::Lingering;
 use super::edits::Edits;
@@ -47,6 +48,7 @@ pub(crate) struct Dispatcher {
     pub(super) incoming: BTreeMap<(LinkId, u32), (InterestId, SourceRef)>,
     pub(super) local: HashMap<(IntentId, InterestId), SourceRef>,
     pub(super) losses: Losses,
+    pub(super) checkups: Checkups,
     /// What changed in where intents send, to be published.
     pub(super) edits: Edits,
     /// Lines with inputs waiting, each once.
@@ -93,6 +95,7 @@ impl Dispatcher {
             incoming: BTreeMap::new(),
             local: HashMap::new(),
             losses: Losses::new(clock.now()),
+            checkups: Checkups::new(clock.now()),
             edits: Edits::default(),
             ready: VecDeque::new(),
             ends,
@@ -120,7 +123,10 @@ impl Dispatcher {
         }
         let now = self.clock.now();
         let lingering = self.lingering.iter().map(|rest| rest.until).min();
-        let wake = [self.engine.next_wake(), lingering, self.losses.next_wake()].into_iter().flatten().min();
+        let wake = [self.engine.next_wake(), lingering, self.losses.next_wake(), self.next_checkup()]
+            .into_iter()
+            .flatten()
+            .min();
         let received = match wake {
             Some(wake) if wake <= now => self.inputs.try_recv().map_err(|_| RecvTimeoutError::Timeout),
             // One more microsecond, as the clock counts whole ones and must not come a fraction early.
@@ -143,6 +149,9 @@ impl Dispatcher {
         self.end_lingering(false);
         if self.losses.is_due(now) {
             self.report_losses(now);
+        }
+        if self.checkup_is_due(now) {
+            self.check_up(now);
         }
     }
 
@@ -169,7 +178,10 @@ impl Dispatcher {
     fn overdue(&mut self) {
         if !self.ready.is_empty() || !self.inputs.is_empty() {
             let now = self.clock.now();
-            if self.engine.next_wake().is_some_and(|wake| wake <= now) || self.losses.is_due(now) {
+            if self.engine.next_wake().is_some_and(|wake| wake <= now)
+                || self.losses.is_due(now)
+                || self.checkup_is_due(now)
+            {
                 self.tick();
             }
         }
@@ -181,13 +193,20 @@ impl Dispatcher {
             Input::Ready(link) => self.ready.push_back(link),
             Input::Accepted(line, begin) => {
                 let link = self.engine.accepted(now, line.url.clone());
+                self.engine.set_rate(link, line.connection.rate());
                 self.adopt(link, line, &begin);
             }
             Input::Dialled(link, line, begin) => {
+                self.engine.set_rate(link, line.connection.rate());
                 self.adopt(link, line, &begin);
                 self.engine.dialled(now, link);
             }
-            Input::DialFailed(link, text) => self.engine.dial_failed(now, link, text),
+            Input::DialFailed(link, text, diagnosis) => {
+                if diagnosis.is_some() {
+                    self.diagnosed(link, diagnosis);
+                }
+                self.engine.dial_failed(now, link, text);
+            }
             Input::LineEnded => {
                 self.open_lines = self.open_lines.saturating_sub(1);
                 // What a thread leaves behind is freed when it is joined.
@@ -197,8 +216,9 @@ impl Dispatcher {
             Input::ThreadPanicked { thread, text } => {
                 self.events.send(Event::ThreadPanicked { thread, text });
             }
-            Input::DeclareIntent(intent, declaration) => {
+            Input::DeclareIntent(intent, declaration, expected) => {
                 let (id, exclusive, retains) = (intent.id, intent.exclusive, intent.retains());
+                self.checkups.sent.extend(expected.map(|expected| (id, expected)));
                 self.intents.insert(id, intent);
                 self.engine.declare_intent(now, id, declaration, exclusive, retains);
             }
@@ -206,9 +226,11 @@ impl Dispatcher {
                 self.engine.withdraw_intent(now, id);
                 self.apply_all();
                 self.intents.remove(&id);
+                self.checkups.sent.remove(&id);
             }
-            Input::DeclareInterest(interest, declaration) => {
+            Input::DeclareInterest(interest, declaration, expected) => {
                 let (id, delivery) = (interest.id, interest.delivery);
+                self.checkups.received.extend(expected.map(|expected| (id, expected)));
                 self.interests.insert(id, interest);
                 self.engine.declare_interest(now, id, declaration, delivery);
             }
@@ -231,6 +253,7 @@ impl Dispatcher {
     fn withdraw_interest(&mut self, id: InterestId) {
         self.engine.withdraw_interest(self.clock.now(), id);
         self.apply_all();
+        self.checkups.received.remove(&id);
         if let Some(interest) = self.interests.remove(&id) {
             interest.discard();
         }
@@ -263,7 +286,9 @@ impl Dispatcher {
 
     fn status(&self) -> Vec<LinkStatus> {
         let views = self.engine.links(self.clock.now());
-        views.map(|view| LinkStatus::new(&view, self.lines.get(&view.id))).collect()
+        views
+            .map(|view| LinkStatus::new(&view, self.lines.get(&view.id), self.checkups.of(view.id)))
+            .collect()
     }
 
     pub(super) fn backlog(&mut self, link: LinkId) {

@@ -31,6 +31,7 @@ pub(crate) struct Inbox {
     /// Losses of suppliers that are gone.
     past_lost_here: AtomicU64,
     past_lost_there: AtomicU64,
+    past_lost_on_the_way: AtomicU64,
     /// Samples handed to the callback.
     called: AtomicU64,
     /// Samples that came but are no such message.
@@ -71,6 +72,7 @@ pub(crate) struct Counts {
     pub(crate) received: u64,
     pub(crate) lost_here: u64,
     pub(crate) lost_there: u64,
+    pub(crate) lost_on_the_way: u64,
     pub(crate) undecodable: u64,
 }
 
@@ -109,6 +111,7 @@ impl Inbox {
             filled: AtomicBool::new(false),
             past_lost_here: AtomicU64::new(0),
             past_lost_there: AtomicU64::new(0),
+            past_lost_on_the_way: AtomicU64::new(0),
             called: AtomicU64::new(0),
             undecodable: AtomicU64::new(0),
         }
@@ -340,9 +343,11 @@ impl Inbox {
     pub(crate) fn remove_supplier(&self, source: &SourceRef) {
         let mut state = self.state.lock();
         state.suppliers.retain(|other| other != source);
-        for (past, more) in
-            [(&self.past_lost_here, source.lost_here()), (&self.past_lost_there, source.lost_there())]
-        {
+        for (past, more) in [
+            (&self.past_lost_here, source.lost_here()),
+            (&self.past_lost_there, source.lost_there()),
+            (&self.past_lost_on_the_way, source.lost_on_the_way()),
+        ] {
             // One thread at a time does this, the dispatcher.
             past.store(past.load(Ordering::Relaxed).saturating_add(more), Ordering::Relaxed);
         }
@@ -360,6 +365,7 @@ impl Inbox {
             received: state.mailbox.received() + self.called.load(Ordering::Relaxed),
             lost_here: all(|source| source.lost_here(), &self.past_lost_here),
             lost_there: all(|source| source.lost_there(), &self.past_lost_there),
+            lost_on_the_way: all(|source| source.lost_on_the_way(), &self.past_lost_on_the_way),
             undecodable: self.undecodable.load(Ordering::Relaxed),
         }
     }

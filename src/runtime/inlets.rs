@@ -3,6 +3,7 @@
 use super::line::{Change, Inlet, Line};
 use crate::bytes::{Buffer, Bytes, Payload, Pool};
 use crate::delivery::Delivery;
+use crate::event::LostAt;
 use crate::flow::run::{Content, Head, Run, Taken};
 use crate::reason::{Reason, ReasonCode};
 use crate::time::Timestamp;
@@ -172,17 +173,17 @@ impl Inlets {
         self.stamps.reset(time);
     }
 
-    /// The sender dropped some of its samples.
-    pub(crate) fn gap(&mut self, alias: u32, count: u64) -> Result<(), Reason> {
+    /// Samples were lost before they came here: the sender dropped them, or the way did.
+    pub(crate) fn gap(&mut self, alias: u32, count: u64, at: LostAt) -> Result<(), Reason> {
         self.flush();
         if let Some(open) = self.open(alias)? {
             let sequence = open.sequence.checked_add(count).filter(|sequence| *sequence <= LAST_SEQUENCE);
             let Some(sequence) = sequence else {
-                let text = format!("a GAP of {count} samples under alias {alias} goes past the last number");
+                let text = format!("a gap of {count} samples under alias {alias} goes past the last number");
                 return Err(Reason::new(ReasonCode::Malformed, text));
             };
             open.sequence = sequence;
-            open.inlet.source.note_lost_there(count);
+            open.inlet.source.note_lost_at(count, at);
         }
         Ok(())
     }

@@ -3,8 +3,10 @@
 use super::inbox::Inbox;
 use super::line::Line;
 use super::outlets::Outlets;
+use crate::diagnosis::Diagnosis;
 use crate::proto::{Declaration, IntentId, InterestId, LinkId};
 use crate::reason::Reason;
+use crate::settings::Expected;
 use crate::time::Timestamp;
 use crate::wire::control::Control;
 use crossbeam_channel::Sender;
@@ -19,7 +21,8 @@ pub(crate) enum Input {
     Accepted(Arc<Line>, Sender<()>),
     /// A dialled link has a connection.
     Dialled(LinkId, Arc<Line>, Sender<()>),
-    DialFailed(LinkId, String),
+    /// What the transport says, and what it found wrong with the line.
+    DialFailed(LinkId, String, Option<Diagnosis>),
     /// A reader and its writer are done with a line.
     LineEnded,
     ListenerFault {
@@ -30,9 +33,9 @@ pub(crate) enum Input {
         thread: String,
         text: String,
     },
-    DeclareIntent(Arc<Outlets>, Declaration),
+    DeclareIntent(Arc<Outlets>, Declaration, Option<Expected>),
     WithdrawIntent(IntentId),
-    DeclareInterest(Arc<Inbox>, Declaration),
+    DeclareInterest(Arc<Inbox>, Declaration, Option<Expected>),
     WithdrawInterest(InterestId),
     CallbackPanicked(InterestId, String),
     Status(Sender<Vec<super::status::LinkStatus>>),

@@ -96,6 +96,10 @@ impl Line {
         dispatcher: Sender<Input>,
     ) -> Arc<Self> {
         let (wake, woken) = bounded(1);
+        let capacity = match connection.rate() {
+            Some(rate) => capacity.min(usize::try_from(rate / SLOW_LINE_AHEAD).unwrap_or(capacity)),
+            None => capacity,
+        };
         Arc::new(Self {
             url,
             clock,
@@ -147,6 +151,7 @@ impl Line {
     // ---- samples out ------------------------------------------------------------------------
 
     pub(crate) fn open_lane(&self, alias: u32, delivery: Delivery, room: Arc<Signal>) {
+        self.connection.lane(alias, delivery.is_lossless());
         let mut out = self.out.lock();
         out.outbox.open(alias, delivery);
         let place = alias as usize;
@@ -509,6 +514,9 @@ thread_local! {
     /// When this thread last ended an inline write.
     static LAST_INLINE: Cell<Timestamp> = const { Cell::new(Timestamp::ZERO) };
 }
+
+/// What part of a second's worth of a slow line may wait to be written: what waits there is late.
+const SLOW_LINE_AHEAD: u64 = 20;
 
 /// How long a reader waits for the dispatcher before it looks whether the line was given up.
 const INPUT_PATIENCE: Duration = Duration::from_millis(50);

@@ -2,7 +2,7 @@
 
 use super::dispatcher::Dispatcher;
 use crate::delivery::Delivery;
-use crate::event::{Event, PeerName, Side};
+use crate::event::{Event, LostAt, PeerName};
 use crate::proto::{IntentId, InterestId, LinkId};
 use crate::route::Route;
 use crate::time::Timestamp;
@@ -24,11 +24,12 @@ pub(super) enum Stream {
     Local(IntentId, InterestId),
 }
 
-/// Lost on this side, lost on the other.
+/// Lost on this side, on the other, and between.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) here: u64,
     pub(super) there: u64,
+    pub(super) on_the_way: u64,
 }
 
 /// What losses are of.
@@ -66,6 +67,7 @@ impl Losses {
         let since = Counts {
             here: counts.here.saturating_sub(seen.here),
             there: counts.there.saturating_sub(seen.there),
+            on_the_way: counts.on_the_way.saturating_sub(seen.on_the_way),
         };
         *seen = counts;
         since
@@ -85,7 +87,7 @@ impl Dispatcher {
     pub(super) fn report_loss(&mut self, stream: Stream) {
         let Some((counts, subject)) = self.look_at(stream) else { return };
         let since = self.losses.since(stream, counts);
-        if since.here > 0 {
+        if since.here > 0 || since.on_the_way > 0 {
             if let Stream::In(link, alias) = stream {
                 if let Some((_, source)) = self.incoming.get(&(link, alias)) {
                     source.report_now();
@@ -95,11 +97,13 @@ impl Dispatcher {
         if !subject.is_loss {
             return;
         }
-        for (count, dropped) in [(since.here, Side::Here), (since.there, Side::There)] {
+        let all =
+            [(since.here, LostAt::Here), (since.there, LostAt::There), (since.on_the_way, LostAt::OnTheWay)];
+        for (count, lost) in all {
             if count > 0 {
                 let peer = subject.peer.as_deref().cloned();
-                log::info!("{}: {count} samples lost, dropped {dropped:?}", subject.route);
-                self.events.send(Event::SamplesLost { route: subject.route.clone(), peer, count, dropped });
+                log::info!("{}: {count} samples lost, {lost:?}", subject.route);
+                self.events.send(Event::SamplesLost { route: subject.route.clone(), peer, count, lost });
             }
         }
     }
@@ -116,17 +120,21 @@ impl Dispatcher {
                     peer: line.peer(),
                     is_loss: delivery != Delivery::Latest,
                 };
-                Some((Counts { here, there }, subject))
+                Some((Counts { here, there, on_the_way: 0 }, subject))
             }
             Stream::In(link, alias) => {
                 let (interest, source) = self.incoming.get(&(link, alias))?;
-                let counts = Counts { here: source.lost_here(), there: source.lost_there() };
+                let counts = Counts {
+                    here: source.lost_here(),
+                    there: source.lost_there(),
+                    on_the_way: source.lost_on_the_way(),
+                };
                 let is_loss = of_interest(interest)? != Delivery::Latest;
                 Some((counts, Subject { route: source.route.clone(), peer: source.peer.clone(), is_loss }))
             }
             Stream::Local(intent, interest) => {
                 let source = self.local.get(&(intent, interest))?;
-                let counts = Counts { here: source.lost_here(), there: 0 };
+                let counts = Counts { here: source.lost_here(), ..Counts::default() };
                 let is_loss = of_interest(&interest)? != Delivery::Latest;
                 Some((counts, Subject { route: source.route.clone(), peer: None, is_loss }))
             }

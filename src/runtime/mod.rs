@@ -13,6 +13,7 @@
 //! | File | Thread | What |
 //! | --- | --- | --- |
 //! | `dispatcher`, `actions`, `losses` | dispatcher | takes inputs, asks the engine, does what it wants done; reports losses |
+//! | `checkups` | dispatcher | looks at lines of known speed once a second: faults, load, budget |
 //! | `closing`, `gate` | dispatcher | the end of lines and of the endpoint; what lets nothing in from then on |
 //! | `dial`, `acceptor` | reader, acceptor | make connections |
 //! | `session` | reader | one connection: the reader here, its writer beside it |
@@ -78,6 +79,7 @@
 
 pub(crate) mod acceptor;
 mod actions;
+mod checkups;
 pub(crate) mod clock;
 mod closing;
 pub(crate) mod dial;

@@ -9,6 +9,7 @@ use super::inlets::Inlets;
 use super::input::LineInput;
 use super::line::Line;
 use crate::bytes::{Buffer, Bytes, Pool};
+use crate::event::LostAt;
 use crate::reason::{Reason, ReasonCode};
 use crate::wire::control::Control;
 use crate::wire::kind::BYE;
@@ -161,8 +162,9 @@ impl Reader {
         match control {
             Control::Credit(credit) if agreed => self.line.credit(credit)?,
             Control::Time(time) if agreed => self.inlets.time(time),
-            Control::Gap { alias, count } if agreed => self.inlets.gap(alias, count)?,
-            Control::Credit(_) | Control::Time(_) | Control::Gap { .. } => {
+            Control::Gap { alias, count } if agreed => self.inlets.gap(alias, count, LostAt::There)?,
+            Control::Lost { alias, count } if agreed => self.inlets.gap(alias, count, LostAt::OnTheWay)?,
+            Control::Credit(_) | Control::Time(_) | Control::Gap { .. } | Control::Lost { .. } => {
                 let text = "a frame of the path of samples came before the handshake was done";
                 return Err(Reason::new(ReasonCode::Malformed, text));
             }

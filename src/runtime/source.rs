@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use super::line::Line;
 use super::signal::Signal;
-use crate::event::PeerName;
+use crate::event::{LostAt, PeerName};
 use crate::route::Route;
 use crate::time::Timestamp;
 use crate::wire::control::Credit;
@@ -27,6 +27,8 @@ pub(crate) struct Source {
     lost_here: AtomicU64,
     /// Dropped by the sending side, as its GAPs told.
     lost_there: AtomicU64,
+    /// Lost between the two sides, as LOSTs told.
+    lost_on_the_way: AtomicU64,
     /// The alias ended, or nobody wants its samples any more: no credit is granted from now on.
     ended: AtomicBool,
     /// The number of the retained sample it was given when it was linked in this process, or 0.
@@ -114,6 +116,7 @@ impl Source {
             reading: Apart::default(),
             lost_here: AtomicU64::new(0),
             lost_there: AtomicU64::new(0),
+            lost_on_the_way: AtomicU64::new(0),
             ended: AtomicBool::new(false),
             given: AtomicU64::new(0),
         }))
@@ -149,9 +152,14 @@ impl Source {
         self.lost_here.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Notes samples the sending side dropped.
-    pub(crate) fn note_lost_there(&self, count: u64) {
-        self.lost_there.fetch_add(count, Ordering::Relaxed);
+    /// Notes samples that were lost.
+    pub(crate) fn note_lost_at(&self, count: u64, at: LostAt) {
+        let counter = match at {
+            LostAt::Here => &self.lost_here,
+            LostAt::There => &self.lost_there,
+            LostAt::OnTheWay => &self.lost_on_the_way,
+        };
+        counter.fetch_add(count, Ordering::Relaxed);
     }
 
     pub(crate) fn lost_here(&self) -> u64 {
@@ -160,6 +168,10 @@ impl Source {
 
     pub(crate) fn lost_there(&self) -> u64 {
         self.lost_there.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn lost_on_the_way(&self) -> u64 {
+        self.lost_on_the_way.load(Ordering::Relaxed)
     }
 
     /// Samples with a number below this were granted.
@@ -219,7 +231,8 @@ impl Source {
             Back::Line { line, alias } => {
                 let Some(line) = line.upgrade() else { return };
                 let limit = if self.window == 0 { u64::MAX } else { taken + self.window };
-                let credit = Credit { alias: *alias, limit, taken, lost: self.lost_here() };
+                let lost = self.lost_here().saturating_add(self.lost_on_the_way());
+                let credit = Credit { alias: *alias, limit, taken, lost };
                 line.send_credit(credit, &self.ended);
             }
         }

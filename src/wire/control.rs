@@ -26,6 +26,11 @@ pub(crate) enum Control {
     End {
         alias: u32,
     },
+    /// Samples of the alias that were lost on the way.
+    Lost {
+        alias: u32,
+        count: u64,
+    },
     /// A kind this version may skip.
     Unknown {
         kind: u32,

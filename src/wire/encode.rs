@@ -27,13 +27,16 @@ pub(crate) fn encode(out: &mut Vec<u8>, control: &Control) {
         Control::Notify(notify) => frame(out, kind::NOTIFY, |out| put_notify(out, notify)),
         Control::Credit(credit) => frame(out, kind::CREDIT, |out| put_credit(out, credit)),
         Control::Time(clock) => frame(out, kind::TIME, |out| put_time(out, *clock)),
-        Control::Gap { alias, count } => frame(out, kind::GAP, |out| {
-            varint::put(out, u64::from(*alias));
-            varint::put(out, *count);
-        }),
+        Control::Gap { alias, count } => frame(out, kind::GAP, |out| put_count(out, *alias, *count)),
+        Control::Lost { alias, count } => frame(out, kind::LOST, |out| put_count(out, *alias, *count)),
         Control::End { alias } => frame(out, kind::END, |out| varint::put(out, u64::from(*alias))),
         Control::Unknown { .. } => {}
     }
+}
+
+fn put_count(out: &mut Vec<u8>, alias: u32, count: u64) {
+    varint::put(out, u64::from(alias));
+    varint::put(out, count);
 }
 
 /// Cuts a table into batches that fit one frame each. No entries: no batch.

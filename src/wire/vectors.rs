@@ -210,6 +210,7 @@ fn control(name: &str) -> Option<Control> {
         "time" => Control::Time(time(0)),
         "gap" => Control::Gap { alias: 3, count: 1000 },
         "end" => Control::End { alias: 3 },
+        "lost" => Control::Lost { alias: 3, count: 200 },
         "unassigned-kind" => Control::Unknown { kind: 0x13 },
         _ => return None,
     })
@@ -257,6 +258,7 @@ fn form(meaning: &Meaning) -> Option<usize> {
             Control::Time(_) => 13,
             Control::Gap { .. } => 14,
             Control::End { .. } => 15,
+            Control::Lost { .. } => 16,
             Control::Unknown { .. } => return None,
         },
     })
@@ -266,7 +268,7 @@ fn form(meaning: &Meaning) -> Option<usize> {
 fn every_kind_and_form_has_a_vector() {
     let vectors = blocks("hex", "vector");
     let forms: BTreeSet<_> = vectors.iter().filter_map(|block| form(&expected(block.name()))).collect();
-    assert_eq!(forms, (0..16).collect());
+    assert_eq!(forms, (0..17).collect());
 }
 
 #[test]
@@ -421,4 +423,27 @@ fn payloads_are_encoded_as_the_page_says() {
             name => panic!("nothing is expected of `{name}`"),
         }
     }
+}
+
+#[test]
+fn packets_stand_on_a_serial_line_as_the_page_says() {
+    let contents = blocks("hex", "serial");
+    let lines = blocks("hex", "serial-line");
+    assert_eq!(
+        contents.iter().map(Block::name).collect::<Vec<_>>(),
+        lines.iter().map(Block::name).collect::<Vec<_>>()
+    );
+    let check = |content: &[u8], line: &[u8]| {
+        let mut written = Vec::new();
+        cobs::encode(content, &mut written);
+        assert_eq!(written, line);
+        let (mut deframer, mut input) = (cobs::Deframer::new(512), line);
+        assert_eq!(deframer.next(&mut input), Some(cobs::Found::Packet(content)));
+        assert_eq!(deframer.next(&mut input), None);
+    };
+    for (content, line) in contents.iter().zip(&lines) {
+        check(&content.bytes(), &line.bytes());
+    }
+    let line = [&[0xFF][..], &[7; 254], &[0x33], &[7; 46], &[0xE1, 0x53, 0x86, 0xC7, 0]].concat();
+    check(&[7; 300], &line);
 }

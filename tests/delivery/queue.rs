@@ -2,14 +2,14 @@
 
 use crate::support::tap::Tap;
 use crate::support::{Kind, SOON, Watch, pair, pair_with, until, url};
-use bowline::{Endpoint, Event, Fate, Intent, Interest, InterestSettings, Side};
+use bowline::{Endpoint, Event, Fate, Intent, Interest, InterestSettings, LostAt};
 
 crate::each_kind!(a_full_queue_keeps_the_newest_in_order, a_queue_may_be_as_deep_as_one);
 crate::each_link!(what_a_reader_was_too_slow_for_is_told_to_both_sides);
 
-fn lost(side: Side) -> impl Fn(&Event) -> Option<u64> {
+fn lost(at: LostAt) -> impl Fn(&Event) -> Option<u64> {
     move |event| match event {
-        Event::SamplesLost { count, dropped, route, .. } if *dropped == side => {
+        Event::SamplesLost { count, lost, route, .. } if *lost == at => {
             assert_eq!(route.to_string(), "u32@robot.count");
             Some(*count)
         }
@@ -33,7 +33,7 @@ fn a_full_queue_keeps_the_newest_in_order(kind: Kind) {
     }
     assert!(interest.try_recv().is_err_and(|error| error.is_empty()));
     assert_eq!((interest.counts().lost_here, interest.counts().lost_there), (95, 0));
-    assert_eq!(Watch::new(&pair.desk).find(lost(Side::Here)), 95);
+    assert_eq!(Watch::new(&pair.desk).find(lost(LostAt::Here)), 95);
 }
 
 fn a_queue_may_be_as_deep_as_one(kind: Kind) {
@@ -59,9 +59,9 @@ fn what_a_reader_was_too_slow_for_is_told_to_both_sides(kind: Kind) {
     for number in 0..100 {
         intent.send(number).expect("never refused");
     }
-    assert_eq!(Watch::new(&pair.desk).find(lost(Side::Here)), 95);
+    assert_eq!(Watch::new(&pair.desk).find(lost(LostAt::Here)), 95);
     let event = Watch::new(&pair.robot).find(|event| match event {
-        Event::SamplesLost { peer, count, dropped: Side::There, .. } => Some((peer.clone(), *count)),
+        Event::SamplesLost { peer, count, lost: LostAt::There, .. } => Some((peer.clone(), *count)),
         _ => None,
     });
     let path = event.0.and_then(|peer| peer.path);
@@ -93,8 +93,8 @@ fn what_a_slow_line_dropped_is_told_to_both_sides() {
     }
     tap.release();
     assert!(replaced > 9000, "{replaced} were replaced");
-    assert_eq!(Watch::new(&robot).find(lost(Side::Here)), replaced);
-    assert_eq!(Watch::new(&desk).find(lost(Side::There)), replaced);
+    assert_eq!(Watch::new(&robot).find(lost(LostAt::Here)), replaced);
+    assert_eq!(Watch::new(&desk).find(lost(LostAt::There)), replaced);
     let counts = interest.counts();
     assert_eq!((counts.lost_there, counts.received), (replaced, 10_000 - replaced));
     for number in 9_996..10_000 {

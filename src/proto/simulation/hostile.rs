@@ -89,7 +89,7 @@ impl World {
     }
 
     fn any_frame(&mut self) -> Control {
-        match self.rng.u8(0..36) {
+        match self.rng.u8(0..37) {
             0 => Control::Hello(self.any_hello(false)),
             1 => Control::Accept(Accept { version: 1, capabilities: 0, session: self.rng.u64(0..2) }),
             2 => Control::Bye(Bye { code: ReasonCode::Internal, text: "whatever".to_owned() }),
@@ -103,6 +103,7 @@ impl World {
             22..31 => Control::Notify(self.any_notify()),
             31 => Control::Time(self.any_time()),
             32 => Control::Gap { alias: self.any_id(), count: self.rng.u64(..) },
+            35 => Control::Lost { alias: self.any_id(), count: self.rng.u64(..) },
             33 => Control::End { alias: self.any_id() },
             34 => {
                 let credit = Credit { alias: self.any_id(), limit: self.rng.u64(0..9), taken: 0, lost: 0 };

@@ -80,3 +80,31 @@ fn round_trips_and_clock_offset_are_measured_on_both_sides() {
     bed.say(0, link, Control::Pong(pong));
     assert_eq!(bed.engines[0].links(bed.now).next().unwrap().round_trip, view.round_trip);
 }
+
+#[test]
+fn a_slow_line_is_pinged_so_rarely_that_it_costs_a_hundredth_of_it() {
+    let (mut bed, link) = joined();
+    // 9600 baud: 960 bytes a second, a ping and a pong each way at most every 4.8 s.
+    bed.engines[0].set_rate(link, Some(960));
+    forget(&mut bed);
+    bed.pass(seconds(49.0));
+    let pings = bed.frames(0).into_iter().filter(|(frame, _)| matches!(frame, Control::Ping(_))).count();
+    assert!((9..=11).contains(&pings), "{pings} pings");
+    // Silence is measured by the same interval.
+    bed.frozen.push(1);
+    bed.pass(seconds(12.0));
+    assert!(downs(&mut bed, 0).is_empty());
+    bed.pass(seconds(6.0));
+    let reason = downs(&mut bed, 0).remove(0);
+    assert!(
+        reason.to_string().contains("heard nothing from robot.arm (memory://robot.arm/robot.arm) for 16"),
+        "{reason}"
+    );
+    // A fast one is pinged as the endpoint was told.
+    let (mut bed, link) = joined();
+    bed.engines[0].set_rate(link, Some(1_000_000));
+    forget(&mut bed);
+    bed.pass(seconds(10.0));
+    let pings = bed.frames(0).into_iter().filter(|(frame, _)| matches!(frame, Control::Ping(_))).count();
+    assert!((9..=11).contains(&pings), "{pings} pings");
+}

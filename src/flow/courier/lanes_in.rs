@@ -1,0 +1,105 @@
+//! The numbers of loose samples, seen by the side that takes them.
+
+use crate::wire::packet::{MAX_AHEAD, ORDERS, Order, Tally};
+
+/// What arrived under each alias.
+#[derive(Default)]
+pub(super) struct LanesIn {
+    lanes: Vec<Lane>,
+    /// Numbers never lead backwards on this line: nothing is late, nothing comes twice.
+    fifo: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Lane {
+    open: bool,
+    /// The number of the next sample.
+    next: u64,
+    /// How many losses were put down to the sender.
+    dropped: u64,
+}
+
+/// What is missing before a sample or a tally.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Missing {
+    /// The sender dropped them.
+    pub(super) dropped: u64,
+    /// The line did.
+    pub(super) lost: u64,
+}
+
+/// Where a sample stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It is of this number.
+    Next(u64),
+    /// A later one came before it, or it came already.
+    Late,
+    /// No such alias is open.
+    Closed,
+}
+
+impl LanesIn {
+    pub(super) fn new(fifo: bool) -> Self {
+        Self { lanes: Vec::new(), fifo }
+    }
+
+    /// NOTIFY linked went past. Numbers go on where they were.
+    pub(super) fn open(&mut self, alias: u32) {
+        let place = alias as usize;
+        if self.lanes.len() <= place {
+            self.lanes.resize(place + 1, Lane::default());
+        }
+        self.lanes[place].open = true;
+    }
+
+    /// END went past.
+    pub(super) fn close(&mut self, alias: u32) {
+        if let Some(lane) = self.lanes.get_mut(alias as usize) {
+            lane.open = false;
+        }
+    }
+
+    /// Where a sample stands, without taking it.
+    pub(super) fn place(&self, alias: u32, order: Order) -> Place {
+        let Some(lane) = self.lanes.get(alias as usize).filter(|lane| lane.open) else {
+            return Place::Closed;
+        };
+        let ahead = u64::from(order.number).wrapping_sub(lane.next) % ORDERS;
+        if !self.fifo && ahead >= LATE {
+            return Place::Late;
+        }
+        Place::Next(lane.next + ahead)
+    }
+
+    /// A sample is delivered: what is missing before it.
+    pub(super) fn take(&mut self, alias: u32, number: u64, order: Order) -> Missing {
+        let Some(lane) = self.lanes.get_mut(alias as usize) else { return Missing::default() };
+        let missing = number.saturating_sub(lane.next);
+        let dropped = missing.min(u64::from(order.dropped));
+        lane.next = number + 1;
+        lane.dropped += dropped;
+        Missing { dropped, lost: missing - dropped }
+    }
+
+    /// A tally came: what it tells to be missing. `None` if it cannot be, or the alias is not open.
+    pub(super) fn tally(&mut self, tally: &Tally) -> Option<Missing> {
+        let lane = self.lanes.get_mut(tally.alias as usize).filter(|lane| lane.open)?;
+        let missing = tally.next.saturating_sub(lane.next);
+        if missing > MAX_AHEAD {
+            return None;
+        }
+        let dropped = missing.min(tally.dropped.saturating_sub(lane.dropped));
+        lane.next += missing;
+        lane.dropped += dropped;
+        Some(Missing { dropped, lost: missing - dropped })
+    }
+
+    /// Whether a sample of this number could still be delivered.
+    pub(super) fn wants(&self, alias: u32, number: u64) -> bool {
+        self.lanes.get(alias as usize).is_some_and(|lane| lane.open && lane.next <= number)
+    }
+}
+
+/// So far ahead a number stands for one that was left behind.
+const LATE: u64 = ORDERS / 2;

@@ -1,0 +1,217 @@
+//! Loose samples, outgoing: their numbers, and those that wait for the line.
+
+use crate::time::Timestamp;
+use crate::wire::packet::{Order, Tally};
+use std::collections::VecDeque;
+
+/// What was sent under each alias, and what is to be.
+pub(super) struct LanesOut {
+    lanes: Vec<Lane>,
+    queue: VecDeque<Loose>,
+    /// Payload bytes in the queue.
+    queued: usize,
+    room: usize,
+    /// Emptied payloads, to be used again.
+    spare: Vec<Vec<u8>>,
+    /// Aliases that counted on since their last tally.
+    touched: Vec<u32>,
+    /// Aliases of which a tally is to go out.
+    tallies: VecDeque<u32>,
+    /// The most drops that go with a sample; more need a tally.
+    most_dropped: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Lane {
+    loose: bool,
+    /// The number of the next sample.
+    next: u64,
+    /// Dropped by the sender, in all.
+    dropped: u64,
+    /// Dropped since the last sample.
+    gap: u64,
+    /// Samples that wait for the line.
+    waiting: u32,
+    /// As far as it was put on the line.
+    sent_next: u64,
+    sent_dropped: u64,
+    /// Samples put on the line since the last tally.
+    since_tally: u32,
+    touched: bool,
+}
+
+/// A sample that waits for the line.
+pub(super) struct Loose {
+    pub(super) alias: u32,
+    pub(super) sent: Timestamp,
+    pub(super) payload: Vec<u8>,
+    /// How much of it went out in fragments.
+    pub(super) at: usize,
+    number: u64,
+    gap: u64,
+    dropped: u64,
+    /// The tally that goes before it is out.
+    tallied: bool,
+}
+
+impl Loose {
+    /// Its number, and what was dropped before it unless a tally told.
+    pub(super) fn order(&self) -> Order {
+        let dropped = if self.tallied { 0 } else { u32::try_from(self.gap).unwrap_or(u32::MAX) };
+        Order { number: (self.number & 0x7F) as u8, dropped }
+    }
+}
+
+impl LanesOut {
+    pub(super) fn new(room: usize, most_dropped: u64) -> Self {
+        Self {
+            lanes: Vec::new(),
+            queue: VecDeque::new(),
+            queued: 0,
+            room,
+            spare: Vec::new(),
+            touched: Vec::new(),
+            tallies: VecDeque::new(),
+            most_dropped,
+        }
+    }
+
+    pub(super) fn set(&mut self, alias: u32, loose: bool) {
+        let place = alias as usize;
+        if self.lanes.len() <= place {
+            self.lanes.resize(place + 1, Lane::default());
+        }
+        self.lanes[place].loose = loose;
+    }
+
+    pub(super) fn is_loose(&self, alias: u32) -> bool {
+        self.lanes.get(alias as usize).is_some_and(|lane| lane.loose)
+    }
+
+    /// The sender dropped samples.
+    pub(super) fn gap(&mut self, alias: u32, count: u64) {
+        let Some(lane) = self.lanes.get_mut(alias as usize) else { return };
+        lane.next += count;
+        lane.gap += count;
+        lane.dropped += count;
+        touch(lane, alias, &mut self.touched);
+    }
+
+    /// The alias ends: its last tally. Nothing of it waits any more.
+    pub(super) fn end(&mut self, alias: u32) -> Option<Tally> {
+        let lane = self.lanes.get_mut(alias as usize).filter(|lane| lane.loose)?;
+        lane.loose = false;
+        lane.gap = 0;
+        lane.since_tally = 0;
+        Some(Tally { alias, next: lane.next, dropped: lane.dropped })
+    }
+
+    /// Whether a sample of so many bytes is taken now.
+    pub(super) fn admits(&self, bytes: usize) -> bool {
+        self.queue.is_empty() || (self.queued + bytes <= self.room && self.queue.len() < MOST_WAITING)
+    }
+
+    /// A buffer to collect a payload in.
+    pub(super) fn buffer(&mut self) -> Vec<u8> {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    /// A sample enters the queue.
+    pub(super) fn push(&mut self, alias: u32, sent: Timestamp, payload: Vec<u8>) {
+        let Some(lane) = self.lanes.get_mut(alias as usize) else { return };
+        self.queued += payload.len();
+        let (number, gap, dropped) = (lane.next, lane.gap, lane.dropped);
+        lane.next += 1;
+        lane.gap = 0;
+        lane.waiting += 1;
+        self.queue.push_back(Loose { alias, sent, payload, at: 0, number, gap, dropped, tallied: false });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// The sample that is next, and the tally that has to go before it, if one has.
+    pub(super) fn first(&mut self) -> Option<(&mut Loose, Option<Tally>)> {
+        let loose = self.queue.front_mut()?;
+        let lane = self.lanes.get(loose.alias as usize)?;
+        let due = lane.since_tally >= SAMPLES_A_TALLY || loose.gap > self.most_dropped;
+        let tally = (due && !loose.tallied && loose.at == 0).then_some(Tally {
+            alias: loose.alias,
+            next: loose.number,
+            dropped: loose.dropped,
+        });
+        Some((loose, tally))
+    }
+
+    /// The tally before the first sample is on the line.
+    pub(super) fn tallied(&mut self) {
+        let Some(loose) = self.queue.front_mut() else { return };
+        loose.tallied = true;
+        if let Some(lane) = self.lanes.get_mut(loose.alias as usize) {
+            lane.since_tally = 0;
+        }
+    }
+
+    /// The first sample is on the line, all of it.
+    pub(super) fn sent(&mut self) {
+        let Some(mut loose) = self.queue.pop_front() else { return };
+        self.queued -= loose.payload.len();
+        if let Some(lane) = self.lanes.get_mut(loose.alias as usize) {
+            lane.waiting -= 1;
+            lane.sent_next = loose.number + 1;
+            lane.sent_dropped = loose.dropped;
+            lane.since_tally += 1;
+            touch(lane, loose.alias, &mut self.touched);
+        }
+        if self.spare.len() < SPARE && loose.payload.capacity() <= SPARE_BYTES {
+            loose.payload.clear();
+            self.spare.push(loose.payload);
+        }
+    }
+
+    /// A PING goes out: each alias that counted on since its last tally sends one.
+    pub(super) fn tally_all(&mut self) {
+        for alias in self.touched.drain(..) {
+            if let Some(lane) = self.lanes.get_mut(alias as usize) {
+                lane.touched = false;
+                self.tallies.push_back(alias);
+            }
+        }
+    }
+
+    pub(super) fn has_tallies(&self) -> bool {
+        !self.tallies.is_empty()
+    }
+
+    /// The next of these tallies, if one is due.
+    pub(super) fn next_tally(&mut self) -> Option<Tally> {
+        while let Some(alias) = self.tallies.pop_front() {
+            let Some(lane) = self.lanes.get_mut(alias as usize).filter(|lane| lane.loose) else { continue };
+            let (next, dropped) = match lane.waiting {
+                0 => (lane.next, lane.dropped),
+                _ => (lane.sent_next, lane.sent_dropped),
+            };
+            lane.since_tally = 0;
+            return Some(Tally { alias, next, dropped });
+        }
+        None
+    }
+}
+
+fn touch(lane: &mut Lane, alias: u32, touched: &mut Vec<u32>) {
+    if !lane.touched {
+        lane.touched = true;
+        touched.push(alias);
+    }
+}
+
+/// A tally goes before every sample after so many: twice within the span of the numbers.
+const SAMPLES_A_TALLY: u32 = 64;
+
+/// How many samples may wait, however small.
+const MOST_WAITING: usize = 1024;
+
+/// How many emptied payloads are kept, and how large.
+const SPARE: usize = 64;
+const SPARE_BYTES: usize = 4096;

@@ -1,0 +1,302 @@
+//! What the writer gives, cut into frames and sorted: to the repaired stream, loose, or straight out.
+
+use super::incoming::STREAM_TALLY;
+use super::{Courier, Slips};
+use crate::time::Timestamp;
+use crate::wire::control::{Control, Ping, Pong};
+use crate::wire::message::{Stamp, put_message_head};
+use crate::wire::packet::Tally;
+use crate::wire::{
+    Frame, Limits, Split, StampReader, StampWriter, check_opening, decode, encode, kind, peek_message, split,
+    varint,
+};
+
+/// Where in its stream the writer stands.
+pub(super) struct Outgoing {
+    /// The beginning of a frame of which not enough is there.
+    head: Vec<u8>,
+    /// Bytes of a frame that go on into the repaired stream as they come.
+    passing: usize,
+    /// A loose sample of which not all is there.
+    collecting: Option<Collecting>,
+    /// The writer's chain of stamps, and that of the repaired stream.
+    theirs: StampReader,
+    ours: StampWriter,
+    opening: bool,
+    /// These are no frames: all goes into the repaired stream as it is.
+    raw: bool,
+    /// The place behind the last END in the repaired stream.
+    ended_at: u64,
+    scratch: Vec<u8>,
+}
+
+struct Collecting {
+    alias: u32,
+    sent: Timestamp,
+    payload: Vec<u8>,
+    left: usize,
+}
+
+impl Outgoing {
+    pub(super) fn new() -> Self {
+        Self {
+            head: Vec::new(),
+            passing: 0,
+            collecting: None,
+            theirs: StampReader::default(),
+            ours: StampWriter::default(),
+            opening: true,
+            raw: false,
+            ended_at: 0,
+            scratch: Vec::new(),
+        }
+    }
+}
+
+impl Courier {
+    /// Takes bytes of the writer's stream, which may be cut anywhere; returns how many.
+    pub(crate) fn send(&mut self, now: Timestamp, bytes: &[u8]) -> usize {
+        let mut used = 0;
+        while used < bytes.len() || !self.outgoing.head.is_empty() {
+            match self.send_some(&bytes[used..]) {
+                Some(count) => used += count,
+                None => break,
+            }
+        }
+        self.stream_out.watch(now);
+        used
+    }
+
+    /// One step: how many bytes it took, `None` when there is no room or nothing more to do.
+    fn send_some(&mut self, rest: &[u8]) -> Option<usize> {
+        let out = &mut self.outgoing;
+        if out.raw || out.passing > 0 {
+            let wanted = if out.raw { rest.len() } else { out.passing.min(rest.len()) };
+            let count = wanted.min(self.stream_out.room());
+            self.stream_out.push(&rest[..count]);
+            out.passing = out.passing.saturating_sub(count);
+            return (count > 0).then_some(count);
+        }
+        if let Some(collecting) = &mut out.collecting {
+            let count = collecting.left.min(rest.len());
+            collecting.payload.extend_from_slice(&rest[..count]);
+            collecting.left -= count;
+            if collecting.left == 0 {
+                if let Some(Collecting { alias, sent, payload, .. }) = out.collecting.take() {
+                    self.lanes_out.push(alias, sent, payload);
+                }
+            }
+            return (count > 0).then_some(count);
+        }
+        if out.head.is_empty() {
+            match self.front(rest)? {
+                0 => self.gather(rest),
+                count => Some(count),
+            }
+        } else {
+            let mut head = std::mem::take(&mut self.outgoing.head);
+            let taken = self.front(&head);
+            match taken {
+                None => {
+                    self.outgoing.head = head;
+                    None
+                }
+                Some(0) => {
+                    self.outgoing.head = head;
+                    self.gather(rest)
+                }
+                Some(count) => {
+                    head.drain(..count);
+                    self.outgoing.head = head;
+                    Some(0)
+                }
+            }
+        }
+    }
+
+    /// Handles the frame at the front, or its head where the rest of it may follow: how many bytes that
+    /// took, 0 if more of them are needed. `None`: there is no room.
+    fn front(&mut self, bytes: &[u8]) -> Option<usize> {
+        if self.outgoing.opening && check_opening(bytes).is_err() {
+            self.outgoing.raw = true;
+            return self.pass(bytes, bytes.len());
+        }
+        match split(bytes, Limits::agreed(u32::MAX)) {
+            Ok(Split::Frame { frame, consumed }) => {
+                let taken = match frame {
+                    Frame::Message { alias, stamp, payload } => {
+                        self.message_head(alias, stamp, payload.len()).then_some(consumed - payload.len())
+                    }
+                    Frame::Control { kind, body } => self.control(kind, body, &bytes[..consumed]),
+                };
+                self.outgoing.opening &= taken.is_none();
+                taken
+            }
+            Ok(Split::NeedMore { total: Some(total) }) => match peek_message(bytes) {
+                Some(head) => {
+                    self.message_head(head.alias, head.stamp, head.payload_len).then_some(head.header_len)
+                }
+                None if is_passed(bytes) => self.pass(bytes, total),
+                None => Some(0),
+            },
+            Ok(Split::NeedMore { total: None }) => Some(0),
+            // Not for us to judge: the other side's reader will.
+            Err(_) => {
+                self.outgoing.raw = true;
+                self.pass(bytes, bytes.len())
+            }
+        }
+    }
+
+    /// Puts as much of a frame of `total` bytes into the stream as there is room for; the rest passes later.
+    fn pass(&mut self, bytes: &[u8], total: usize) -> Option<usize> {
+        let room = self.stream_out.room();
+        if room < bytes.len().min(HEAD_ROOM) {
+            return None;
+        }
+        let count = bytes.len().min(room);
+        self.stream_out.push(&bytes[..count]);
+        self.outgoing.passing = total - count;
+        Some(count)
+    }
+
+    /// Takes bytes into the head of a frame: as many as it may need, and no more.
+    fn gather(&mut self, rest: &[u8]) -> Option<usize> {
+        let head = &mut self.outgoing.head;
+        // Control frames that are looked at are small; anything else is told by its first bytes.
+        let small = match head.first() {
+            Some(&length) if head.len() >= 2 && length < 0x80 && u32::from(head[1]) < kind::MESSAGE => {
+                usize::from(length) + 1 - head.len()
+            }
+            _ => 1,
+        };
+        let count = small.max(1).min(rest.len());
+        head.extend_from_slice(&rest[..count]);
+        (count > 0).then_some(count)
+    }
+
+    /// A message begins; false if there is no room for it.
+    fn message_head(&mut self, alias: u32, stamp: Stamp, length: usize) -> bool {
+        if self.lanes_out.is_loose(alias) {
+            if !self.lanes_out.admits(length) {
+                return false;
+            }
+            let sent = self.outgoing.theirs.apply(stamp);
+            let payload = self.lanes_out.buffer();
+            if length == 0 {
+                self.lanes_out.push(alias, sent, payload);
+            } else {
+                self.outgoing.collecting = Some(Collecting { alias, sent, payload, left: length });
+            }
+            return true;
+        }
+        if self.stream_out.room() < HEAD_ROOM {
+            return false;
+        }
+        let sent = self.outgoing.theirs.apply(stamp);
+        let out = self.outgoing.ours.stamp(sent);
+        let scratch = &mut self.outgoing.scratch;
+        scratch.clear();
+        if out.time_first {
+            encode(scratch, &Control::Time(sent));
+        }
+        put_message_head(scratch, alias, out.stamp, length);
+        self.stream_out.push(scratch);
+        self.outgoing.passing = length;
+        true
+    }
+
+    /// A whole control frame: how many of its bytes were taken, `None` if there is no room for it.
+    fn control(&mut self, kind: u32, body: &[u8], bytes: &[u8]) -> Option<usize> {
+        let watched =
+            matches!(kind, kind::TIME | kind::GAP | kind::END | kind::PING | kind::PONG | kind::HANDSHAKE);
+        let whole = Some(bytes.len());
+        match watched.then(|| decode(kind, body)) {
+            Some(Ok(Control::Time(time))) => {
+                self.outgoing.theirs.reset(time);
+                return whole;
+            }
+            Some(Ok(Control::Gap { alias, count })) if self.lanes_out.is_loose(alias) => {
+                self.lanes_out.gap(alias, count);
+                return whole;
+            }
+            // Behind an END it stands in line until that arrived.
+            Some(Ok(Control::Ping(ping))) if self.stream_out.acked() >= self.outgoing.ended_at => {
+                return self.slips.ping(ping).then_some(bytes.len());
+            }
+            Some(Ok(Control::Pong(pong))) => {
+                if !self.incoming.is_ping(pong.echo) {
+                    return self.slips.pong(pong).then_some(bytes.len());
+                }
+                if self.stream_out.room() < HEAD_ROOM {
+                    return None;
+                }
+                self.incoming.take_ping(pong.echo);
+            }
+            Some(Ok(Control::End { alias })) => return self.end(alias, bytes).then_some(bytes.len()),
+            Some(Ok(Control::Hello(hello))) => self.largest = hello.max_frame,
+            _ => {}
+        }
+        // Samples go before what may be the last frame.
+        if kind == kind::BYE && !self.lanes_out.is_empty() {
+            return None;
+        }
+        self.pass(bytes, bytes.len())
+    }
+
+    fn end(&mut self, alias: u32, bytes: &[u8]) -> bool {
+        // Its samples go first, those of others with them.
+        if self.stream_out.room() < HEAD_ROOM || !self.lanes_out.is_empty() {
+            return false;
+        }
+        if let Some(Tally { alias, next, dropped }) = self.lanes_out.end(alias) {
+            let scratch = &mut self.outgoing.scratch;
+            scratch.clear();
+            scratch.push(0);
+            for number in [u64::from(STREAM_TALLY), u64::from(alias), next, dropped] {
+                varint::put(scratch, number);
+            }
+            // At most 24 bytes.
+            scratch[0] = (scratch.len() - 1) as u8;
+            self.stream_out.push(scratch);
+        }
+        self.stream_out.push(bytes);
+        self.outgoing.ended_at = self.stream_out.end();
+        true
+    }
+}
+
+impl Slips {
+    fn ping(&mut self, ping: Ping) -> bool {
+        if self.pings.len() >= MOST_SLIPS {
+            return false;
+        }
+        self.pings.push_back(ping);
+        true
+    }
+
+    fn pong(&mut self, pong: Pong) -> bool {
+        if self.pongs.len() >= MOST_SLIPS {
+            return false;
+        }
+        self.pongs.push_back(pong);
+        true
+    }
+}
+
+/// Whether this is the front of a control frame that goes into the stream unseen.
+fn is_passed(bytes: &[u8]) -> bool {
+    let Ok(Some((_, used))) = varint::read_u32(bytes) else { return false };
+    bytes.get(used).is_some_and(|tag| {
+        matches!(
+            u32::from(*tag),
+            kind::INTENTS | kind::INTERESTS | kind::NOTIFY | kind::CREDIT | kind::LOST | 0x10..=0x17
+        )
+    })
+}
+
+/// Room for a TIME and the head of a message, or for a tally and an END.
+const HEAD_ROOM: usize = 32;
+
+/// How many PINGs, and how many PONGs, may wait for the line.
+const MOST_SLIPS: usize = 16;

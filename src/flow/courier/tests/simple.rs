@@ -1,0 +1,181 @@
+//! What each part does, on a line without faults.
+
+use super::*;
+use crate::wire::control::{Credit, Ping, Pong};
+
+const CLEAR: Weather = Weather { loss: 0, doubled: 0, delay: 100, jitter: 0, fifo: true };
+
+fn ready(settings: Settings) -> Bench {
+    let mut bench = Bench::new(settings, CLEAR, 1);
+    bench.greet();
+    bench.link(0, 3, false);
+    bench.link(0, 4, true);
+    assert!(bench.run(START + Duration::from_secs(10), 4096));
+    for side in &mut bench.sides {
+        side.got.clear();
+    }
+    bench
+}
+
+fn messages(side: &Side, wanted: u32) -> Vec<Vec<u8>> {
+    let of = |got: &Got| match got {
+        Got::Message { alias, payload, .. } if *alias == wanted => Some(payload.clone()),
+        _ => None,
+    };
+    side.got.iter().filter_map(of).collect()
+}
+
+#[test]
+fn frames_of_all_sorts_pass_in_order_and_whole() {
+    for settings in [udp(), serial(11_520)] {
+        for cut in [1, 7, 4096] {
+            let mut bench = ready(settings);
+            let now = bench.now;
+            let side = &mut bench.sides[0];
+            let credit = Control::Credit(Credit { alias: 9, limit: 64, taken: 0, lost: 0 });
+            side.control(&credit);
+            side.message(now, 3, b"loose");
+            side.message(now, 4, b"lossless");
+            side.message(now, 3, b"");
+            side.message(now, 4, &[7; 5000]);
+            side.message(now, 3, &[8; 5000]);
+            side.control(&Control::Ping(Ping { sent: now }));
+            assert!(bench.run(now + Duration::from_secs(10), cut));
+            let there = &bench.sides[1];
+            assert_eq!(messages(there, 3), [b"loose".to_vec(), vec![], vec![8; 5000]]);
+            assert_eq!(messages(there, 4), [b"lossless".to_vec(), vec![7; 5000]]);
+            assert!(there.got.contains(&Got::Control(credit)));
+            assert!(there.got.contains(&Got::Control(Control::Ping(Ping { sent: now }))));
+            assert_eq!(bench.sides[0].outbox.len(), 0);
+            assert_eq!(there.courier.counts().malformed, 0);
+        }
+    }
+}
+
+#[test]
+fn a_small_sample_costs_what_is_promised() {
+    for (settings, most) in [(serial(115_200), 3), (udp(), 4)] {
+        let mut side = ready(settings).sides.into_iter().next().unwrap();
+        let now = START + Duration::from_secs(20);
+        side.message(now, 3, &[1; 32]);
+        side.push(now, 4096);
+        let mut packet = Vec::new();
+        assert!(side.courier.poll(now, &mut packet));
+        // On a serial line 4 of CRC, 1 of COBS and the zero, in a datagram 2 of token come on top.
+        assert_eq!(packet.len(), 32 + most);
+    }
+}
+
+#[test]
+fn send_times_come_through() {
+    for settings in [udp(), serial(11_520)] {
+        let mut bench = ready(settings);
+        let mut times = Vec::new();
+        for n in 0..50u8 {
+            let now = bench.now;
+            bench.sides[0].message(now, 3, &[n; 20]);
+            bench.sides[0].message(now, 4, &[n; 20]);
+            times.push(now);
+            bench.run(now + Duration::from_millis(37), 4096);
+            bench.now = now + Duration::from_millis(37);
+        }
+        let mut count = 0;
+        for got in &bench.sides[1].got {
+            if let Got::Message { alias, sent, payload } = got {
+                let really = times[usize::from(payload[0])];
+                // The hello went in a packet longer than a ping, and ages are cut off at 64 µs.
+                let wrong = sent.micros().abs_diff(really.micros());
+                assert!(wrong < 12_000, "{alias}: {sent:?} for {really:?}");
+                count += 1;
+            }
+        }
+        assert_eq!(count, 100);
+    }
+}
+
+#[test]
+fn drops_are_told() {
+    for settings in [udp(), serial(11_520)] {
+        let mut bench = ready(settings);
+        let now = bench.now;
+        let side = &mut bench.sides[0];
+        for count in [5, 31, 32, 63, 64, 1000, 1] {
+            side.control(&Control::Gap { alias: 3, count });
+            side.message(now, 3, b"x");
+        }
+        side.control(&Control::Gap { alias: 3, count: 200 });
+        side.control(&Control::End { alias: 3 });
+        assert!(bench.run(now + Duration::from_secs(10), 4096));
+        let gaps: u64 = bench.sides[1]
+            .got
+            .iter()
+            .map(|got| match got {
+                Got::Control(Control::Gap { alias: 3, count }) => *count,
+                Got::Control(Control::Lost { .. }) => panic!("nothing was lost"),
+                _ => 0,
+            })
+            .sum();
+        assert_eq!(gaps, 5 + 31 + 32 + 63 + 64 + 1000 + 1 + 200);
+        assert_eq!(messages(&bench.sides[1], 3).len(), 7);
+        assert_eq!(bench.sides[1].got.last(), Some(&Got::Control(Control::End { alias: 3 })));
+    }
+}
+
+#[test]
+fn a_ping_behind_an_end_stands_in_line_and_so_does_its_pong() {
+    let mut bench = ready(udp());
+    let now = bench.now;
+    bench.sides[0].control(&Control::End { alias: 4 });
+    bench.sides[0].control(&Control::Ping(Ping { sent: now }));
+    bench.sides[0].push(now, 4096);
+    let mut packet = Vec::new();
+    assert!(bench.sides[0].courier.poll(now, &mut packet));
+    // The end and the ping are of one segment.
+    assert_eq!(crate::wire::packet::pieces(&packet).count(), 1);
+    bench.lines[0].send(now, &packet);
+    bench.run(now + Duration::from_micros(200), 4096);
+    let pong = Pong { echo: now, received: bench.now, sent: bench.now };
+    assert_eq!(bench.sides[1].got.last(), Some(&Got::Control(Control::Ping(Ping { sent: now }))));
+    bench.sides[1].control(&Control::Credit(Credit { alias: 9, limit: 1, taken: 0, lost: 0 }));
+    bench.sides[1].control(&Control::Pong(pong));
+    let now = bench.now;
+    bench.sides[1].push(now, 4096);
+    let mut packet = Vec::new();
+    assert!(bench.sides[1].courier.poll(now, &mut packet));
+    bench.lines[1].send(now, &packet);
+    assert!(bench.run(now + Duration::from_secs(1), 4096));
+    let got = &bench.sides[0].got;
+    assert!(
+        matches!(got[..], [Got::Control(Control::Credit(_)), Got::Control(Control::Pong(p))] if p == pong)
+    );
+}
+
+#[test]
+fn what_is_no_stream_of_frames_passes_as_it_is() {
+    let mut bench = Bench::new(udp(), CLEAR, 1);
+    bench.sides[0].outbox.extend(*b"ahoy, this is no bowline stream");
+    bench.settle(5);
+    let mut out = [0; 100];
+    let mut text = Vec::new();
+    for _ in 0..100 {
+        bench.now = bench.now + Duration::from_millis(1);
+        let [here, there] = &mut bench.sides;
+        here.push(bench.now, 5);
+        let mut packet = Vec::new();
+        while here.courier.poll(bench.now, &mut packet) {
+            bench.lines[0].send(bench.now, &packet);
+        }
+        while let Some(packet) = bench.lines[0].arrive(bench.now) {
+            there.courier.packet(bench.now, &packet);
+        }
+        while there.courier.poll(bench.now, &mut packet) {
+            bench.lines[1].send(bench.now, &packet);
+        }
+        while let Some(packet) = bench.lines[1].arrive(bench.now) {
+            here.courier.packet(bench.now, &packet);
+        }
+        let count = there.courier.read(bench.now, &mut out);
+        text.extend_from_slice(&out[..count]);
+    }
+    assert_eq!(text, b"ahoy, this is no bowline stream");
+}

@@ -1,0 +1,361 @@
+//! Connections over lines of packets: serial lines and UDP.
+//!
+//! A [`Port`] sends and receives packets; the courier (`flow::courier`) makes a stream of frames of them,
+//! and this file turns both into a [`Connection`]. Packets are sent by whoever has reason to, the writer,
+//! an intent or the reader, one at a time: who has the *turn* polls the courier under a short lock and
+//! sends outside of it; who finds the turn taken leaves, and the holder looks again before it gives it back.
+
+use super::Connection;
+use crate::diagnosis::{Diagnosis, LineCounts};
+use crate::flow::courier::{Counts, Courier, Settings};
+use crate::time::{Timestamp, now};
+use parking_lot::{Condvar, Mutex};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// What packets go in and out of, once both sides opened a packet link: content alone, without framing,
+/// checksums and tokens, and without the frames that open and reset links, which are the port's own.
+pub(crate) trait Port: Send + Sync + 'static {
+    /// Waits for the next packet, at most for `timeout`, and puts its content into `buffer`. Zero bytes: the
+    /// other side ended the link. Only one thread receives at a time.
+    ///
+    /// # Errors
+    /// Any error ends the link. After [`close`](Port::close) it returns one soon.
+    fn receive(&self, buffer: &mut [u8], timeout: Duration) -> io::Result<Option<usize>>;
+
+    /// Sends a packet, waiting for room. Only one thread sends at a time.
+    ///
+    /// # Errors
+    /// Any error ends the link, also one that was closed in the meantime.
+    fn send(&self, content: &[u8]) -> io::Result<()>;
+
+    /// The same without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock`: nothing of it was sent. Any other ends the link.
+    fn try_send(&self, content: &[u8]) -> io::Result<()>;
+
+    /// Makes a waiting [`receive`](Port::receive) return `None` at once, if it can: what is to be sent later
+    /// may otherwise be late by some 25 ms, which is the longest a receive is asked to wait.
+    fn wake(&self) {}
+
+    /// Ends it, tells the other side if it can, and wakes what waits. Idempotent, from any thread.
+    fn close(&self);
+
+    /// Where the other end is, for events and logs; no scheme.
+    fn remote(&self) -> String;
+
+    /// How many bytes a second the line carries, where it is known.
+    fn rate(&self) -> Option<u64>;
+
+    /// As [`Connection::counts`].
+    fn counts(&self) -> Option<LineCounts> {
+        None
+    }
+
+    /// As [`Connection::diagnose`].
+    fn diagnose(&self) -> Option<Diagnosis> {
+        None
+    }
+}
+
+/// A [`Connection`] over a [`Port`].
+pub(crate) struct PacketConnection<P> {
+    port: P,
+    state: Mutex<State>,
+    /// There is room for what a writer waits to write, or it is time to look.
+    room: Condvar,
+    turn: AtomicU8,
+    closed: AtomicBool,
+    /// Until when the reader waits, in microseconds: who needs it earlier wakes it.
+    reader_until: AtomicU64,
+}
+
+struct State {
+    courier: Courier,
+    /// Where packets are made; whoever has the turn takes it along.
+    packet: Vec<u8>,
+    /// A packet that could not be sent at once.
+    unsent: bool,
+    /// Where packets come in; the reader takes it along.
+    buffer: Vec<u8>,
+    /// A writer waits for room.
+    waiting: bool,
+}
+
+impl<P: Port> PacketConnection<P> {
+    /// `largest` is the largest packet content this side takes, in bytes.
+    pub(crate) fn new(port: P, settings: Settings, largest: usize) -> Self {
+        Self {
+            port,
+            state: Mutex::new(State {
+                courier: Courier::new(settings),
+                packet: Vec::with_capacity(settings.packet),
+                unsent: false,
+                buffer: vec![0; largest],
+                waiting: false,
+            }),
+            room: Condvar::new(),
+            turn: AtomicU8::new(FREE),
+            closed: AtomicBool::new(false),
+            reader_until: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn port(&self) -> &P {
+        &self.port
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.state.lock().courier.counts()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Sends all packets that may go now, unless another thread is at it: that one does it then.
+    fn pump(&self, may_wait: bool) -> io::Result<()> {
+        loop {
+            if self.turn.compare_exchange(FREE, TAKEN, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                // The holder looks again, unless it ends just now.
+                if self.turn.compare_exchange(TAKEN, AGAIN, Ordering::AcqRel, Ordering::Acquire).is_ok()
+                    || self.turn.load(Ordering::Acquire) == AGAIN
+                {
+                    return Ok(());
+                }
+                continue;
+            }
+            let result = self.send_all(may_wait);
+            let again = self.turn.swap(FREE, Ordering::AcqRel) == AGAIN;
+            match result {
+                Ok(true) if again => {}
+                Ok(_) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Sends what may go, as the holder of the turn; false if the port takes no more now.
+    fn send_all(&self, may_wait: bool) -> io::Result<bool> {
+        let mut packet = Vec::new();
+        let mut borrowed = false;
+        let result = loop {
+            {
+                let mut state = self.state.lock();
+                if !borrowed {
+                    packet = std::mem::take(&mut state.packet);
+                    borrowed = true;
+                }
+                if !std::mem::take(&mut state.unsent) && !state.courier.poll(now(), &mut packet) {
+                    self.tell_of_room(&mut state);
+                    break Ok(true);
+                }
+            }
+            let sent = if may_wait { self.port.send(&packet) } else { self.port.try_send(&packet) };
+            match sent {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.state.lock().unsent = true;
+                    break Ok(false);
+                }
+                Err(error) => break Err(error),
+            }
+        };
+        self.state.lock().packet = packet;
+        result
+    }
+
+    fn tell_of_room(&self, state: &mut State) {
+        if std::mem::take(&mut state.waiting) {
+            self.room.notify_all();
+        }
+    }
+
+    /// Has the reader come back in time for what is to be done next.
+    fn mind_reader(&self, wake: Option<Timestamp>) {
+        if wake.is_some_and(|wake| wake.micros() < self.reader_until.load(Ordering::Acquire)) {
+            self.port.wake();
+        }
+    }
+
+    /// Waits for a packet until it is time to do something else.
+    fn receive(
+        &self,
+        buffer: &mut [u8],
+        wake: Option<Timestamp>,
+        patience: Duration,
+    ) -> io::Result<Option<usize>> {
+        let here = now();
+        let timeout = wake.map_or(patience, |wake| (wake - here).min(patience)).max(SHORTEST);
+        self.reader_until.store((here + timeout).micros(), Ordering::Release);
+        let received = self.port.receive(buffer, timeout);
+        self.reader_until.store(0, Ordering::Release);
+        received
+    }
+
+    fn read_with(&self, out: &mut [u8], buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let (count, due, wake, unsent) = {
+                let mut state = self.state.lock();
+                let here = now();
+                let count = state.courier.read(here, out);
+                let due = state.unsent || state.courier.has_packet(here);
+                (count, due, state.courier.next_wake(), state.unsent)
+            };
+            if due {
+                if let Err(error) = self.pump(false) {
+                    return if count > 0 { Ok(count) } else { self.ended(error) };
+                }
+            }
+            if count > 0 {
+                return Ok(count);
+            }
+            if self.is_closed() {
+                return Ok(0);
+            }
+            let (wake, unsent) = if due {
+                let state = self.state.lock();
+                (state.courier.next_wake(), state.unsent)
+            } else {
+                (wake, unsent)
+            };
+            let patience = if unsent { RETRY } else { PATIENCE };
+            match self.receive(buffer, wake, patience) {
+                Ok(Some(0)) => {
+                    self.closed.store(true, Ordering::Release);
+                    self.room.notify_all();
+                    self.port.close();
+                }
+                Ok(Some(count)) => {
+                    let mut state = self.state.lock();
+                    state.courier.packet(now(), &buffer[..count]);
+                    self.tell_of_room(&mut state);
+                }
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return self.ended(error),
+            }
+        }
+    }
+
+    /// What a read returns when the port fails: the end, if it was closed here.
+    fn ended(&self, error: io::Error) -> io::Result<usize> {
+        if self.is_closed() { Ok(0) } else { Err(error) }
+    }
+
+    fn check_open(&self) -> io::Result<()> {
+        if self.is_closed() { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+    }
+}
+
+impl<P: Port> Connection for PacketConnection<P> {
+    fn read(&self, out: &mut [u8]) -> io::Result<usize> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        let mut buffer = std::mem::take(&mut self.state.lock().buffer);
+        let result = self.read_with(out, &mut buffer);
+        self.state.lock().buffer = buffer;
+        result
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        let paced = self.port.rate().is_some();
+        let mut taken = 0;
+        loop {
+            self.check_open()?;
+            taken += self.state.lock().courier.send(now(), &bytes[taken..]);
+            self.pump(true)?;
+            let mut state = self.state.lock();
+            let here = now();
+            let wake = state.courier.next_wake();
+            // On a paced line this thread sees to it that the next packet goes in time.
+            let pace = paced && state.courier.is_held_back(here);
+            if taken == bytes.len() && !pace || taken > 0 && !paced {
+                drop(state);
+                self.mind_reader(wake);
+                return Ok(taken);
+            }
+            if self.is_closed() {
+                continue;
+            }
+            state.waiting = true;
+            let span = wake.map_or(PATIENCE, |wake| (wake - here).min(PATIENCE));
+            let span = if state.unsent { span.min(RETRY) } else { span }.max(SHORTEST);
+            self.room.wait_until(&mut state, Instant::now() + span);
+        }
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.check_open()?;
+        if self.port.rate().is_some() {
+            // Nobody would see to it that what has to wait for the line goes out in time.
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let taken = self.state.lock().courier.send(now(), bytes);
+        if taken == 0 && !bytes.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.pump(false)?;
+        let wake = {
+            let state = self.state.lock();
+            if state.unsent { Some(now() + RETRY) } else { state.courier.next_wake() }
+        };
+        self.mind_reader(wake);
+        Ok(taken)
+    }
+
+    fn rate(&self) -> Option<u64> {
+        self.port.rate()
+    }
+
+    fn counts(&self) -> Option<LineCounts> {
+        self.port.counts()
+    }
+
+    fn diagnose(&self) -> Option<Diagnosis> {
+        self.port.diagnose()
+    }
+
+    fn lane(&self, alias: u32, lossless: bool) {
+        self.state.lock().courier.lane(alias, lossless);
+    }
+
+    fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.port.close();
+        // Whoever waits has either seen the flag or is asleep by the time the lock is ours.
+        drop(self.state.lock());
+        self.room.notify_all();
+    }
+
+    fn remote(&self) -> String {
+        self.port.remote()
+    }
+}
+
+impl<P> Drop for PacketConnection<P> {
+    fn drop(&mut self) {
+        log::trace!("packets: {:?}", self.state.get_mut().courier.counts());
+    }
+}
+
+/// Whether a thread sends, and whether it has to look again.
+const FREE: u8 = 0;
+const TAKEN: u8 = 1;
+const AGAIN: u8 = 2;
+
+/// The longest a reader or writer waits without looking at the clock. Who sends first on a line that was
+/// quiet cannot always wake the reader, which is to send again what is not acknowledged.
+const PATIENCE: Duration = Duration::from_millis(25);
+
+/// How soon a packet that the port did not take is tried again.
+const RETRY: Duration = Duration::from_millis(2);
+
+/// Shorter is not waited: it would be no waiting at all for some ports.
+const SHORTEST: Duration = Duration::from_micros(100);

@@ -1,0 +1,38 @@
+//! Links over serial lines: pseudo-terminals with a cable between them that is as slow as a real one, and that can
+//! be pulled out, damaged, and talked into.
+#![cfg(unix)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cable;
+mod doctor;
+mod idle;
+mod link;
+mod options;
+mod replug;
+mod share;
+
+use bowline::{Endpoint, EndpointBuilder};
+use cable::{Cable, End};
+
+/// A robot that listens at one end of a cable and a desk that dials it at the other.
+struct Ends {
+    robot: Endpoint,
+    desk: Endpoint,
+}
+
+fn ends(cable: &Cable) -> Ends {
+    ends_with(cable, |robot| robot, |desk| desk)
+}
+
+fn ends_with(
+    cable: &Cable,
+    robot: impl FnOnce(EndpointBuilder) -> EndpointBuilder,
+    desk: impl FnOnce(EndpointBuilder) -> EndpointBuilder,
+) -> Ends {
+    let robot =
+        robot(Endpoint::builder("robot").listen(cable.url(End::A, ""))).start().expect("the robot starts");
+    let desk = desk(Endpoint::builder("desk").connect(cable.url(End::B, "/robot"))).start();
+    Ends { robot, desk: desk.expect("the desk starts") }
+}
