@@ -68,7 +68,7 @@ static uint8_t *put_var(uint8_t *at, uint32_t value) {
 
 static size_t length(const char *text) {
   size_t n = 0;
-  while (text[n]) n++;
+  while (text && text[n]) n++;
   return n;
 }
 
@@ -217,7 +217,7 @@ static void commit(bowline *b, uint8_t *end) {
     for (; from > at + 1; from--) *from = from[-1];
     end++;
   }
-  put_var(at, size);
+  put_var(at, (uint32_t)size);
   b->end += (uint32_t)(end - at);
 }
 
@@ -1122,7 +1122,7 @@ bowline_result bowline_send(bowline *b, uint8_t route, const void *payload, size
     bowline_outlet *out = b->outlets + i;
     if (out->state != FLOWING || out->route != route) continue;
     if (out->delivery == BOWLINE_LOSSLESS) {
-      repaired(b, i, payload, size);
+      repaired(b, (uint32_t)i, payload, size);
     } else {
       if (!out->dirty) out->dirty = 1;
       if (!loose(b, out, payload, size)) {
