@@ -67,6 +67,10 @@ pub fn build(what: &str, environment: &[(&str, &str)]) -> String {
     text
 }
 
+/// Closes all that a program would inherit, and becomes that program.
+const CLOSE_ALL: &str =
+    r#"for file in /proc/$$/fd/*; do n=${file##*/}; [ "$n" -gt 2 ] && eval "exec $n>&-"; done; exec "$@""#;
+
 /// A board that runs, and a desk that dials it.
 pub struct Rig {
     pub cable: Cable,
@@ -79,20 +83,19 @@ impl Rig {
     pub fn new(kind: Kind) -> Self {
         let cable = Cable::new(115_200);
         let port = cable.port(End::A);
-        let mut command = match kind {
+        // The cable's ports are not to be held open by it.
+        let mut command = Command::new("bash");
+        command.args(["-c", CLOSE_ALL, "board"]);
+        match kind {
             Kind::Process => {
-                let mut command = Command::new(kind.program());
-                command.arg(&port);
-                command
+                command.arg(kind.program()).arg(&port);
             }
             Kind::Qemu => {
-                let mut command = Command::new("qemu-system-arm");
-                command.args(["-M", "mps2-an385", "-nographic", "-monitor", "none", "-nodefaults"]);
+                command.args(["qemu-system-arm", "-M", "mps2-an385", "-nographic", "-monitor", "none", "-nodefaults"]);
                 command.arg("-chardev").arg(format!("serial,id=line,path={port}"));
                 command.args(["-serial", "chardev:line"]).arg("-kernel").arg(kind.program());
-                command
             }
-        };
+        }
         let board = command.stdin(Stdio::null()).spawn().expect("the board starts");
         let desk = Endpoint::builder("desk").connect(cable.url(End::B, "/robot.mcu")).start();
         let desk = desk.expect("the desk starts");

@@ -64,7 +64,7 @@ fn unplugs(kind: Kind) {
     for _ in 0..5 {
         bench.rig.watch.all();
         bench.rig.cable.unplug(End::B);
-        is_down(&mut bench);
+        println!("{kind:?}: unplugged; {}", is_down(&mut bench));
         let plugged = Instant::now();
         bench.rig.cable.plug(End::B);
         bench.is_up();
