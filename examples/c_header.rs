@@ -17,7 +17,9 @@ mod messages;
 fn main() -> Result<(), Box<dyn Error>> {
     println!("/* Made by `cargo run --example c_header`; not to be edited. */");
     println!("#ifndef MESSAGES_H\n#define MESSAGES_H\n\n#include \"bowline.h\"\n");
-    println!("/* The most items of a text or list. */\n#ifndef MESSAGE_ITEMS\n#define MESSAGE_ITEMS 32\n#endif\n");
+    println!(
+        "/* The most items of a text or list. */\n#ifndef MESSAGE_ITEMS\n#define MESSAGE_ITEMS 32\n#endif\n"
+    );
     print!("{}", header::<messages::Imu>()?);
     print!("{}", header::<messages::Setpoint>()?);
     print!("{}", header::<messages::Status>()?);
@@ -51,7 +53,10 @@ fn header<T: Message>() -> Result<String, Box<dyn Error>> {
     writeln!(out, "}}\n")?;
     writeln!(out, "/* False: this is none. */")?;
     writeln!(out, "static inline bool {name}_decode({name} *v, const void *payload, size_t size) {{")?;
-    writeln!(out, "  bowline_reader reader = {{ payload, (const uint8_t *)payload + size, false }}, *r = &reader;")?;
+    writeln!(
+        out,
+        "  bowline_reader reader = {{ payload, (const uint8_t *)payload + size, false }}, *r = &reader;"
+    )?;
     decode(&mut out, &shape, "(*v)", 1)?;
     writeln!(out, "  return !r->failed && r->at == r->end;\n}}\n")?;
     Ok(out)
@@ -123,7 +128,12 @@ impl Bytes<'_> {
             }
             0x24 => Shape::Struct(self.members()?),
             0x25 => Shape::Enum(self.members()?),
-            tag => return Err(format!("shape {tag:02X} (128 bits, a character, a map, a type within itself) is none for C").into()),
+            tag => {
+                return Err(format!(
+                    "shape {tag:02X} (128 bits, a character, a map, a type within itself) is none for C"
+                )
+                .into());
+            }
         })
     }
 
@@ -135,9 +145,12 @@ impl Bytes<'_> {
 
 /// A name that C takes.
 fn identifier(name: &str) -> String {
-    let taken = ["auto", "break", "case", "char", "const", "default", "do", "double", "else", "enum", "extern", "float",
-        "for", "goto", "if", "int", "long", "register", "return", "short", "signed", "sizeof", "static", "struct",
-        "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "bool", "true", "false", "inline"];
+    let taken = [
+        "auto", "break", "case", "char", "const", "default", "do", "double", "else", "enum", "extern",
+        "float", "for", "goto", "if", "int", "long", "register", "return", "short", "signed", "sizeof",
+        "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "bool",
+        "true", "false", "inline",
+    ];
     let mut name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     if taken.contains(&name.as_str()) || name.starts_with(|c: char| c.is_ascii_digit()) {
         name.insert(0, '_');
@@ -156,7 +169,10 @@ fn size(shape: &Shape) -> Read<String> {
         Shape::Option(item) => format!("1 + {}", size(item)?),
         Shape::Seq(item) => format!("3 + MESSAGE_ITEMS * ({})", size(item)?),
         Shape::Tuple(runs) => {
-            let runs = runs.iter().map(|(count, item)| Ok(format!("{count} * ({})", size(item)?))).collect::<Read<Vec<_>>>()?;
+            let runs = runs
+                .iter()
+                .map(|(count, item)| Ok(format!("{count} * ({})", size(item)?)))
+                .collect::<Read<Vec<_>>>()?;
             runs.join(" + ")
         }
         Shape::Struct(fields) => {
@@ -175,13 +191,18 @@ fn size(shape: &Shape) -> Read<String> {
 fn constants(out: &mut String, shape: &Shape, prefix: &str) -> Read<()> {
     match shape {
         Shape::Enum(variants) => {
-            let names: Vec<_> = variants.iter().map(|(name, _)| format!("{prefix}_{}", identifier(name).to_uppercase())).collect();
+            let names: Vec<_> = variants
+                .iter()
+                .map(|(name, _)| format!("{prefix}_{}", identifier(name).to_uppercase()))
+                .collect();
             writeln!(out, "enum {{ {} }};\n", names.join(", "))?;
-            variants.iter().try_for_each(|(name, item)| constants(out, item, &format!("{prefix}_{}", name.to_uppercase())))
+            variants.iter().try_for_each(|(name, item)| {
+                constants(out, item, &format!("{prefix}_{}", name.to_uppercase()))
+            })
         }
-        Shape::Struct(fields) => {
-            fields.iter().try_for_each(|(name, item)| constants(out, item, &format!("{prefix}_{}", name.to_uppercase())))
-        }
+        Shape::Struct(fields) => fields
+            .iter()
+            .try_for_each(|(name, item)| constants(out, item, &format!("{prefix}_{}", name.to_uppercase()))),
         Shape::Option(item) | Shape::Seq(item) => constants(out, item, prefix),
         Shape::Tuple(runs) => runs.iter().try_for_each(|(_, item)| constants(out, item, prefix)),
         _ => Ok(()),
@@ -212,7 +233,11 @@ fn declare(out: &mut String, shape: &Shape, name: &str, level: usize) -> Read<()
         }
         Shape::Tuple(runs) if runs.len() == 1 => {
             let (count, item) = &runs[0];
-            let array = if level == 0 { format!("struct {{ {} }} {name};", inner(item, &format!("item[{count}]"), level)?) } else { inner(item, &format!("{name}[{count}]"), level)? };
+            let array = if level == 0 {
+                format!("struct {{ {} }} {name};", inner(item, &format!("item[{count}]"), level)?)
+            } else {
+                inner(item, &format!("{name}[{count}]"), level)?
+            };
             out.push_str(&array);
         }
         Shape::Tuple(runs) => {
@@ -282,14 +307,20 @@ fn encode(out: &mut String, shape: &Shape, at: &str, level: usize) -> Read<()> {
         }
         Shape::Tuple(runs) => runs.iter().enumerate().try_for_each(|(index, (count, item))| {
             let array = array(runs.len(), index, at);
-            each(out, &count.to_string(), level, |out, i| encode(out, item, &format!("{array}[{i}]"), level + 1))
+            each(out, &count.to_string(), level, |out, i| {
+                encode(out, item, &format!("{array}[{i}]"), level + 1)
+            })
         })?,
         Shape::Struct(fields) => {
-            fields.iter().try_for_each(|(field, item)| encode(out, item, &format!("{at}.{}", identifier(field)), level))?;
+            fields.iter().try_for_each(|(field, item)| {
+                encode(out, item, &format!("{at}.{}", identifier(field)), level)
+            })?;
         }
         Shape::Enum(variants) => {
             writeln!(out, "{pad}bowline_put_uint(w, {at}.kind);")?;
-            for (index, (variant, item)) in variants.iter().enumerate().filter(|(_, (_, item))| !matches!(item, Shape::Unit)) {
+            for (index, (variant, item)) in
+                variants.iter().enumerate().filter(|(_, (_, item))| !matches!(item, Shape::Unit))
+            {
                 writeln!(out, "{pad}if ({at}.kind == {index}) {{")?;
                 encode(out, item, &format!("{at}.as.{}", identifier(variant)), level + 1)?;
                 writeln!(out, "{pad}}}")?;
@@ -306,8 +337,12 @@ fn decode(out: &mut String, shape: &Shape, at: &str, level: usize) -> Read<()> {
         Shape::Integer(8, signed) => {
             writeln!(out, "{pad}{at} = {}bowline_get_u8(r);", if *signed { "(int8_t)" } else { "" })?;
         }
-        Shape::Integer(bits, true) => writeln!(out, "{pad}{at} = (int{bits}_t)bowline_get_int(r, INT{bits}_MAX);")?,
-        Shape::Integer(bits, false) => writeln!(out, "{pad}{at} = (uint{bits}_t)bowline_get_uint(r, UINT{bits}_MAX);")?,
+        Shape::Integer(bits, true) => {
+            writeln!(out, "{pad}{at} = (int{bits}_t)bowline_get_int(r, INT{bits}_MAX);")?
+        }
+        Shape::Integer(bits, false) => {
+            writeln!(out, "{pad}{at} = (uint{bits}_t)bowline_get_uint(r, UINT{bits}_MAX);")?
+        }
         Shape::Float(bits) => writeln!(out, "{pad}{at} = bowline_get_f{bits}(r);")?,
         Shape::Text => {
             writeln!(out, "{pad}{at}.count = (uint32_t)bowline_get_uint(r, MESSAGE_ITEMS);")?;
@@ -327,14 +362,20 @@ fn decode(out: &mut String, shape: &Shape, at: &str, level: usize) -> Read<()> {
         }
         Shape::Tuple(runs) => runs.iter().enumerate().try_for_each(|(index, (count, item))| {
             let array = array(runs.len(), index, at);
-            each(out, &count.to_string(), level, |out, i| decode(out, item, &format!("{array}[{i}]"), level + 1))
+            each(out, &count.to_string(), level, |out, i| {
+                decode(out, item, &format!("{array}[{i}]"), level + 1)
+            })
         })?,
         Shape::Struct(fields) => {
-            fields.iter().try_for_each(|(field, item)| decode(out, item, &format!("{at}.{}", identifier(field)), level))?;
+            fields.iter().try_for_each(|(field, item)| {
+                decode(out, item, &format!("{at}.{}", identifier(field)), level)
+            })?;
         }
         Shape::Enum(variants) => {
             writeln!(out, "{pad}{at}.kind = (uint8_t)bowline_get_uint(r, {});", variants.len() - 1)?;
-            for (index, (variant, item)) in variants.iter().enumerate().filter(|(_, (_, item))| !matches!(item, Shape::Unit)) {
+            for (index, (variant, item)) in
+                variants.iter().enumerate().filter(|(_, (_, item))| !matches!(item, Shape::Unit))
+            {
                 writeln!(out, "{pad}if ({at}.kind == {index}) {{")?;
                 decode(out, item, &format!("{at}.as.{}", identifier(variant)), level + 1)?;
                 writeln!(out, "{pad}}}")?;
@@ -354,7 +395,12 @@ fn array(runs: usize, index: usize, at: &str) -> String {
 }
 
 /// A loop over items; nested ones count by other letters.
-fn each(out: &mut String, count: &str, level: usize, body: impl FnOnce(&mut String, &str) -> Read<()>) -> Read<()> {
+fn each(
+    out: &mut String,
+    count: &str,
+    level: usize,
+    body: impl FnOnce(&mut String, &str) -> Read<()>,
+) -> Read<()> {
     let (pad, index) = ("  ".repeat(level), format!("i{level}"));
     writeln!(out, "{pad}for (uint32_t {index} = 0; {index} < {count}; {index}++) {{")?;
     body(out, &index)?;

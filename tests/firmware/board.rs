@@ -91,7 +91,15 @@ impl Rig {
                 command.arg(kind.program()).arg(&port);
             }
             Kind::Qemu => {
-                command.args(["qemu-system-arm", "-M", "mps2-an385", "-nographic", "-monitor", "none", "-nodefaults"]);
+                command.args([
+                    "qemu-system-arm",
+                    "-M",
+                    "mps2-an385",
+                    "-nographic",
+                    "-monitor",
+                    "none",
+                    "-nodefaults",
+                ]);
                 command.arg("-chardev").arg(format!("serial,id=line,path={port}"));
                 command.args(["-serial", "chardev:line"]).arg("-kernel").arg(kind.program());
             }

@@ -9,7 +9,12 @@ use bowline::{Event, Interest};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
-each_board!(resets_are_seen_at_once, a_board_that_hangs_is_given_up_and_comes_back, unplugs, a_type_that_differs_is_told);
+each_board!(
+    resets_are_seen_at_once,
+    a_board_that_hangs_is_given_up_and_comes_back,
+    unplugs,
+    a_type_that_differs_is_told
+);
 
 /// A board that is there again must be in use again so soon. Alone it takes a tenth of it.
 const BACK: Duration = Duration::from_secs(2);

@@ -15,7 +15,8 @@ fn measurements_go_up_and_set_points_down(kind: Kind) {
     bench.is_up();
     let (_never, pause) = channel::<()>();
     let first = bench.imu.recv_timeout(SOON).unwrap().count;
-    let (begun, mut next, mut last, mut got, mut oldest) = (Instant::now(), Instant::now(), first, 0, Duration::ZERO);
+    let (begun, mut next, mut last, mut got, mut oldest) =
+        (Instant::now(), Instant::now(), first, 0, Duration::ZERO);
     let before = bench.status_when("it says how it fares", |_| true);
     const SENT: u32 = 150;
     for count in 1..=SENT {
@@ -37,7 +38,9 @@ fn measurements_go_up_and_set_points_down(kind: Kind) {
     println!(
         "{kind:?}: {rate:.1} measurements a second, {got} of {}, the oldest {oldest:?}; {came} of {SENT} set-points, {} lost, \
          the last {} us old",
-        last - first, status.lost, status.age
+        last - first,
+        status.lost,
+        status.age
     );
     // Beside other tests on a busy machine; alone it is 100.
     assert!(rate > 50.0, "{rate:.1} measurements a second");
