@@ -34,7 +34,7 @@ enum {
   SMALLEST_PACKET = 64, LARGEST_SEGMENT = 256,
   HANDSHAKE_MICROS = 2000000, BYE_MICROS = 250000, SECOND = 1000000, RTO_MOST = 2000000,
 };
-#define NUMBERS 0xFFFF0000u             /* after so many samples of a pair the link begins anew */
+#define NUMBERS 0x80000000u             /* after so many samples of a pair the link begins anew */
 #define CRC_GOOD 0xB798B438u            /* of anything with its own checksum behind it, before the last inversion */
 
 /* Of a route: 0 the type, 1 the path, 2 the digest, 3 the codec. */
@@ -55,9 +55,15 @@ enum {                                                  /* what is to do */
 
 /* ---- numbers ---- */
 
-APART static uint8_t *put(uint8_t *at, unsigned size, uint64_t value) {
+APART static uint8_t *put(uint8_t *at, unsigned size, uint32_t value) {
   for (; size; size--, value >>= 8) *at++ = (uint8_t)value;
   return at;
+}
+
+APART static uint8_t *put4(uint8_t *at, uint32_t value) { return put(at, 4, value); }
+
+APART static uint8_t *put8(uint8_t *at, const uint64_t *value) {
+  return put4(put4(at, (uint32_t)*value), (uint32_t)(*value >> 32));
 }
 
 static uint8_t *put_var(uint8_t *at, uint32_t value) {
@@ -232,7 +238,7 @@ static void credit(bowline *b, bowline_inlet *in) {
   in->granted = lossless ? in->next + depth(route) : ~(uint32_t)0;
   at = put_var(at, (uint32_t)(in - b->inlets));
   if (lossless) at = put_var(at, in->granted);
-  else at = put(put(at, 8, ~(uint64_t)0), 2, 0x01FF);
+  else at = put(put4(put4(at, ~(uint32_t)0), ~(uint32_t)0), 2, 0x01FF);
   commit(b, put_var(put_var(at, in->next), in->lost));
   in->said = in->lost;
   in->due = 0;
@@ -265,7 +271,6 @@ static void loss(bowline *b, bowline_inlet *in, uint32_t missing, uint32_t dropp
   in->missing += missing;
   in->lost += lost;
   b->counts.lost += lost;
-  if (in->next > NUMBERS) leave(b, CLOSING);
 }
 
 static void deliver(bowline *b, bowline_inlet *in, const uint8_t *payload, size_t size, uint32_t age) {
@@ -376,14 +381,11 @@ static void go(bowline_cursor *c, uint8_t step) {
 
 /* The link is over, as far as this side is concerned. */
 static void over(bowline *b, uint8_t code) {
+  bool alive = b->alive;
   if (b->state == LEAVING) b->todo |= DO_RESET;
-  b->state = IDLE;
   b->todo &= DO_RESET;
-  b->una = b->nxt = b->end = b->next = 0;
-  b->cursor.tag = 0;
-  go(&b->cursor, S_LENGTH);
-  if (b->alive) tell(b, BOWLINE_DOWN, code);
-  b->alive = 0;
+  clear(&b->state, offsetof(bowline, cobs_code) - offsetof(bowline, state));
+  if (alive) tell(b, BOWLINE_DOWN, code);
 }
 
 /* A byte of a text; at its begin, its length. Bit 0 of an initial's mask: the instance is our own; bit 1: the other
@@ -446,17 +448,14 @@ static void opened(bowline *b, const bowline_cursor *c) {
   if (c->kept[1] < SMALLEST_PACKET) return;
   if (b->state == IDLE || b->token != token || b->next) {
     over(b, NO_FAULT);
-    clear(b->outlets, sizeof b->outlets + sizeof b->inlets);
     b->token = token;
     b->packet = (uint16_t)c->kept[1];
     b->window = c->kept[2];
     do b->session += b->now + 0x9E3779B97F4A7C15u;
     while (!(b->session & 0xFFFF));       /* its low half serves as the token */
     b->state = OPENED_UP;
-    b->rewound = b->segments = b->timing = b->told = 0;
     b->clock = ~(uint64_t)0 / 2;           /* so that TIME goes first */
     b->rto = rto_least(b);
-    b->round_trip = 0;
     b->deadline = later(b, HANDSHAKE_MICROS);
   }
   b->todo |= DO_OPENED;
@@ -858,9 +857,9 @@ static uint8_t *put_route(uint8_t *at, const bowline_route *route, uint8_t id) {
     memcpy(at, route->digest, 32);
     at += 32;
   }
-  at = put(at, 8, route->fingerprint);
+  at = put8(at, &route->fingerprint);
   at = put_text(at, name(route, 3));
-  at = put(at, 4, 0);           /* lease */
+  at = put4(at, 0);           /* lease */
   if (route->kind == BOWLINE_INTENT) {
     *at++ = route->flags & BOWLINE_EXCLUSIVE;
     return at;
@@ -883,11 +882,12 @@ static uint8_t *put_ping(uint8_t *at, bowline *b) {
   uint64_t sent = b->now + wait_micros(b);
   if ((int32_t)((uint32_t)sent - b->last_ping) <= 0) sent += b->last_ping + 1 - (uint32_t)sent;
   b->last_ping = (uint32_t)sent;
-  return put(at, 8, sent);
+  return put8(at, &sent);
 }
 
 static uint8_t *put_pong(uint8_t *at, const bowline *b, unsigned which) {
-  return put(put(put(at, 8, b->echo[which]), 8, b->received_at[which]), 8, b->now + wait_micros(b));
+  uint64_t sent = b->now + wait_micros(b);
+  return put8(put8(put8(at, &b->echo[which]), &b->received_at[which]), &sent);
 }
 
 /* Puts frames behind each other as long as there is room. */
@@ -899,16 +899,16 @@ static void fill(bowline *b) {
   if (b->todo & DO_INITIAL) {
     if (!(at = begin(b, HANDSHAKE, initial_size(config)))) return;
     *at++ = 0;
-    at = put(at, 4, 0x4E4C5742);
+    at = put4(at, 0x4E4C5742);
     *at++ = 1;                  /* versions */
     *at++ = 1;
-    at = put(at, 4, 0);         /* capabilities */
+    at = put4(at, 0);         /* capabilities */
     memcpy(at, config->instance, 16);
-    at = put(at + 16, 8, 0);    /* session */
+    at = put4(put4(at + 16, 0), 0);    /* session */
     *at++ = config->scope_own;
-    at = put(at, 4, MAX_FRAME);
-    at = put(at, 4, ping_micros(b) / 1000);
-    at = put(at, 8, b->now);
+    at = put4(at, MAX_FRAME);
+    at = put4(at, ping_micros(b) / 1000);
+    at = put8(at, &b->now);
     at = put_text(at, config->path);
     commit(b, put_text(at, config->peer ? config->peer : ""));
     done(b, DO_INITIAL);
@@ -922,7 +922,7 @@ static void fill(bowline *b) {
     if (!(at = begin(b, HANDSHAKE, 14))) return;
     *at++ = 1;
     *at++ = 1;
-    commit(b, put(put(at, 4, 0), 8, b->session));
+    commit(b, put8(put4(at, 0), &b->session));
     done(b, DO_FINAL);
   }
   if (b->state != UP) return;
@@ -1009,7 +1009,7 @@ static bool segments_out(bowline *b) {
     if (n > window - ahead) n = window - ahead;
     if (n > most) n = most;
     head[0] = SEGMENT;
-    put(head + 1, 4, b->nxt);
+    put4(head + 1, b->nxt);
     if (!packet_out(b, head, 5, b->config->stream + ahead, n)) return false;
     b->nxt += n;
   }
@@ -1032,13 +1032,13 @@ static bool control_out(bowline *b) {
   if (b->todo & DO_OPENED) {
     *at++ = OPENED;
     *at++ = 1;
-    at = put(put(at, 4, b->token), 4, (uint32_t)b->session);
-    at = put(put(at, 2, packet), 4, 2 * packet);
+    at = put4(put4(at, b->token), (uint32_t)b->session);
+    at = put4(put(at, 2, packet), 2 * packet);
     if (!small_out(b, head, at, DO_OPENED)) return false;
   }
   if (b->todo & DO_ACK && (b->segments > 1 || passed(b, b->ack_at))) {
     head[0] = ACK;
-    at = put(put(head + 1, 4, b->next), 4, 2 * packet);
+    at = put4(put4(head + 1, b->next), 2 * packet);
     if (!small_out(b, head, at, DO_ACK)) return false;
     b->segments = 0;
   }
@@ -1089,7 +1089,8 @@ static void repaired(bowline *b, uint32_t alias, const uint8_t *payload, size_t 
   uint8_t *at;
   if (wide > 134201344) {       /* the time never goes back */
     at = begin(b, TIME, 8);
-    commit(b, put(at, 8, b->clock = b->now));
+    b->clock = b->now;
+    commit(b, put8(at, &b->now));
     span = 0;
   }
   for (; span >= 0x2000; shift++) span >>= 1;
@@ -1133,7 +1134,7 @@ bowline_result bowline_send(bowline *b, uint8_t route, const void *payload, size
       }
       out->count++;
     }
-    if (++out->next > NUMBERS) leave(b, CLOSING);
+    out->next++;
     if (result != BOWLINE_DROPPED) result = BOWLINE_SENT;
   }
   give_out(b);
@@ -1171,8 +1172,10 @@ void bowline_poll(bowline *b, uint64_t now) {
     if (passed(b, b->heard + ping_micros(b) / 2 * 7)) leave(b, SILENT);
     if (passed(b, b->credit_at)) {
       b->credit_at = later(b, SECOND);
-      for (i = 0; i < BOWLINE_PAIRS; i++)
+      for (i = 0; i < BOWLINE_PAIRS; i++) {
         if (b->inlets[i].lost != b->inlets[i].said) b->inlets[i].due = 1;
+        if ((b->inlets[i].next | b->outlets[i].next) >= NUMBERS) leave(b, CLOSING);
+      }
     }
   } else if (b->state == LEAVING) {
     if (passed(b, b->deadline) || (!(b->todo & DO_BYE) && b->una == b->end)) over(b, b->bye);
@@ -1202,7 +1205,7 @@ void bowline_put_bytes(bowline_writer *w, const void *bytes, size_t size) {
 static void put_sized(bowline_writer *w, uint64_t value, int mark, unsigned size) {
   uint8_t bytes[9];
   bytes[0] = (uint8_t)mark;
-  put(bytes + 1, size, value);
+  put4(put4(bytes + 1, (uint32_t)value), (uint32_t)(value >> 32));
   if (mark) bowline_put_bytes(w, bytes, size + 1);
   else bowline_put_bytes(w, bytes + 1, size);
 }

@@ -137,22 +137,26 @@ typedef struct {          /* an intent of the peer and an interest of ours; its 
   uint32_t expected, dropped;           /* of loose samples; they go on */
 } bowline_inlet;
 
-typedef struct {
+typedef struct {          /* what is used most stands first, for that makes the code smaller */
   const bowline_config *config;
-  uint16_t todo;
-  uint8_t state, told, bye, segments, rewound, hungry, alive, timing;
-  uint8_t cobs_code, cobs_left, refused_route;
-  uint16_t received, head, tail, packet;
+  uint16_t todo, head, tail, received;
+  uint32_t reset_at;
+  uint64_t now;
+  /* Of one link, all 0 at its begin: */
+  uint8_t state, told, bye, segments, rewound, hungry, alive, timing, refused_route;
+  uint16_t packet;
   uint32_t una, nxt, end, window, rto, rto_at;    /* the stream that goes */
   uint32_t next, ack_at;                          /* the stream that comes */
-  uint32_t heard, deadline, ping_at, credit_at, reset_at, round_trip;
-  uint64_t now;
-  uint32_t token, refused, ping_sent, last_ping;
-  uint64_t session, clock, echo[2], received_at[2];
-  bowline_counts counts;
+  uint32_t heard, deadline, ping_at, credit_at, round_trip, token, refused, ping_sent;
+  uint64_t clock, echo[2], received_at[2];
   bowline_cursor cursor;  /* of the stream that comes */
   bowline_outlet outlets[BOWLINE_PAIRS];
   bowline_inlet inlets[BOWLINE_PAIRS];
+  /* Of all links: */
+  uint8_t cobs_code, cobs_left;
+  uint32_t last_ping;
+  uint64_t session;
+  bowline_counts counts;
 } bowline;
 
 /* Begins. `config` and all it points to must stay. `now` is in microseconds and never goes back; it may begin

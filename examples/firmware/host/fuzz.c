@@ -54,7 +54,7 @@ static void wrap(bowline *b, const uint8_t *content, size_t size) {
 
 static void segment_in(bowline *b, const uint8_t *bytes, size_t size) {
   uint8_t content[5 + 256] = { SEGMENT };
-  put(content + 1, 4, b->next);
+  put4(content + 1, b->next);
   memcpy(content + 5, bytes, size);
   wrap(b, content, size + 5);
 }

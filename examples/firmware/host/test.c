@@ -173,7 +173,7 @@ static void give(rig *r, const uint8_t *content, size_t size) {
 
 static void give_segment_at(rig *r, uint32_t offset, const uint8_t *bytes, size_t size) {
   uint8_t content[1100] = { SEGMENT };
-  put(content + 1, 4, offset);
+  put4(content + 1, offset);
   memcpy(content + 5, bytes, size);
   give(r, content, size + 5);
 }
@@ -185,7 +185,7 @@ static void give_stream(rig *r, const uint8_t *bytes, size_t size) {
 
 static void give_ack(rig *r) {
   uint8_t content[9] = { ACK };
-  put(put(content + 1, 4, r->stream_in_size), 4, 4096);
+  put(put4(content + 1, r->stream_in_size), 4, 4096);
   give(r, content, 9);
 }
 
