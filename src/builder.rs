@@ -41,6 +41,7 @@ pub struct EndpointBuilder {
     listen: Vec<String>,
     connect: Vec<String>,
     transports: Vec<Arc<dyn Transport>>,
+    relay: Vec<String>,
     scope: Scope,
     ping_interval: Duration,
     handshake_deadline: Duration,
@@ -59,6 +60,7 @@ impl EndpointBuilder {
             listen: Vec::new(),
             connect: Vec::new(),
             transports: built_in(),
+            relay: Vec::new(),
             scope: Scope::Open,
             ping_interval: Duration::from_secs(1),
             handshake_deadline: Duration::from_secs(2),
@@ -88,6 +90,40 @@ impl EndpointBuilder {
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.transports.retain(|known| known.scheme() != transport.scheme());
         self.transports.push(Arc::new(transport));
+        self
+    }
+
+    /// Passes routes under `prefix` on between this endpoint's links. Can be given often.
+    ///
+    /// What one peer supplies there, the others can want of this endpoint as if it were its own, and the other way
+    /// round: a board on a serial line is used from any peer on the network. `robot.mcu` stands for
+    /// `robot.mcu` itself and all below it, not for `robot.mcu2`; a hashed route goes by its readable prefix.
+    /// Nothing is decoded, delivery and schema are between the two ends, and a lossless route stays lossless on each
+    /// hop. Relays can be chained, side by side, or in a ring: see [the guide](crate::guide::relay).
+    ///
+    /// Where [`Scope::Own`] rules a link, only routes under this endpoint's own path are passed on to it.
+    ///
+    /// ```
+    /// use bowline::{Endpoint, Intent, Interest};
+    /// use std::time::Duration;
+    /// # let wait = Duration::from_secs(5);
+    /// let gateway = Endpoint::builder("gateway")
+    ///     .listen("tcp://127.0.0.1:0")
+    ///     .listen("memory://relay-doc") // a board would hang on `.connect("serial:///dev/ttyUSB0/…")`
+    ///     .relay("robot.mcu")
+    ///     .start()?;
+    /// let board = Endpoint::builder("robot.mcu").connect("memory://relay-doc/gateway").start()?;
+    /// let desk = Endpoint::builder("desk").connect(gateway.listening()[0].as_str()).start()?;
+    ///
+    /// let speed: Intent<f64> = board.intent("robot.mcu.speed")?;
+    /// let wanted: Interest<f64> = desk.interest("robot.mcu.speed")?;
+    /// assert!(speed.wait_interest(wait));
+    /// speed.send(1.5)?;
+    /// assert_eq!(*wanted.recv_timeout(wait)?, 1.5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn relay(mut self, prefix: impl Into<String>) -> Self {
+        self.relay.push(prefix.into());
         self
     }
 
@@ -163,6 +199,7 @@ impl EndpointBuilder {
     pub fn start(self) -> Result<Endpoint, Error> {
         self.check()?;
         let path = Path::parse(&self.path)?;
+        let relay = self.relay.iter().map(|prefix| Path::parse(prefix)).collect::<Result<_, _>>()?;
         let peers: Vec<_> = self.connect.iter().map(|url| PeerUrl::parse(url)).collect::<Result<_, _>>()?;
         let places: Vec<_> = self.listen.iter().map(|url| ListenUrl::parse(url)).collect::<Result<_, _>>()?;
         for scheme in peers.iter().map(PeerUrl::scheme).chain(places.iter().map(ListenUrl::scheme)) {
@@ -181,7 +218,7 @@ impl EndpointBuilder {
         }
         let listening =
             listeners.iter().map(|(scheme, listener)| format!("{scheme}://{}", listener.address())).collect();
-        let mut engine = Engine::new(self.engine_settings(path.clone()));
+        let mut engine = Engine::new(self.engine_settings(path.clone(), relay));
         let settings = LineSettings {
             max_frame: self.max_frame(),
             outbox_bytes: self.outbox_bytes,
@@ -246,6 +283,7 @@ impl EndpointBuilder {
             largest: self.largest_message,
             next_id: AtomicU32::new(1),
             declared: Mutex::default(),
+            links: Mutex::default(),
             end: End { thread: Mutex::new(Some(thread)), done, gate },
         })
     }
@@ -288,11 +326,12 @@ impl EndpointBuilder {
         max_frame(self.largest_message)
     }
 
-    fn engine_settings(&self, path: Path) -> EngineSettings {
+    fn engine_settings(&self, path: Path, relay: Vec<Path>) -> EngineSettings {
         let mut instance = [0; 16];
         fastrand::fill(&mut instance);
         let mut settings = EngineSettings::new(path, instance, fastrand::u64(..));
         settings.scope = self.scope;
+        settings.relay = relay;
         settings.ping_interval = self.ping_interval;
         settings.handshake_deadline = self.handshake_deadline;
         (settings.backoff_min, settings.backoff_max) = self.redial;

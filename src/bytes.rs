@@ -168,15 +168,27 @@ impl Buffer {
         Self { data, home: Some(Arc::clone(home)) }
     }
 
-    /// A buffer for `data` that is not much larger than it, so that what is kept for long does not keep
-    /// much more memory than it needs. A vector that is too large goes home at once.
-    pub(crate) fn fitting(data: Vec<u8>, home: &Arc<Pool>) -> Self {
-        if data.capacity() <= SLACK * data.len().max(SMALL) {
-            return Self::new(data, home);
+    /// An empty buffer with room for `len` bytes and not much more, so that what is kept for long does
+    /// not keep much more memory than it needs.
+    pub(crate) fn with_room(len: usize, home: &Arc<Pool>) -> Self {
+        let mut data = home.take();
+        if data.capacity() > SLACK * len.max(SMALL) {
+            home.give(data);
+            return Self { data: Vec::with_capacity(len), home: None };
         }
-        let exact = data.as_slice().to_vec();
-        home.give(data);
-        Self { data: exact, home: None }
+        data.clear();
+        data.reserve_exact(len);
+        Self::new(data, home)
+    }
+
+    /// A buffer of zeros that goes nowhere when it is dropped.
+    pub(crate) fn zeroed(len: usize) -> Self {
+        Self { data: vec![0; len], home: None }
+    }
+
+    /// Whether samples of `len` bytes in all may keep this buffer alive while they wait.
+    pub(crate) fn suits(&self, len: usize) -> bool {
+        self.data.capacity() <= SLACK * len
     }
 
     /// A buffer of `len` bytes, not much larger.
@@ -299,12 +311,14 @@ mod tests {
             data.truncate(16);
             data
         };
-        let buffer = Buffer::fitting(large(), &pool);
-        assert_eq!((buffer.bytes(), buffer.data.capacity()), (&[1; 16][..], 16));
+        pool.give(large());
+        assert_eq!(Buffer::with_room(16, &pool).data.capacity(), 16);
         assert_eq!(pool.kept.lock().bytes, 100_000, "it can be used for the next chunk");
+        assert!(Buffer::with_room(50_000, &pool).bytes().is_empty());
         assert_eq!(Buffer::of_len(20_000, &pool).data.capacity(), 20_000);
         assert_eq!(Buffer::of_len(90_000, &pool).data.capacity(), 100_000);
         assert_eq!(pool.kept.lock().bytes, 100_000, "none was lost");
-        assert_eq!(Buffer::fitting(vec![1; 100], &pool).data.len(), 100);
+        let buffer = Buffer::zeroed(100);
+        assert!(buffer.suits(25) && !buffer.suits(24));
     }
 }

@@ -21,6 +21,16 @@ pub struct Diagnosis {
 }
 
 /// What was found to be wrong with a line.
+///
+/// ```
+/// use bowline::Finding;
+/// let advice = |finding| match finding {
+///     Finding::Garbled => "try another baud rate",
+///     Finding::OnlyText => "start the program on the board",
+///     _ => "read what the diagnosis says",
+/// };
+/// assert_eq!(advice(Finding::Garbled), "try another baud rate");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Finding {
@@ -71,6 +81,12 @@ impl fmt::Display for Diagnosis {
 impl std::error::Error for Diagnosis {}
 
 /// What went over a line, counted since it was opened.
+///
+/// ```
+/// let mut counts = bowline::LineCounts::default();
+/// counts.packets_in += 1;
+/// assert_eq!((counts.packets_in, counts.broken), (1, 0));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LineCounts {
@@ -88,11 +104,4 @@ pub struct LineCounts {
     pub overlong: u64,
     /// Bytes of text that were passed over.
     pub text_bytes: u64,
-}
-
-impl LineCounts {
-    /// All counts zero.
-    pub fn new() -> Self {
-        Self::default()
-    }
 }

@@ -23,8 +23,9 @@ use crate::sample::Sample;
 use crate::schema::Schema;
 use crate::settings::{IntentSettings, InterestSettings, Naming};
 use crate::wire::kind::MAX_CODEC;
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{RecvTimeoutError, SendTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
+use std::any::TypeId;
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -62,6 +63,8 @@ pub struct Endpoint {
     pub(crate) next_id: AtomicU32,
     /// What is declared here, to tell at once that two types collide: the schema, and how many use it.
     pub(crate) declared: Mutex<HashMap<Route, Arc<Schema>>>,
+    /// What [`links`](Endpoint::links) answered last.
+    pub(crate) links: Mutex<Vec<LinkStatus>>,
     pub(crate) end: End,
 }
 
@@ -112,7 +115,8 @@ impl Endpoint {
     pub fn intent_with<T: Message>(&self, path: &str, settings: IntentSettings) -> Result<Intent<T>, Error> {
         let declaration = self.declaration::<T>(path, &settings.naming)?;
         let id = IntentId(self.next_id());
-        let outlets = Outlets::new(id, declaration.route.clone(), settings.exclusive, settings.retain);
+        let IntentSettings { exclusive, retain, .. } = settings;
+        let outlets = Outlets::new(id, declaration.route.clone(), TypeId::of::<T>(), exclusive, retain);
         let outlets = Arc::new(outlets);
         self.tell(Input::DeclareIntent(Arc::clone(&outlets), declaration, settings.naming.expected))?;
         Ok(Intent::new(outlets, self.dispatcher.clone(), self.clock, settings.max_wait, self.largest))
@@ -198,12 +202,25 @@ impl Endpoint {
     }
 
     /// How each link is now. Empty once the endpoint is closed.
+    ///
+    /// The thread that knows answers within microseconds, as it waits for nobody. Should a
+    /// [`transport`](crate::transport) keep it all the same, this returns after 1 s with what it answered last.
     pub fn links(&self) -> Vec<LinkStatus> {
+        let until = Instant::now() + LOOK;
         let (answer, answered) = bounded(1);
-        match self.tell(Input::Status(answer)) {
-            Ok(()) => answered.recv().unwrap_or_default(),
-            Err(_) => Vec::new(),
+        let asked = self.end.gate.pass(|| self.dispatcher.send_deadline(Input::Status(answer), until));
+        let links = match asked {
+            None | Some(Err(SendTimeoutError::Disconnected(_))) => Ok(Vec::new()),
+            Some(Ok(())) => answered.recv_deadline(until),
+            Some(Err(SendTimeoutError::Timeout(_))) => Err(RecvTimeoutError::Timeout),
+        };
+        let mut known = self.links.lock();
+        match links {
+            Ok(links) => known.clone_from(&links),
+            Err(RecvTimeoutError::Disconnected) => known.clear(),
+            Err(RecvTimeoutError::Timeout) => {}
         }
+        known.clone()
     }
 
     /// Says BYE to all peers, writes what waits to be sent, and ends every thread.
@@ -273,7 +290,8 @@ impl Endpoint {
         settings.check()?;
         let declaration = self.declaration::<T>(path, &settings.naming)?;
         let id = InterestId(self.next_id());
-        let inbox = Inbox::new(id, declaration.route.clone(), settings.delivery, callback(id));
+        let route = declaration.route.clone();
+        let inbox = Inbox::new(id, route, TypeId::of::<T>(), settings.delivery, callback(id));
         let inbox = Arc::new(inbox);
         self.tell(Input::DeclareInterest(Arc::clone(&inbox), declaration, settings.naming.expected))?;
         Ok(inbox)
@@ -354,8 +372,12 @@ fn guarded<T: Message>(
 /// How long dropping an endpoint waits for what is still to be written.
 const DROP_DEADLINE: Duration = Duration::from_millis(500);
 
-/// How much longer than its deadline a close may take: lines are cut, threads end.
-const LEAVE: Duration = Duration::from_millis(400);
+/// How long it may take to find out how the links are.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How much longer than its deadline a close may take: lines are cut, threads end. A little longer than
+/// the dispatcher gives them, so that it is heard when it says how that went.
+const LEAVE: Duration = Duration::from_millis(250);
 
 /// What a longer deadline is taken for.
 const LONGEST_CLOSE: Duration = Duration::from_secs(3600);

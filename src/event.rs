@@ -60,6 +60,8 @@ pub enum Refusal {
     },
     /// `Scope::Own` does not allow this route on this link.
     NoRight(String),
+    /// This endpoint relays the route, and has no room for it.
+    Relay(String),
     /// The peer refused, with a text of its own.
     ByPeer(String),
 }
@@ -71,7 +73,7 @@ impl fmt::Display for Refusal {
             Refusal::Codec { ours, theirs } => {
                 write!(f, "the codecs differ: `{ours}` here, `{theirs}` there")
             }
-            Refusal::NoRight(text) => f.write_str(text),
+            Refusal::NoRight(text) | Refusal::Relay(text) => f.write_str(text),
             Refusal::ByPeer(text) => write!(f, "the peer refused: {text}"),
         }
     }
@@ -126,6 +128,24 @@ pub enum Event {
         /// Where the supplier was.
         supplier: Side,
     },
+    /// This endpoint [relays](crate::EndpointBuilder::relay) samples from one peer to another from now on.
+    RouteRelayed {
+        /// The route.
+        route: Route,
+        /// The peer that supplies it.
+        from: PeerName,
+        /// The peer that wants it.
+        to: PeerName,
+    },
+    /// This endpoint relays no more samples of a pair of peers.
+    RelayEnded {
+        /// The route.
+        route: Route,
+        /// The peer that supplied it.
+        from: PeerName,
+        /// The peer that wanted it.
+        to: PeerName,
+    },
     /// Both sides have the route and yet it was not linked.
     RouteRefused {
         /// The route.
@@ -153,7 +173,9 @@ pub enum Event {
         /// Who claims and who else supplies, in words.
         text: String,
     },
-    /// Samples were lost since the last such event of this route and peer.
+    /// Samples were lost since the last such event of this route and peer. It comes about once a second
+    /// while there are losses; and when a link ends, for those that this side took and that never left it
+    /// whole: the peer does not have them.
     SamplesLost {
         /// The route.
         route: Route,
@@ -163,6 +185,19 @@ pub enum Event {
         count: u64,
         /// Where they were lost.
         lost: LostAt,
+    },
+    /// A link ended before a lossless interest said that it took these samples: each of them may have
+    /// arrived, or not. They were written, and are counted here and not as lost.
+    ///
+    /// What an interest with another [`Delivery`](crate::Delivery) takes is not confirmed one by one, so
+    /// nothing is said of it; [`RouteUnlinked`](Event::RouteUnlinked) says that something can be missing.
+    SamplesUnconfirmed {
+        /// The route.
+        route: Route,
+        /// The endpoint that wanted them.
+        peer: PeerName,
+        /// How many.
+        count: u64,
     },
     /// A callback panicked; it will not be called again and its interest is withdrawn.
     CallbackPanicked {
@@ -198,6 +233,14 @@ pub enum Event {
         url: String,
         /// What the system said.
         text: String,
+    },
+    /// Connections were turned away without a word, as there were too many: 200 more than
+    /// [`link_limit`](crate::EndpointBuilder::link_limit). Told at most once a second for each listener.
+    ConnectionsRefused {
+        /// The listening URL.
+        url: String,
+        /// How many, since the last such event of this listener.
+        count: u64,
     },
     /// A thread of the library panicked. Its link was closed; the rest goes on.
     ThreadPanicked {

@@ -86,6 +86,11 @@ impl<M> SendError<M> {
         self.message
     }
 
+    /// The same for another message, and the one it held.
+    pub(crate) fn exchange<N>(self, message: N) -> (SendError<N>, M) {
+        (SendError { message, route: self.route, why: self.why }, self.message)
+    }
+
     /// A lossless interest, or the link to it, has no room. Send again later, or wait with
     /// [`send_timeout`](Intent::send_timeout).
     pub fn is_no_credit(&self) -> bool {

@@ -122,7 +122,8 @@ pub struct InterestCounts {
     pub received: u64,
     /// Dropped or replaced unread, on this side.
     pub lost_here: u64,
-    /// Dropped by the sending sides, as they told.
+    /// Dropped by the sending sides, as they told. What was on its way when a link ended is not among them:
+    /// nobody is left to tell it to this side.
     pub lost_there: u64,
     /// Lost between the two sides, by a line that loses things.
     pub lost_on_the_way: u64,
@@ -260,6 +261,16 @@ impl<T: Message> Interest<T> {
         is_new
     }
 
+    /// What it asked of delivery.
+    pub(crate) fn delivery(&self) -> Delivery {
+        self.inbox.delivery
+    }
+
+    /// The age from which a sample is stale.
+    pub(crate) fn fresh_for(&self) -> Option<Duration> {
+        self.fresh_for
+    }
+
     /// How many intents supply it now.
     pub fn suppliers(&self) -> usize {
         self.inbox.suppliers()
@@ -331,13 +342,18 @@ impl<T: Message> Interest<T> {
 
     /// Goes on to the next run, from the mailbox if need be.
     fn refill(&self, runs: &mut VecDeque<Run<SourceRef>>) -> bool {
-        runs.pop_front();
-        if !runs.is_empty() {
+        if runs.len() > 1 {
+            runs.pop_front();
             return true;
+        }
+        // The last one of this process goes back to the mailbox, which uses its memory again.
+        if !runs.front().is_some_and(Run::is_reusable) {
+            runs.pop_front();
         }
         if self.inbox.delivery != Delivery::Latest {
             return self.inbox.take(runs);
         }
+        runs.clear();
         let mut newest = self.newest.borrow_mut();
         let taken = self.inbox.take_latest(&mut newest);
         if taken {

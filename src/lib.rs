@@ -1,8 +1,8 @@
 //! Messaging for robots and the machines around them, for programs that block.
 //!
 //! A program declares what it supplies, its [`Intent`]s; another, what it wants, its [`Interest`]s. Where
-//! the two are of the same route, samples flow, over TCP, Unix sockets, memory or a [`transport`] of your
-//! own. No async runtime, no broker, no code generator; no call takes longer than you said.
+//! the two are of the same route, samples flow, over TCP, Unix sockets, serial ports, memory or a [`transport`]
+//! of your own. No async runtime, no broker, no code generator; no call takes longer than you said.
 //!
 //! ```
 //! use bowline::{Endpoint, Intent, Interest};
@@ -35,9 +35,9 @@
 //!
 //! | Layer | What it is |
 //! | --- | --- |
-//! | `endpoint` `intent` `interest` | what a user holds |
+//! | `endpoint` `intent` `interest` | what a user holds; `wrap`, what it can be wrapped in |
 //! | `runtime` | the threads: dispatcher, reader, writer, acceptor; the clock |
-//! | `transport` | bytes in, bytes out: tcp, unix, memory |
+//! | `transport` | bytes in, bytes out: tcp, unix, serial, memory |
 //! | `proto` | control, pure: handshakes, sessions, the registry of routes, pings, redialling |
 //! | `flow` | samples, pure: the outbox of a link with its lanes, mailboxes |
 //! | `wire` | frames and what they mean: bytes of a peer become values here, or an error |
@@ -73,6 +73,7 @@ mod settings;
 mod time;
 pub mod transport;
 mod wire;
+pub mod wrap;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -108,3 +109,4 @@ pub use sample::{Reading, Sample};
 pub use schema::{Schema, SchemaError};
 pub use settings::{IntentSettings, InterestSettings};
 pub use time::Timestamp;
+pub use wrap::{Supply, Want, Withheld};

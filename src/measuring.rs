@@ -65,10 +65,11 @@ impl Mail {
         let (mut bytes, mut heads) = (self.pool.take(), Vec::with_capacity(count));
         bytes.clear();
         for _ in 0..count {
+            let start = bytes.len() as u32;
             bytes.extend_from_slice(payload);
-            heads.push(Head { sent: Timestamp::ZERO, end: bytes.len() as u32 });
+            heads.push(Head { sent: Timestamp::ZERO, start, end: bytes.len() as u32 });
         }
-        let buffer = Buffer::new(bytes, &self.pool);
+        let buffer = Arc::new(Buffer::new(bytes, &self.pool));
         self.mailbox.put(Run::encoded(0, 0, buffer, heads), |_, _| {});
         let mut runs = VecDeque::new();
         self.mailbox.take(&mut runs);

@@ -98,7 +98,11 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Message for T {
     #[inline]
     fn decode(payload: Payload<'_>) -> Result<Self, CodecError> {
         let bytes = payload.as_slice();
-        let (value, used) = bincode::serde::decode_from_slice(bytes, CONFIG).map_err(CodecError::new)?;
+        if bytes.len() > SMALL {
+            return decode_large(bytes);
+        }
+        let (value, used) =
+            bincode::serde::decode_from_slice(bytes, SMALL_CONFIG).map_err(CodecError::new)?;
         if used != bytes.len() {
             return Err(CodecError::new(format!("{} bytes too many at its end", bytes.len() - used)));
         }
@@ -129,16 +133,34 @@ impl Message for Bytes {
     }
 }
 
+/// Decodes where more memory may be taken. Apart, so that the way of small messages is short.
+#[inline(never)]
+fn decode_large<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    let (value, used) = bincode::serde::decode_from_slice(bytes, CONFIG).map_err(CodecError::new)?;
+    if used != bytes.len() {
+        return Err(CodecError::new(format!("{} bytes too many at its end", bytes.len() - used)));
+    }
+    Ok(value)
+}
+
 /// The limit is what bincode may take of memory while decoding: without one, nine bytes that claim a
 /// string of 2^40 abort the process.
-const CONFIG: bincode::config::Configuration<
+type Config<const LIMIT: usize> = bincode::config::Configuration<
     bincode::config::LittleEndian,
     bincode::config::Varint,
-    bincode::config::Limit<DECODE_LIMIT>,
-> = bincode::config::standard().with_limit::<DECODE_LIMIT>();
+    bincode::config::Limit<LIMIT>,
+>;
 
-/// How much memory decoding one message may take, by bincode's count: 256 MiB.
+const CONFIG: Config<DECODE_LIMIT> = bincode::config::standard().with_limit::<DECODE_LIMIT>();
+const SMALL_CONFIG: Config<SMALL_DECODE_LIMIT> =
+    bincode::config::standard().with_limit::<SMALL_DECODE_LIMIT>();
+
+/// How much memory decoding one message may take, by bincode's count: 256 MiB, or 16 MiB for a small one.
 const DECODE_LIMIT: usize = 256 << 20;
+const SMALL_DECODE_LIMIT: usize = 16 << 20;
+
+/// Up to this size an encoded message is small.
+const SMALL: usize = 16 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -149,6 +171,23 @@ mod tests {
         let lie = [0xFD, 0, 0, 0, 0, 0, 1, 0, 0];
         assert!(String::decode(Payload::new(&lie)).is_err());
         assert!(Vec::<u64>::decode(Payload::new(&lie)).is_err());
+    }
+
+    #[test]
+    fn a_small_message_takes_less_memory_than_a_large_one_may() {
+        // A string of 20 MiB, of which but the beginning is there.
+        let mut lie = vec![252];
+        lie.extend_from_slice(&(20_u32 << 20).to_le_bytes());
+        let said = |lie: &[u8]| String::decode(Payload::new(lie)).unwrap_err().to_string();
+        assert!(said(&lie).contains("LimitExceeded"), "{}", said(&lie));
+        lie.resize(SMALL + 1, b'a');
+        assert!(said(&lie).contains("UnexpectedEnd"), "{}", said(&lie));
+        let text = "b".repeat(3 << 20);
+        let mut bytes = Vec::new();
+        text.encode(&mut bytes).expect("encodes");
+        assert_eq!(String::decode(Payload::new(&bytes)).expect("decodes"), text);
+        bytes.push(0);
+        assert!(String::decode(Payload::new(&bytes)).is_err());
     }
 
     #[test]

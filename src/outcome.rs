@@ -14,6 +14,11 @@ pub enum Fate {
     Queued,
     /// Accepted, and an older sample not yet sent or read was dropped for it, and counted.
     Replaced,
+    /// A [throttle](crate::Supply::throttle) around the intent holds it: it is sent later, if no newer one
+    /// comes before.
+    Held,
+    /// A [wrapper](crate::wrap) of the intent withheld it and counted it: nothing was sent to anyone.
+    Withheld,
     /// Nobody is interested.
     NoInterest,
     /// The link ended while this was sent.
@@ -31,6 +36,8 @@ impl fmt::Display for Fate {
             Fate::Written => "written",
             Fate::Queued => "queued",
             Fate::Replaced => "replaced an older one",
+            Fate::Held => "held",
+            Fate::Withheld => "withheld",
             Fate::NoInterest => "no interest",
             Fate::LinkDown => "link down",
             Fate::NoCredit => "out of credit",
@@ -61,6 +68,12 @@ pub struct Outcome {
 impl Outcome {
     /// Nobody is there.
     pub(crate) const NOBODY: Outcome = Outcome { taken: 0, worst: Fate::NoInterest };
+
+    /// A wrapper of the intent holds it.
+    pub(crate) const HELD: Outcome = Outcome { taken: 0, worst: Fate::Held };
+
+    /// A wrapper of the intent withheld it.
+    pub(crate) const WITHHELD: Outcome = Outcome { taken: 0, worst: Fate::Withheld };
 
     /// How many interests took the sample.
     pub const fn taken(self) -> u32 {

@@ -128,6 +128,15 @@ impl Route {
         Ok(Route::from_digest(prefix.clone(), digest))
     }
 
+    /// The memory it holds, about, in bytes, with what surrounds its allocations.
+    pub(crate) fn held(&self) -> usize {
+        let texts = match &*self.0 {
+            Form::Plain { path, type_name } => path.as_str().len() + type_name.len() + 32,
+            Form::Hashed { prefix, .. } => prefix.as_str().len() + 16,
+        };
+        size_of::<Form>() + 32 + texts
+    }
+
     /// The hashed route of these parts, as a peer sent them.
     pub(crate) fn from_digest(prefix: Path, digest: [u8; 32]) -> Route {
         Route(Arc::new(Form::Hashed { prefix, digest }))

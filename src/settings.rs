@@ -85,6 +85,10 @@ macro_rules! naming_setters {
         /// Says how many samples a second there will be at most, and of how many bytes encoded. Where the
         /// speed of a line is known, as of a serial one, and the linked routes that were declared so do not fit
         /// together, [`Event::LinkOverbooked`](crate::Event::LinkOverbooked) says so. Nothing is held back.
+        ///
+        /// ```
+        /// let imu = bowline::IntentSettings::new().expected_rate(100.0, 32); // 4,100 bytes a second on the line
+        /// ```
         pub fn expected_rate(mut self, hz: f64, bytes: usize) -> Self {
             self.naming.expected = Some(Expected { hz, bytes });
             self

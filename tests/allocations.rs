@@ -2,7 +2,7 @@
 
 mod support;
 
-use bowline::{Intent, Interest, InterestSettings};
+use bowline::{Intent, Interest, InterestSettings, Supply, Want};
 use serde::{Deserialize, Serialize};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -153,5 +153,33 @@ fn a_loop_that_sends_and_one_that_reads_the_latest_settle_to_no_allocation() {
             round();
             stop.load(Ordering::Acquire)
         });
+    });
+}
+
+#[test]
+fn wrappers_allocate_nothing() {
+    let pair = pair(Kind::Tcp);
+    let intent = pair.robot.intent::<Imu>("robot.imu").expect("intent");
+    let intent =
+        intent.rate_limit(f64::INFINITY).dedup().filter(|imu| imu.number < u32::MAX).map(|n| imu(*n));
+    let settings = InterestSettings::new().lossless(64);
+    let interest = pair.desk.interest_with::<Imu>("robot.imu", settings).expect("interest");
+    let odd = interest.filter(|imu| imu.number % 2 == 1).dedup().map(|imu| imu.number).tap(|_| ());
+    let odd = odd.rate_limit(f64::INFINITY);
+    assert!(intent.wait_interest(SOON));
+    let mut next = 0;
+    settles("a wrapped route", || {
+        for burst in [2, 2, 30, 2, 32, 2] {
+            for number in next..next + burst {
+                intent.send_timeout(number, SOON).expect("goes on");
+            }
+            for number in (next..next + burst).filter(|number| number % 2 == 1) {
+                assert_eq!(*odd.recv_timeout(SOON).expect("arrives"), number);
+            }
+            next += burst;
+        }
+        intent.send_timeout(next + 1, SOON).expect("goes on");
+        until("the latest came", || odd.latest().newest().is_some_and(|sample| *sample == next + 1));
+        next += 2;
     });
 }

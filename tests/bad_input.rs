@@ -13,7 +13,7 @@ mod raw_peer;
 #[path = "bad_input/scene.rs"]
 mod scene;
 
-use bowline::transport::{Tcp, Transport};
+use bowline::transport::{Cancel, Memory, Tcp, Transport};
 use bowline::{Bytes, Endpoint, Event, Intent, Interest, InterestSettings, LinkState, ReasonCode, Scope};
 use frames::{Hello, frame, head, message_head, varint};
 use measure::{descriptors, eventually, forget_peak, peak, resident, threads};
@@ -365,6 +365,36 @@ fn unfinished_handshakes_do_not_use_up_the_links() {
 // ---- on a link that is up -----------------------------------------------------------------------
 
 #[test]
+fn connections_that_are_turned_away_without_a_word_are_told_to_the_application() {
+    let _turn = turn();
+    let scene = Scene::set(&unused("memory"), |robot| robot.link_limit(2));
+    let address = scene.url().split_once("://").expect("a URL").1.to_owned();
+    let (began, mut events, mut count, mut held) = (Instant::now(), 0, 0, VecDeque::new());
+    while count < 300 {
+        assert!(began.elapsed() < SOON, "only {count}");
+        // Each says what is wrong and stays, so that saying BYE to it takes a while.
+        if let Ok(connection) = Memory.dial(&address, SOON, &Cancel::default()) {
+            let _ = connection.write(b"GET / HTTP/1.1\r\n");
+            held.push_back(connection);
+        }
+        if held.len() > 1000 {
+            held.pop_front();
+        }
+        while let Some(event) = scene.robot.events().try_recv() {
+            if let Event::ConnectionsRefused { url, count: more } = event {
+                assert_eq!(&url, scene.url());
+                assert!(more > 0);
+                (events, count) = (events + 1, count + more);
+            }
+        }
+    }
+    let most = began.elapsed().as_secs() + 2;
+    assert!(events <= most, "{events} events for {count} connections");
+    drop(held);
+    scene.close();
+}
+
+#[test]
 fn what_must_not_come_ends_the_link_with_a_reason() {
     use ReasonCode::{FrameTooLarge, Malformed, UnknownAlias, UnknownKind};
     everywhere(|scene| {
@@ -422,6 +452,10 @@ fn kinds_of_later_versions_are_skipped() {
         peer.send(&frames::ping(42));
         let echo = peer.wait_for("PONG", |frame| (frame.tag == frames::PONG).then(|| frame.body[0]));
         assert_eq!(echo, 42);
+        let links = scene.robot.links();
+        let villain =
+            links.iter().find(|link| link.peer.path.as_ref().is_some_and(|path| path.as_str() == "villain"));
+        assert_eq!(villain.map(|link| link.frames_skipped), Some(24));
         drop(peer);
         assert_eq!(scene.verdict().code(), ReasonCode::Lost);
         scene.close();

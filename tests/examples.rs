@@ -63,6 +63,15 @@ fn a_board_on_a_serial_line_is_back_after_its_cable_was_pulled() {
 }
 
 #[test]
+fn wrappers_hand_out_the_last_one_and_count_the_others() {
+    let text = run("wrappers", &[]);
+    assert!(text.contains("the robot sent 1000 samples"), "{text}");
+    assert!(text.contains("250 were not valid"), "{text}");
+    assert!(text.contains("the last turning rate is 999"), "{text}");
+    assert!(text.trim_end().ends_with(", 0.0]"), "{text}");
+}
+
+#[test]
 fn a_transport_of_the_users_own_carries_samples() {
     let text = run("custom_transport", &[]);
     assert!(text.contains("100 samples over counted://"), "{text}");

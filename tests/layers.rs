@@ -21,6 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "fuzzing",
             "guide",
             "measuring",
+            "wrap",
         ],
     ),
     ("runtime", &["runtime"]),

@@ -6,7 +6,7 @@ mod child;
 #[path = "process/measure.rs"]
 mod measure;
 
-use bowline::transport::{Cancel, Connection, Listener, Transport};
+use bowline::transport::{Cancel, Connection, Listener, Memory, Transport};
 use bowline::{Bytes, Endpoint, Event, Intent, Interest, InterestSettings, Reason, ReasonCode, Sample};
 use child::Role;
 use measure::{eventually, no_threads_are_left, threads};
@@ -488,6 +488,93 @@ fn a_transport_that_does_not_end_dialling_is_left_behind() {
     assert_eq!(threads().len(), 1, "{:?}", threads());
     drop(release);
     no_threads_are_left();
+}
+
+/// Memory connections that do not close before the test says so.
+#[derive(Clone)]
+struct Clinging(Arc<Mutex<Receiver<()>>>);
+
+impl Transport for Clinging {
+    fn scheme(&self) -> &str {
+        "clinging"
+    }
+
+    fn dial(&self, address: &str, timeout: Duration, cancel: &Cancel) -> io::Result<Arc<dyn Connection>> {
+        let inner = Memory.dial(address, timeout, cancel)?;
+        Ok(Arc::new(ClingingConnection { inner, released: self.clone() }))
+    }
+
+    fn listen(&self, _: &str) -> io::Result<Arc<dyn Listener>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+struct ClingingConnection {
+    inner: Arc<dyn Connection>,
+    released: Clinging,
+}
+
+impl Connection for ClingingConnection {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buffer)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.inner.write(bytes)
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.inner.try_write(bytes)
+    }
+
+    fn close(&self) {
+        let _ = self.released.0.lock().recv();
+        self.inner.close();
+    }
+
+    fn remote(&self) -> String {
+        self.inner.remote()
+    }
+}
+
+#[test]
+fn a_transport_that_keeps_the_dispatcher_keeps_nobody_else_for_long() {
+    let _turn = turn();
+    // The shortest of a few, as a busy machine may take longer at any of them.
+    let mut spans = Vec::new();
+    for _ in 0..3 {
+        let robot = robot("memory");
+        let (release, released): (Sender<()>, _) = channel();
+        let url = robot.listening()[0].replace("memory", "clinging") + "/robot";
+        let clinging = Clinging(Arc::new(Mutex::new(released)));
+        let desk = Endpoint::builder("desk").transport(clinging).connect(url).start().expect("starts");
+        let wanted: Interest<u8> = desk.interest("robot.data").expect("interest");
+        let intent: Intent<u8> = robot.intent("robot.data").expect("intent");
+        assert!(intent.wait_interest(SOON));
+        assert_eq!(desk.links().len(), 1);
+        robot.close(SOON);
+        let (links, look) = timed(|| {
+            let until = Instant::now() + SOON;
+            loop {
+                let (links, span) = timed(|| desk.links());
+                if span > Duration::from_millis(900) || Instant::now() > until {
+                    return (links, span);
+                }
+            }
+        })
+        .0;
+        assert!(look < Duration::from_millis(1000) + SLACK, "{look:?}");
+        assert_eq!(links.len(), 1, "the last answer there was");
+        let deadline = Duration::from_millis(100);
+        let (complete, span) = timed(|| desk.close(deadline));
+        assert!(!complete && span >= deadline + CUT);
+        spans.push(span);
+        drop(release);
+        drop((wanted, desk));
+        no_threads_are_left();
+    }
+    let least = spans.iter().min().expect("some");
+    assert!(*least < Duration::from_millis(100) + CUT + Duration::from_millis(100), "{spans:?}");
 }
 
 #[test]

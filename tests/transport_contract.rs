@@ -746,8 +746,8 @@ fn a_stalled_tcp_peer_holds_a_bounded_number_of_bytes() {
         held += taken;
     }
     println!("{held} bytes");
-    // 512 KiB in the send buffer here and 512 KiB in the receive buffer there.
-    assert!(held <= 1 << 20, "{held} bytes");
+    // 512 KiB in the send buffer here and 2 MiB in the receive buffer there.
+    assert!(held <= 5 << 19, "{held} bytes");
 }
 
 #[test]

@@ -30,7 +30,7 @@ enum {
   STOP = 0xFF,                  /* no fault, but what was being read is over */
 };
 enum {
-  MAX_FRAME = 1024,             /* the least that may be announced */
+  MAX_FRAME = 1024, SMALLEST_FRAME = 64,
   SMALLEST_PACKET = 64, LARGEST_SEGMENT = 256,
   HANDSHAKE_MICROS = 2000000, BYE_MICROS = 250000, SECOND = 1000000, RTO_MOST = 2000000,
 };
@@ -196,7 +196,7 @@ static uint8_t age_code(uint32_t micros) {
   uint32_t units = micros / 64, e = 0;
   if (units < 16) return (uint8_t)units;
   for (e = 1; units > 31; e++) units >>= 1;
-  return e > 15 ? 0xFF : (uint8_t)(e << 4 | (units - 16));
+  return e > 10 ? 0xAE : (uint8_t)(e << 4 | (units - 16));      /* longer ones do not come from this line */
 }
 
 static uint32_t age_micros(uint8_t code) {
@@ -290,10 +290,12 @@ static void deliver(bowline *b, bowline_inlet *in, const uint8_t *payload, size_
 static bowline_inlet *ordered(bowline *b, const bowline_cursor *c) {
   bowline_inlet *in = inlet(b, c->alias);
   if (in) {
-    uint32_t missing = (c->kept[0] - in->expected) & 0x7F, dropped = c->kept[1] < missing ? c->kept[1] : missing;
+    uint32_t number = c->kept[0] & 0x7F, most = 0x7F, dropped = c->kept[1] >> 7, missing;
+    if (c->kept[0] & 0x80) number |= (c->kept[1] & 0x7F) << 7, most = 0x3FFF;
+    missing = (number - in->expected) & most;
     in->dropped += dropped;
     in->expected += missing + 1;
-    loss(b, in, missing, dropped);
+    loss(b, in, missing + dropped, dropped);
   }
   return in;
 }
@@ -323,7 +325,7 @@ enum {
   X(P_ECHO, 8, 0, 1, 0) X(P_RECEIVED, 8, 0, 2, 0) X(P_SENT, 8, 0, 3, 0) X(P_LAST, LAST, 0, 0, 0) \
   X(I_COUNT, V32, IS_COUNT, 0, 4096) X(I_OP, 1, 0, 1, 2) X(I_ID, V32, IS_ID, 2, 0) X(I_FORM, 1, IS_FORM, 3, 1) \
   X(I_TYPE, TEXT + SOME, 0, 0, 127) X(I_PATH, TEXT + SOME, IS_PATH, 0, 255) X(I_DIGEST, RAW, IS_PATH, 0, 32) \
-  X(I_CODEC, TEXT, 0, 0, 32) X(I_LEASE, 4, 0, 0, 0) X(I_DELIVERY, 1, 0, 4, 2) X(I_DEPTH, V32 + SOME, IS_DEPTH, 0, 0) \
+  X(I_CODEC, TEXT, 0, 0, 32) X(I_LEASE, 4, 0, 0, 0) X(I_DELIVERY, 1, 0, 4, 0) X(I_DEPTH, V32, IS_DEPTH, 0, 0) X(I_ONLY, V32, IS_DEPTH, 0, 0) \
   X(I_LAST, LAST, 0, 0, 0) X(I_PRINT, 8, IS_PRINT, 0, 0) \
   X(N_NOTICE, 1, IS_NOTICE, 3, 3) X(N_MINE, V32, 0, 0, 0) X(N_YOURS, V32, 0, 1, 0) X(N_ALIAS, V32, 0, 2, 16383) \
   X(N_LAST, LAST, 0, 0, 0) \
@@ -340,7 +342,7 @@ enum {
   X(O_COOKIE, TEXT, 0, 0, 32) X(O_MORE, REST, 0, 0, 0) \
   X(A_NEXT, 4, 0, 1, 0) X(A_WINDOW, 4, 0, 2, 0) X(A_RANGES, REST, 0, 0, 0) \
   X(D_OFFSET, 4, 0, 1, 0) X(D_BYTES, REST, 0, 0, 0) \
-  X(L_ORDER, 1, IS_ORDER, 1, 0) X(L_DROPPED, V32 + SOME, 0, 2, 0) X(L_AGE, 1, 0, 3, 0) X(L_PAYLOAD, REST, 0, 0, 0)
+  X(L_ORDER, 1, IS_ORDER, 1, 0) X(L_MORE, V32, 0, 2, 0) X(L_AGE, 1, IS_ORDER, 3, 0) X(L_LONG, V64, 0, 4, 0) X(L_PAYLOAD, REST, 0, 0, 0)
 
 #define NAME(name, form, what, keep, most) name,
 #define LIMIT(most) \
@@ -438,7 +440,7 @@ static void entry(bowline *b, const bowline_cursor *c) {
     out->next = out->limit = 0;
     out->yours = id;
     out->route = (uint8_t)i;
-    out->delivery = (uint8_t)c->kept[3];
+    out->delivery = (uint8_t)(c->kept[3] & 0x7F);
     out->state = NEW;
   }
 }
@@ -446,7 +448,7 @@ static void entry(bowline *b, const bowline_cursor *c) {
 static void opened(bowline *b, const bowline_cursor *c) {
   uint32_t token = c->kept[0];
   if (c->kept[1] < SMALLEST_PACKET) return;
-  if (b->state == IDLE || b->token != token || b->next) {
+  if (b->state == IDLE || b->token != token) {
     over(b, NO_FAULT);
     b->token = token;
     b->packet = (uint16_t)c->kept[1];
@@ -506,11 +508,12 @@ static uint8_t credited(bowline *b, const bowline_cursor *c) {
 
 static void tallied(bowline *b, const bowline_cursor *c) {
   bowline_inlet *in = inlet(b, c->kept[0]);
-  uint32_t missing = in ? c->kept[1] - in->expected : 0, dropped = in ? c->kept[2] - in->dropped : 0;
-  if (!in || c->kept[1] < in->expected || c->kept[1] > NUMBERS) return;
-  in->expected = c->kept[1];
-  in->dropped += dropped < missing ? dropped : missing;
-  loss(b, in, missing, dropped);
+  uint32_t dropped = c->kept[2], next = c->kept[1];
+  if (!in || next < in->expected || next >= NUMBERS) return;
+  dropped = dropped > in->dropped ? dropped - in->dropped : 0;
+  in->dropped += dropped;
+  loss(b, in, next - in->expected + dropped, dropped);
+  in->expected = next;
 }
 
 static void ponged(bowline *b, const bowline_cursor *c) {
@@ -528,6 +531,7 @@ static uint8_t met(bowline *b, const bowline_cursor *c) {
   if (c->kept[0] > 1) return VERSION;
   if (!(c->mask & 2)) return WRONG_IDENTITY;
   b->todo |= DO_FINAL;
+  b->largest = c->entries;
   b->state = SHAKING;
   return NO_FAULT;
 }
@@ -597,7 +601,8 @@ static uint8_t field(bowline *b, bowline_cursor *c, uint16_t row) {
     if (v < c->kept[0]) return MALFORMED;
     break;
   case IS_ROOM:
-    if (v < MAX_FRAME) return MALFORMED;
+    if (v < SMALLEST_FRAME) return MALFORMED;
+    c->entries = (uint16_t)(v < MAX_FRAME ? v : MAX_FRAME);
     break;
   case IS_SESSION:
     if (wide(c) != b->session) return MALFORMED;
@@ -628,7 +633,13 @@ static uint8_t field(bowline *b, bowline_cursor *c, uint16_t row) {
     }
     break;
   case IS_DEPTH:
-    if (v > (c->kept[3] ? 1048576 : 1)) return MALFORMED;
+    if (c->step == I_ONLY) {
+      c->mask &= v < 32 ? bit << v : 0;
+    } else {
+      i = c->kept[3] & 0x7F;
+      if (i > 2 || !v || v > (i ? 1048576 : 1)) return MALFORMED;
+      if (c->kept[3] & 0x80) break;
+    }
   entry:
     entry(b, c);
     next = --c->entries ? I_OP : I_LAST;
@@ -636,9 +647,9 @@ static uint8_t field(bowline *b, bowline_cursor *c, uint16_t row) {
   case IS_NOTICE:
     if (v) next = v == 1 ? W_SUPPLIER : v == 2 ? V_SUPPLIER : W_YOURS;
     break;
-  case IS_ORDER:
-    c->kept[1] = 0;
-    if (!(v & 0x80)) next = L_AGE;
+  case IS_ORDER:                /* what stands behind it may be left out */
+    if (c->step == L_ORDER) c->kept[1] = 0;
+    if (c->step == L_ORDER ? !(v & 0x80) : v != 0xFF) next++;
     break;
   }
   go(c, next);
@@ -718,7 +729,7 @@ static uint8_t whole(bowline *b, bowline_cursor *c) {
   case MESSAGE:
     if (c->step == L_PAYLOAD) {
       in = ordered(b, c);
-      if (in) deliver(b, in, c->rest, c->count, age_micros((uint8_t)c->kept[2]));
+      if (in) deliver(b, in, c->rest, c->count, c->kept[2] == 0xFF ? c->kept[3] : age_micros((uint8_t)c->kept[2]));
     } else {
       in = inlet(b, c->alias);
       if (!in) return UNKNOWN_ALIAS;
@@ -1075,10 +1086,11 @@ static bool loose(bowline *b, bowline_outlet *out, const uint8_t *payload, size_
   if (b->hungry || ((uint8_t)(out->count >> 6) != out->block && !tally(b, out))) return false;
   at = put_var(head, MESSAGE + (unsigned)(out - b->outlets));
   *at++ = (uint8_t)((out->count & 0x7F) | (out->unsaid ? 0x80 : 0));
-  if (out->unsaid) at = put_var(at, out->unsaid);
+  if (out->unsaid) at = put_var(at, out->unsaid << 7 | (out->count >> 7 & 0x7F));
   *at++ = age_code(wait_micros(b));
   if (!packet_out(b, head, (size_t)(at - head), payload, size)) return false;
   out->unsaid = 0;
+  out->count++;
   return true;
 }
 
@@ -1117,7 +1129,7 @@ bowline_result bowline_send(bowline *b, uint8_t route, const void *payload, size
       if (out->next >= out->limit || size + 24 > room) return BOWLINE_BUSY;
       room -= size + 24;
     }
-    if (size > MAX_FRAME - 8) return BOWLINE_TOO_LARGE;
+    if (size + 5 > b->largest) return BOWLINE_TOO_LARGE;
   }
   for (i = 0; i < BOWLINE_PAIRS; i++) {
     bowline_outlet *out = b->outlets + i;
@@ -1132,7 +1144,6 @@ bowline_result bowline_send(bowline *b, uint8_t route, const void *payload, size
         b->counts.dropped++;
         result = BOWLINE_DROPPED;
       }
-      out->count++;
     }
     out->next++;
     if (result != BOWLINE_DROPPED) result = BOWLINE_SENT;

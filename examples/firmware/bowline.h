@@ -99,7 +99,7 @@ typedef enum {
   BOWLINE_NOBODY,         /* there is nobody who wants it */
   BOWLINE_DROPPED,        /* the line is busy: dropped, and counted, for who wants it by latest or queue */
   BOWLINE_BUSY,           /* a lossless interest has no room: nothing was sent, try again later */
-  BOWLINE_TOO_LARGE       /* for the buffers, for the peer, or above 1016 bytes */
+  BOWLINE_TOO_LARGE       /* for the buffers, for the peer, or above 1019 bytes */
 } bowline_result;
 
 /* What went wrong so far; for a look with the debugger, or a message of one's own. */
@@ -144,7 +144,7 @@ typedef struct {          /* what is used most stands first, for that makes the 
   uint64_t now;
   /* Of one link, all 0 at its begin: */
   uint8_t state, told, bye, segments, rewound, hungry, alive, timing, refused_route;
-  uint16_t packet;
+  uint16_t packet, largest;       /* packet content, frame of a MESSAGE, that the peer takes */
   uint32_t una, nxt, end, window, rto, rto_at;    /* the stream that goes */
   uint32_t next, ack_at;                          /* the stream that comes */
   uint32_t heard, deadline, ping_at, credit_at, round_trip, token, refused, ping_sent;

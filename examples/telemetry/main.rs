@@ -154,6 +154,8 @@ fn in_words(event: &Event) -> String {
         Event::LinkDown { peer, reason } => format!("link down: {peer}: {reason}"),
         Event::RouteLinked { route, .. } => format!("linked: {route}"),
         Event::RouteUnlinked { route, .. } => format!("unlinked: {route}"),
+        Event::RouteRelayed { route, from, to } => format!("relayed: {route} from {from} to {to}"),
+        Event::RelayEnded { route, from, to } => format!("no longer relayed: {route} from {from} to {to}"),
         Event::RouteRefused { route, refusal, .. } => format!("refused: {route}: {refusal}"),
         Event::SamplesLost { route, count, .. } => format!("lost {count} samples of {route}"),
         other => format!("{other:?}"),

@@ -1,6 +1,7 @@
 //! Bytes that leave together.
 
 use crate::bytes::Bytes;
+use crate::wire::message::frame_ahead;
 use std::io::IoSlice;
 
 /// Frames in the order they are written: most copied into one buffer, large payloads by reference.
@@ -81,6 +82,26 @@ impl Batch {
         self.written += count;
     }
 
+    /// Calls `lost` with the alias of each sample whose frame is not written to its end.
+    pub(crate) fn unwritten(&self, mut lost: impl FnMut(u32)) {
+        let mut cuts = self.cuts.iter().peekable();
+        // Where a frame begins in the buffer, and among all bytes.
+        let (mut place, mut at) = (0, 0);
+        while let Some((total, message)) = self.bytes.get(place..).and_then(frame_ahead) {
+            at += total;
+            place += total;
+            if let Some((alias, payload)) = message {
+                let head_end = place - payload;
+                if cuts.next_if(|(cut, _)| *cut == head_end).is_some() {
+                    place = head_end;
+                }
+                if at > self.written {
+                    lost(alias);
+                }
+            }
+        }
+    }
+
     /// Moves what is in it to `into`, which is empty, and keeps its own memory.
     #[inline]
     pub(crate) fn move_to(&mut self, into: &mut Batch) {
@@ -114,11 +135,50 @@ const KEPT: usize = 512 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::control::Control;
+    use crate::wire::message::put_message_head;
+    use crate::wire::{Stamp, encode};
+
+    impl Batch {
+        /// What is to be written next, as far as one write takes it.
+        pub(crate) fn rest(&self) -> Vec<u8> {
+            let mut slices = Vec::new();
+            self.slices(&mut slices);
+            slices.iter().flat_map(|s| s.to_vec()).collect()
+        }
+    }
 
     fn rest(batch: &Batch) -> Vec<u8> {
-        let mut slices = Vec::new();
-        batch.slices(&mut slices);
-        slices.iter().flat_map(|s| s.to_vec()).collect()
+        batch.rest()
+    }
+
+    #[test]
+    fn samples_that_were_not_written_to_their_end_are_told() {
+        let large = Bytes::from(vec![7; BY_REFERENCE]);
+        let mut batch = Batch::default();
+        let mut ends = Vec::new();
+        for (alias, payload, shared) in [
+            (0, &[][..], None),
+            (300, &[1; 200][..], None),
+            (1, &large[..], Some(&large)),
+            (2, &[3][..], None),
+            (1, &large[..], Some(&large)),
+        ] {
+            encode(batch.bytes(), &Control::Gap { alias, count: 3 });
+            put_message_head(batch.bytes(), alias, Stamp(0), payload.len());
+            batch.payload(payload, shared);
+            ends.push((alias, batch.len()));
+        }
+        encode(batch.bytes(), &Control::End { alias: 1 });
+        let whole = batch.len();
+        for written in 0..=whole {
+            let mut lost = Vec::new();
+            batch.unwritten(|alias| lost.push(alias));
+            let wanted: Vec<u32> =
+                ends.iter().filter(|(_, end)| *end > written).map(|(alias, _)| *alias).collect();
+            assert_eq!(lost, wanted, "after {written} bytes");
+            batch.wrote(1);
+        }
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl Doctor {
     pub(crate) fn new(line: String) -> Self {
         Self {
             line,
-            counts: LineCounts::new(),
+            counts: LineCounts::default(),
             seconds: VecDeque::with_capacity(SECONDS),
             sent: VecDeque::with_capacity(REMEMBERED),
             run: 0,
@@ -364,8 +364,8 @@ impl Attempt {
 /// The last line of a text that holds something to read, short and printable.
 fn shown(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let line = lines.last().unwrap_or_default();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let line = lines.next_back().unwrap_or_default();
     line.chars().filter(|c| !c.is_control()).take(TEXT_SHOWN).collect()
 }
 

@@ -25,17 +25,30 @@ pub(crate) struct Lane {
     pub(crate) gap: u64,
     /// Dropped here in all.
     pub(crate) lost_here: u64,
+    /// Samples lost on the way to here, since the last LOST.
+    pub(crate) lost: u64,
     /// Samples that found the line full, oldest first.
     pub(crate) parked: VecDeque<Parked>,
     pub(crate) ending: bool,
     /// The number of the retained sample it was given when it opened, or 0.
     pub(crate) given: u64,
+    /// What the line was granted that the samples come from, where they are passed on.
+    pub(crate) upstream: Option<Box<Upstream>>,
 }
 
 /// A sample that waits for the line to take it.
 pub(crate) struct Parked {
     pub(crate) sent: Timestamp,
     pub(crate) payload: Bytes,
+    /// Samples before it that never came here: dropped, and lost on the way.
+    pub(crate) missing: Missing,
+}
+
+/// Numbers that go by without a sample.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Missing {
+    pub(crate) gap: u64,
+    pub(crate) lost: u64,
 }
 
 impl Parked {
@@ -55,10 +68,12 @@ impl Lane {
             taken: 0,
             lost_there: 0,
             gap: 0,
+            lost: 0,
             lost_here: 0,
             parked: VecDeque::new(),
             ending: false,
             given: 0,
+            upstream: None,
         }
     }
 
@@ -75,7 +90,7 @@ impl Lane {
 
     /// Takes in what the other side grants; false where it goes backwards or past what was sent.
     pub(crate) fn credit(&mut self, limit: u64, taken: u64, lost: u64) -> bool {
-        let known = self.sequence + self.gap + self.parked.len() as u64;
+        let known = self.sequence + self.gap + self.lost + self.parked.len() as u64;
         let depth = u64::from(self.delivery.depth());
         let bounded = !self.delivery.is_lossless() || limit <= taken.saturating_add(depth);
         let forward =
@@ -101,6 +116,8 @@ impl Lane {
             let Some(oldest) = self.parked.pop_front() else { break };
             parked -= oldest.cost();
             dropped += 1;
+            self.gap += oldest.missing.gap;
+            self.lost += oldest.missing.lost;
         }
         self.parked.push_back(sample);
         self.gap += dropped;
@@ -108,6 +125,48 @@ impl Lane {
         (parked + cost, dropped)
     }
 }
+
+/// How samples of another line come to a lane.
+///
+/// They are numbered as they were there, and credit is granted there as it comes here: never more than the
+/// interest at the far end granted, and for lossless no more than [`window`](Self::window) samples beyond what the
+/// line took. So what waits here is bounded, and none of it is ever in the way of another lane.
+pub(crate) struct Upstream {
+    /// The number of the next sample that comes.
+    pub(crate) next: u64,
+    /// Samples below this number were granted; `None` before the first credit.
+    pub(crate) granted: Option<u64>,
+    /// Losses reported.
+    pub(crate) lost: u64,
+    /// About the largest payload of late.
+    pub(crate) size: usize,
+    /// What is missing behind the last parked sample.
+    pub(crate) tail: Missing,
+}
+
+impl Upstream {
+    pub(crate) fn new() -> Self {
+        Self { next: 0, granted: None, lost: 0, size: FIRST_SIZE, tail: Missing::default() }
+    }
+
+    /// How many samples may come beyond what the line took.
+    pub(crate) fn window(&self) -> u64 {
+        let fit = WINDOW_BYTES / (self.size + PARKED_COST);
+        fit.clamp(WINDOW_LEAST, WINDOW_MOST) as u64
+    }
+
+    pub(crate) fn note_size(&mut self, size: usize) {
+        self.size = size.max(self.size - self.size / 64);
+    }
+}
+
+/// How many bytes of one lossless lane may wait to be passed on, about, and in how many samples.
+const WINDOW_BYTES: usize = 1 << 20;
+const WINDOW_LEAST: usize = 2;
+const WINDOW_MOST: usize = 512;
+
+/// What a payload is taken for before one came: that is a window of 16.
+const FIRST_SIZE: usize = 65_000;
 
 /// What a parked sample costs beside its payload: its place in the queue and the heads of its buffer.
 pub(crate) const PARKED_COST: usize = 96;

@@ -6,7 +6,8 @@
 //! Memory: a mailbox holds at most `n` samples. Small ones of one source that follow each other share a
 //! buffer. No buffer is more than four times as large as what came in it, and beside the bytes a sample
 //! costs at most some 250 (a run, a buffer and a head of its own). So `n` samples of `b` bytes cost at
-//! most `n * (4 * b + 250)` bytes, plus one buffer that was read in part, of at most 256 KiB.
+//! most `n * (4 * b + 250)` bytes, plus one buffer that was read in part, of at most 256 KiB,
+//! and room kept for 4096 samples of this process.
 
 use super::Shared;
 use super::run::{Content, Run, Taken};
@@ -19,6 +20,8 @@ use std::collections::VecDeque;
 pub(crate) struct Mailbox<S> {
     delivery: Delivery,
     runs: VecDeque<Run<S>>,
+    /// A run that was read to its end, for samples of this process.
+    spent: Option<Run<S>>,
     len: usize,
     slot: Slot<S>,
     received: u64,
@@ -26,7 +29,7 @@ pub(crate) struct Mailbox<S> {
 
 impl<S: Clone + PartialEq> Mailbox<S> {
     pub(crate) fn new(delivery: Delivery) -> Self {
-        Self { delivery, runs: VecDeque::new(), len: 0, slot: Slot::default(), received: 0 }
+        Self { delivery, runs: VecDeque::new(), spent: None, len: 0, slot: Slot::default(), received: 0 }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -90,6 +93,13 @@ impl<S: Clone + PartialEq> Mailbox<S> {
             }
             _ => message,
         };
+        let message = match self.spent.take() {
+            Some(mut run) => match run.restart(source, sequence, sent, message) {
+                None => return self.put(run, dropped),
+                Some(message) => message,
+            },
+            None => message,
+        };
         self.put(Run::local(source.clone(), sequence, sent, message), dropped);
     }
 
@@ -118,10 +128,14 @@ impl<S: Clone + PartialEq> Mailbox<S> {
         self.slot.fill(taken);
     }
 
-    /// Moves what may be read now to `into`, which must be empty: everything of a lossless interest,
-    /// the oldest sample of a queue.
+    /// Moves what may be read now to `into`: everything of a lossless interest, the oldest sample of a
+    /// queue. There must be nothing in `into` but a run that was read to its end, at most.
     pub(crate) fn take(&mut self, into: &mut VecDeque<Run<S>>) {
+        let spent = into.pop_front();
         if self.delivery.is_lossless() {
+            if let Some(spent) = spent.filter(Run::is_reusable) {
+                self.spent = Some(spent);
+            }
             std::mem::swap(&mut self.runs, into);
             self.len = 0;
             return;
@@ -149,6 +163,7 @@ impl<S: Clone + PartialEq> Mailbox<S> {
     /// Forgets all that was not read.
     pub(crate) fn clear(&mut self) {
         self.runs.clear();
+        self.spent = None;
         self.len = 0;
         self.slot.held = Held::Nothing;
     }

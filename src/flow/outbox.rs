@@ -15,6 +15,10 @@
 //! a time, nobody writes inline until it took exactly one, and never within [`QUIET`] of the last
 //! write.
 //!
+//! Under load, whoever fills the batch writes it, if nobody else is writing just then: without waiting too,
+//! and the writer takes over what does not fit. On a busy core the writer would come late, and the sender
+//! sleep until it does.
+//!
 //! # Bounds
 //! The batch and what is parked hold `capacity` bytes each, plus at most one sample per sending intent;
 //! lanes of one intent share the bytes of what they park. Answers to a peer that does not read them:
@@ -22,22 +26,31 @@
 
 use super::batch::{BY_REFERENCE, Batch};
 use super::coarse::Coarse;
-use super::lane::{Lane, Parked};
+use super::lane::{Lane, Missing, Parked};
 use crate::bytes::Bytes;
 use crate::delivery::Delivery;
 use crate::time::Timestamp;
 use crate::wire::control::{Control, Credit};
 use crate::wire::message::{max_payload, put_message_head};
 use crate::wire::{StampWriter, encode};
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+mod ending;
+mod relay;
+
+pub(crate) use ending::Left;
+pub(crate) use relay::Onward;
 
 /// The outgoing side of one link.
 pub(crate) struct Outbox {
     capacity: usize,
+    /// From so many bytes on, the batch is written by the sender that filled it if nobody else is writing.
+    due: usize,
     /// The largest payload the peer takes.
     largest: usize,
     urgent: Vec<u8>,
-    /// How many bytes of `urgent` are our own tables, whose size no peer can raise.
+    /// How many bytes of `urgent` are our own tables, or passed on: see [`TABLES`].
     tables: usize,
     batch: Batch,
     /// What an inline write could not write.
@@ -45,12 +58,20 @@ pub(crate) struct Outbox {
     lanes: Vec<Option<Lane>>,
     /// Bytes parked in all lanes.
     parked: usize,
+    /// The same of samples passed on that must not be lost.
+    held: usize,
+    /// Lanes of samples passed on of which some were unparked.
+    moved: Vec<u32>,
     /// The lane that is asked first when there is room again.
     turn: usize,
     stamps: StampWriter,
     now: Coarse,
     gate: Gate,
     closed: bool,
+    /// What waits is still written, though it is closed.
+    drains: bool,
+    /// What never left or was never confirmed, by alias, once it is closed.
+    left: BTreeMap<u32, Left>,
 }
 
 /// What became of a sample that was offered.
@@ -100,6 +121,7 @@ impl Outbox {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             capacity,
+            due: capacity - capacity / 16,
             largest: 0,
             urgent: Vec::new(),
             tables: 0,
@@ -107,11 +129,15 @@ impl Outbox {
             rest: Batch::default(),
             lanes: Vec::new(),
             parked: 0,
+            held: 0,
+            moved: Vec::new(),
             turn: 0,
             stamps: StampWriter::default(),
             now: Coarse::default(),
             gate: Gate::default(),
             closed: false,
+            drains: false,
+            left: BTreeMap::new(),
         }
     }
 
@@ -136,6 +162,9 @@ impl Outbox {
 
     /// Ends a lane: what is parked is sent, then END.
     pub(crate) fn end(&mut self, alias: u32) {
+        if self.closed {
+            return;
+        }
         let Some(lane) = self.lane_mut(alias) else { return };
         lane.ending = true;
         if lane.parked.is_empty() {
@@ -146,8 +175,14 @@ impl Outbox {
     fn finish_lane(&mut self, alias: u32) {
         if let Some(lane) = self.lanes.get_mut(alias as usize).and_then(Option::take) {
             put_gap(self.batch.bytes(), alias, lane.gap);
+            put_lost(self.batch.bytes(), alias, lane.lost);
             encode(self.batch.bytes(), &Control::End { alias });
         }
+    }
+
+    /// Whether samples under `alias` are taken.
+    pub(crate) fn is_open(&self, alias: u32) -> bool {
+        !self.closed && self.lane(alias).is_some_and(|lane| lane.limit.is_some())
     }
 
     pub(crate) fn lane(&self, alias: u32) -> Option<&Lane> {
@@ -258,7 +293,8 @@ impl Outbox {
         let payload = sample.shared.cloned().unwrap_or_else(|| Bytes::copy_from_slice(sample.payload));
         let (parked, capacity) = (self.parked, self.capacity);
         let Some(lane) = self.lane_mut(alias) else { return Put::Closed };
-        let (parked, dropped) = lane.park(Parked { sent, payload }, parked, capacity);
+        let (parked, dropped) =
+            lane.park(Parked { sent, payload, missing: Missing::default() }, parked, capacity);
         self.parked = parked;
         Put::Parked(dropped)
     }
@@ -279,12 +315,20 @@ impl Outbox {
                 continue;
             };
             idle = 0;
-            let gap = std::mem::take(&mut lane.gap);
-            lane.sequence += gap + 1;
+            let gap = std::mem::take(&mut lane.gap) + sample.missing.gap;
+            let lost = std::mem::take(&mut lane.lost) + sample.missing.lost;
+            lane.sequence += gap + lost + 1;
             let ended = lane.ending && lane.parked.is_empty();
             let alias = place as u32;
+            let of_lane = if lane.upstream.is_none() {
+                &mut self.parked
+            } else {
+                relay::unparked(lane, &mut self.moved, alias);
+                if lane.delivery.is_lossless() { &mut self.held } else { &mut self.parked }
+            };
+            *of_lane -= sample.cost();
             put_gap(self.batch.bytes(), alias, gap);
-            self.parked -= sample.cost();
+            put_lost(self.batch.bytes(), alias, lost);
             self.append(
                 alias,
                 sample.sent,
@@ -303,6 +347,10 @@ impl Outbox {
         }
         let before = self.urgent.len();
         let own_table = matches!(frame, Control::Intents(_) | Control::Interests(_));
+        if own_table && self.tables > TABLES {
+            // Only what is passed on from other peers can come to so much.
+            return false;
+        }
         if !own_table && before - self.tables > ANSWERS {
             return false;
         }
@@ -365,11 +413,38 @@ impl Outbox {
         self.gate.writing = true;
     }
 
-    /// An inline write ended: what it could not write is left in `batch`.
+    /// Whether so much waits that whoever put in the last of it should write it, as nobody else does. More
+    /// than twice the capacity, a large payload, is left to the writer: sending it would take long.
+    #[inline]
+    pub(crate) fn is_due(&self) -> bool {
+        let len = self.batch.len();
+        let alone = !self.gate.writing && self.rest.is_empty() && self.urgent.is_empty();
+        len >= self.due && alone && len <= 2 * self.capacity && !self.closed
+    }
+
+    /// Swaps the batch for an emptied one, to be written by the caller.
+    pub(crate) fn take_due(&mut self, into: &mut Batch) {
+        self.gate.writing = true;
+        self.take_batch(into);
+    }
+
+    fn take_batch(&mut self, into: &mut Batch) {
+        std::mem::swap(&mut self.batch, into);
+        if into.messages() > 0 {
+            self.gate.loaded = into.messages() > 1;
+        }
+        if self.parked > 0 || self.held > 0 {
+            self.unpark(self.capacity);
+        }
+    }
+
+    /// A write by a sender ended: what it could not write is left in `batch`.
     pub(crate) fn end_inline(&mut self, batch: &mut Batch, now: Timestamp) {
         self.gate.writing = false;
         self.gate.last = now;
-        if !batch.is_empty() {
+        if batch.len() >= self.due {
+            std::mem::swap(batch, &mut self.rest);
+        } else if !batch.is_empty() {
             batch.move_to(&mut self.rest);
         }
         batch.clear();
@@ -402,47 +477,14 @@ impl Outbox {
         }
         std::mem::swap(&mut self.urgent, urgent);
         self.tables = 0;
-        std::mem::swap(&mut self.batch, batch);
-        if batch.messages() > 0 {
-            self.gate.loaded = batch.messages() > 1;
-        }
-        if self.parked > 0 {
-            self.unpark(self.capacity);
-        }
+        self.take_batch(batch);
         true
     }
+}
 
-    /// Nothing more is taken. With `drain`, samples that wait are still written; control frames are in any
-    /// case, among them the HANDSHAKE that tells who says BYE. `bye` is the last frame.
-    pub(crate) fn close(&mut self, bye: Option<&Control>, drain: bool) {
-        if self.closed {
-            return;
-        }
-        if drain {
-            self.unpark(usize::MAX);
-        } else {
-            self.batch = Batch::default();
-        }
-        self.lanes.clear();
-        self.parked = 0;
-        self.closed = true;
-        if let Some(bye) = bye {
-            encode(self.batch.bytes(), bye);
-        }
-    }
-
-    /// Whether nothing more will be written, once [`take`](Self::take) has nothing: it is closed, and
-    /// nobody writes inline, who could leave a rest.
-    pub(crate) fn is_finished(&self) -> bool {
-        self.closed && !self.gate.writing
-    }
-
-    /// Gives its memory back, once it is finished: intents may hold on to the line for long.
-    pub(crate) fn free(&mut self) {
-        self.urgent = Vec::new();
-        self.batch = Batch::default();
-        self.rest = Batch::default();
-        self.lanes = Vec::new();
+fn put_lost(bytes: &mut Vec<u8>, alias: u32, count: u64) {
+    if count > 0 {
+        encode(bytes, &Control::Lost { alias, count });
     }
 }
 
@@ -454,6 +496,9 @@ fn put_gap(bytes: &mut Vec<u8>, alias: u32, count: u64) {
 
 /// How long a line must have been quiet before a sender writes inline.
 pub(crate) const QUIET: Duration = Duration::from_micros(5);
+
+/// Bytes of tables that may wait for a peer that does not read.
+const TABLES: usize = 32 << 20;
 
 /// Bytes of answers (PONG, NOTIFY, CREDIT, …) that may wait for a peer that does not read.
 const ANSWERS: usize = 64 * 1024;

@@ -18,16 +18,17 @@ pub(crate) struct Run<S> {
 }
 
 enum Body {
-    Encoded { buffer: Arc<Buffer>, start: u32, heads: Vec<Head>, next: usize },
+    Encoded { buffer: Arc<Buffer>, heads: Vec<Head>, next: usize },
     Whole { sent: Timestamp, bytes: Bytes, left: bool },
     Part { sent: Timestamp, buffer: Arc<Buffer>, start: u32, end: u32, left: bool },
     Local(VecDeque<(Timestamp, Shared)>),
 }
 
-/// One encoded sample of a run: when it was sent and where its bytes end.
+/// One encoded sample of a run: when it was sent and where its bytes lie.
 #[derive(Clone, Copy)]
 pub(crate) struct Head {
     pub(crate) sent: Timestamp,
+    pub(crate) start: u32,
     pub(crate) end: u32,
 }
 
@@ -46,9 +47,9 @@ pub(crate) enum Content<'a> {
 }
 
 impl<S> Run<S> {
-    /// Small samples copied into one buffer; `heads` say where each ends.
-    pub(crate) fn encoded(source: S, first: u64, buffer: Buffer, heads: Vec<Head>) -> Self {
-        let body = Body::Encoded { buffer: Arc::new(buffer), start: 0, heads, next: 0 };
+    /// Small samples in one buffer; `heads` say where each lies, in their order.
+    pub(crate) fn encoded(source: S, first: u64, buffer: Arc<Buffer>, heads: Vec<Head>) -> Self {
+        let body = Body::Encoded { buffer, heads, next: 0 };
         Self { source, sequence: first, body }
     }
 
@@ -60,6 +61,36 @@ impl<S> Run<S> {
     /// One sample of this process.
     pub(crate) fn local(source: S, sequence: u64, sent: Timestamp, message: Shared) -> Self {
         Self { source, sequence, body: Body::Local(VecDeque::from([(sent, message)])) }
+    }
+
+    /// Makes a run of samples of this process that was read to its end one with this sample, which takes over
+    /// its memory; else gives the sample back.
+    pub(crate) fn restart(
+        &mut self,
+        source: &S,
+        sequence: u64,
+        sent: Timestamp,
+        message: Shared,
+    ) -> Option<Shared>
+    where
+        S: Clone + PartialEq,
+    {
+        match &mut self.body {
+            Body::Local(items) if items.is_empty() => {
+                items.push_back((sent, message));
+                self.sequence = sequence;
+                if self.source != *source {
+                    self.source = source.clone();
+                }
+                None
+            }
+            _ => Some(message),
+        }
+    }
+
+    /// Whether it is worth keeping, read to its end, for [`restart`](Self::restart).
+    pub(crate) fn is_reusable(&self) -> bool {
+        matches!(&self.body, Body::Local(items) if items.is_empty() && items.capacity() <= LOCAL_KEPT)
     }
 
     /// Appends a sample of this process that follows on this run; else gives it back.
@@ -99,11 +130,10 @@ impl<S> Run<S> {
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<Taken<'_, S>> {
         let (sent, content) = match &mut self.body {
-            Body::Encoded { buffer, start, heads, next } => {
+            Body::Encoded { buffer, heads, next } => {
                 let head = *heads.get(*next)?;
-                let payload = Payload::part(buffer, *start, head.end)?;
+                let payload = Payload::part(buffer, head.start, head.end)?;
                 *next += 1;
-                *start = head.end;
                 (head.sent, Content::Encoded(payload))
             }
             Body::Whole { sent, bytes, left } => {
@@ -143,20 +173,20 @@ impl<S> Run<S> {
             (Body::Local(items), Body::Local(more)) => items.append(more),
             (
                 Body::Encoded { buffer, heads, .. },
-                Body::Encoded { buffer: more, start, heads: more_heads, next },
+                Body::Encoded { buffer: more, heads: more_heads, next },
             ) => {
-                let more = &more.bytes()[*start as usize..];
                 let Some(bytes) = Arc::get_mut(buffer).map(Buffer::bytes_mut) else { return Some(later) };
-                if bytes.len() + more.len() > JOINED {
+                if bytes.len() + more.bytes().len() > JOINED {
                     return Some(later);
                 }
-                let shift = bytes.len() as u32;
-                bytes.extend_from_slice(more);
-                heads.extend(
-                    more_heads[*next..]
-                        .iter()
-                        .map(|head| Head { sent: head.sent, end: head.end - *start + shift }),
-                );
+                let (start, shift) = (more_heads.get(*next).map_or(0, |head| head.start), bytes.len() as u32);
+                bytes.extend_from_slice(&more.bytes()[start as usize..]);
+                let place = |at: u32| at - start + shift;
+                heads.extend(more_heads[*next..].iter().map(|head| Head {
+                    sent: head.sent,
+                    start: place(head.start),
+                    end: place(head.end),
+                }));
             }
             _ => return Some(later),
         }
@@ -168,17 +198,10 @@ impl<S: Clone> Run<S> {
     /// Splits off the next sample as a run of its own.
     pub(crate) fn split_first(&mut self) -> Option<Self> {
         let body = match &mut self.body {
-            Body::Encoded { buffer, start, heads, next } => {
-                let head = *heads.get(*next)?;
-                let from = std::mem::replace(start, head.end);
+            Body::Encoded { buffer, heads, next } => {
+                let Head { sent, start, end } = *heads.get(*next)?;
                 *next += 1;
-                Body::Part {
-                    sent: head.sent,
-                    buffer: Arc::clone(buffer),
-                    start: from,
-                    end: head.end,
-                    left: true,
-                }
+                Body::Part { sent, buffer: Arc::clone(buffer), start, end, left: true }
             }
             Body::Whole { sent, bytes, left } => {
                 if !std::mem::take(left) {
@@ -199,6 +222,9 @@ impl<S: Clone> Run<S> {
         Some(Self { source: self.source.clone(), sequence, body })
     }
 }
+
+/// For how many samples of this process a run that was read keeps room, some 32 bytes each.
+const LOCAL_KEPT: usize = 4096;
 
 /// Up to how many bytes runs are joined, at the price of copying the later one.
 const JOINED: usize = 16 * 1024;

@@ -6,7 +6,8 @@ use crate::reason::ReasonCode;
 use crate::route::Route;
 use crate::time::Timestamp;
 use crate::wire::control::{
-    Accept, Bye, Control, Credit, Declared, Entry, Hello, Intent, Interest, Notify, Ping, Pong,
+    Accept, Bye, Control, Credit, Declared, Entry, Hello, Intent, Interest, Notify, Origin, Ping, Pong,
+    Relayed,
 };
 use crate::wire::kind;
 
@@ -125,7 +126,14 @@ impl<'a> Choices<'a> {
     }
 
     fn intent(&mut self) -> Intent {
-        Intent { declared: self.declared(), exclusive: self.flag(), retained: self.flag() }
+        let declared = self.declared();
+        let (exclusive, retained) = (self.flag(), self.flag());
+        let relayed = self.flag().then(|| {
+            let origin = Origin { instance: self.bytes(), id: self.u32() };
+            let via = (0..self.below(kind::MAX_HOPS as u64)).map(|_| self.bytes()).collect();
+            Box::new(Relayed { origin, via })
+        });
+        Intent { declared, exclusive, retained, relayed }
     }
 
     fn interest(&mut self) -> Interest {
@@ -136,7 +144,8 @@ impl<'a> Choices<'a> {
             1 => Delivery::Queue(depth),
             _ => Delivery::Lossless(depth),
         };
-        Interest { declared, delivery }
+        let only = if self.flag() { Some(self.u32()) } else { None };
+        Interest { declared, delivery, only }
     }
 
     fn hello(&mut self) -> Hello {
@@ -148,7 +157,7 @@ impl<'a> Choices<'a> {
             instance: self.bytes(),
             session: self.u64(),
             scope_own: self.flag(),
-            max_frame: self.u32().max(kind::MAX_HANDSHAKE_FRAME),
+            max_frame: self.u32().max(kind::LEAST_MAX_FRAME),
             ping_millis: self.u32().max(1),
             clock: self.time(),
             path: self.path(),

@@ -9,7 +9,9 @@ use crate::reason::{Reason, ReasonCode};
 use crate::route::Route;
 use crate::schema::Schema;
 use crate::time::Timestamp;
-use crate::wire::control::{Accept, Control, Declared, Entry, Hello, Intent, Interest, Notify, Ping, Pong};
+use crate::wire::control::{
+    Accept, Control, Declared, Entry, Hello, Intent, Interest, Notify, Origin, Ping, Pong, Relayed,
+};
 use crate::wire::{Frame, Limits, Split, decode, encode, split};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -70,6 +72,7 @@ impl Bench {
     fn new(choices: &mut Choices<'_>) -> Self {
         let mut settings = EngineSettings::new(path("robot"), [7; 16], choices.u64());
         settings.scope = if choices.flag() { Scope::Own } else { Scope::Open };
+        settings.relay = if choices.below(4) == 0 { Vec::new() } else { vec![path("robot")] };
         settings.max_pending = 2;
         settings.max_links = 4;
         settings.max_routes_per_peer = 24;
@@ -245,7 +248,12 @@ impl Bench {
         let next_id = self.lines.get(&link).map_or(0, |line| line.next_id);
         let (supplier, mine) = (choices.flag(), choices.below(u64::from(next_id) + 2) as u32);
         let interest = self.interests.get(choices.below(self.interests.len() as u64 + 1) as usize);
-        let yours = interest.map_or(choices.below(12) as u32, |(id, ..)| id.0);
+        let passed = choices.below(3) == 0;
+        let yours = if passed {
+            PASSED + choices.below(12) as u32
+        } else {
+            interest.map_or(choices.below(12) as u32, |(id, ..)| id.0)
+        };
         match choices.below(12) {
             0 => Notify::Refused { supplier, mine, yours, text: choices.text(20) },
             1 => {
@@ -368,6 +376,13 @@ impl Bench {
             Action::CloseInlet { link, alias } => {
                 assert!(self.line(link).inlets.remove(&alias), "inlet {alias} is not open");
             }
+            Action::OpenRelay { from, from_alias, to, to_alias, .. } => {
+                assert!(self.line(from).inlets.insert(from_alias), "inlet {from_alias} is open already");
+                assert!(self.line(to).outlets.insert(to_alias), "outlet {to_alias} is open already");
+            }
+            Action::CloseRelay { to, to_alias } => {
+                assert!(self.line(to).outlets.remove(&to_alias), "outlet {to_alias} is not open");
+            }
             Action::Clock { .. }
             | Action::LinkLocal { .. }
             | Action::UnlinkLocal { .. }
@@ -418,12 +433,22 @@ fn declared(choices: &mut Choices<'_>) -> Declared {
 }
 
 fn intent(choices: &mut Choices<'_>) -> Intent {
-    Intent { declared: declared(choices), exclusive: choices.flag(), retained: choices.flag() }
+    let declared = declared(choices);
+    let relayed = (choices.below(4) == 0).then(|| {
+        let origin = Origin { instance: [5 + choices.below(8) as u8; 16], id: choices.below(4) as u32 };
+        let via = (0..choices.below(3)).map(|_| [5 + choices.below(8) as u8; 16]).collect();
+        Box::new(Relayed { origin, via })
+    });
+    Intent { declared, exclusive: choices.flag(), retained: choices.flag(), relayed }
 }
 
 fn interest(choices: &mut Choices<'_>) -> Interest {
-    Interest { declared: declared(choices), delivery: Delivery::Lossless(4) }
+    let only = (choices.below(4) == 0).then(|| PASSED + choices.below(12) as u32);
+    Interest { declared: declared(choices), delivery: Delivery::Lossless(4), only }
 }
+
+/// The first number of what a relay passes on.
+const PASSED: u32 = 1 << 31;
 
 /// How many things happen at most in one run.
 const STEPS: usize = 400;
@@ -431,5 +456,6 @@ const STEPS: usize = 400;
 /// How many intents and interests the endpoint has at most.
 const OWN: usize = 10;
 
-/// More actions than one input can rightly lead to: 24 routes of each of 6 peers, met by 10 of its own.
-const ACTIONS: usize = 4000;
+/// More actions than one input can rightly lead to: 24 routes of each of 6 peers, met by 10 of its own and passed
+/// on to each other.
+const ACTIONS: usize = 40_000;

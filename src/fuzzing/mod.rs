@@ -5,6 +5,7 @@
 
 mod choices;
 mod handshake;
+mod packets;
 
 use crate::reason::Reason;
 use crate::wire::control::Control;
@@ -14,6 +15,7 @@ use crate::wire::{Frame, Limits, Split, Stamp, check_opening, decode, encode, ki
 use choices::Choices;
 
 pub use handshake::handshake;
+pub use packets::packets;
 
 /// Any bytes as a stream: frames or an error, the same ones wherever the stream is cut, and every
 /// value in them can be sent again. The first two bytes choose limits and cut.
@@ -138,11 +140,17 @@ mod tests {
         fn the_targets_hold_for_any_bytes(input in prop::collection::vec(any::<u8>(), 0..400)) {
             super::frames(&input);
             super::control_roundtrip(&input);
+            super::packets(&input);
         }
 
         #[test]
         fn no_sequence_of_frames_breaks_the_engine(input in prop::collection::vec(any::<u8>(), 0..3000)) {
             super::handshake(&input);
+        }
+
+        #[test]
+        fn no_packets_break_a_courier(input in prop::collection::vec(any::<u8>(), 0..6000)) {
+            super::packets(&input);
         }
     }
 }

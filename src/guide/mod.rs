@@ -3,7 +3,9 @@
 //! | Page | For |
 //! | --- | --- |
 //! | [`concepts`] | everybody: endpoints, peers, intents, interests, delivery, outcomes, events |
+//! | [`wrappers`] | whoever wants fewer samples, or others: rates, filters, maps |
 //! | [`threads`] | whoever wants to know what may block, what runs where, and how it all ends |
+//! | [`relay`] | whoever has peers that do not reach each other, such as boards on serial lines |
 //! | [`tuning`] | whoever wants it faster, smaller, or sooner to notice |
 //! | [`bounds`] | whoever must say how much memory it takes at most |
 //! | [`protocol`] | whoever writes the other end in another language |
@@ -13,9 +15,15 @@
 #[doc = include_str!("concepts.md")]
 pub mod concepts {}
 
+#[doc = include_str!("wrappers.md")]
+pub mod wrappers {}
+
 #[doc = include_str!("threads.md")]
 #[doc = include_str!("shutdown.md")]
 pub mod threads {}
+
+#[doc = include_str!("relay.md")]
+pub mod relay {}
 
 #[doc = include_str!("tuning.md")]
 pub mod tuning {}

@@ -106,6 +106,7 @@ impl Engine {
         for link in self.links.keys().copied().collect::<Vec<_>>() {
             self.drain_inlets(link, id, &route);
         }
+        self.forget_ways(id);
         if settled {
             self.withdrawn_interests.push((id, route));
         }
@@ -136,6 +137,13 @@ impl Engine {
                 session.intents.get(&theirs)?;
                 let cost = text.len() + 16;
                 Some((Notify::Conflict { yours: theirs, text }, cost))
+            }
+            Due::Passed(notify) => {
+                let cost = match &notify {
+                    Notify::Schema { schema, .. } => schema.len() + 16,
+                    _ => 256,
+                };
+                Some((notify, cost))
             }
             Due::Schema(dispute) => {
                 session.disputes.get(&dispute)?;
@@ -171,11 +179,15 @@ impl Engine {
 
 fn intent_entry(id: IntentId, own: &OwnIntent) -> Entry<Intent> {
     let declared = declared(&own.declaration);
-    Entry::Add { id: id.0, item: Intent { declared, exclusive: own.exclusive, retained: own.retained } }
+    Entry::Add {
+        id: id.0,
+        item: Intent { declared, exclusive: own.exclusive, retained: own.retained, relayed: None },
+    }
 }
 
 fn interest_entry(id: InterestId, own: &OwnInterest) -> Entry<Interest> {
-    Entry::Add { id: id.0, item: Interest { declared: declared(&own.declaration), delivery: own.delivery } }
+    let declared = declared(&own.declaration);
+    Entry::Add { id: id.0, item: Interest { declared, delivery: own.delivery, only: None } }
 }
 
 fn declared(declaration: &Declaration) -> Declared {

@@ -44,6 +44,9 @@ impl Engine {
             let against = if exclusive { &parties.their_intents } else { &parties.claims };
             let links = links_of(against).into_iter().filter(|other| *other != link);
             others.extend(links.filter_map(|other| Some((other, first_of(against, other)?))));
+            // One intent by several ways does not collide with itself.
+            let origin = self.origin_of(link, id).map(|(origin, _)| origin);
+            others.retain(|(link, id)| self.origin_of(*link, *id).map(|(origin, _)| origin) != origin);
         }
         for own in ours {
             if exclusive || self.claims_here(own) {
@@ -71,7 +74,8 @@ impl Engine {
         for claim in &claims {
             for supplier in &suppliers {
                 let seen = claiming(supplier.0) && supplier.0 <= claim.0;
-                if supplier.0 != claim.0 && !seen {
+                let origin = |(link, id): (LinkId, u32)| self.origin_of(link, id).map(|(origin, _)| origin);
+                if supplier.0 != claim.0 && !seen && origin(*supplier) != origin(*claim) {
                     pairs.push((*claim, *supplier));
                 }
             }
@@ -114,7 +118,7 @@ impl Engine {
         self.tell(Event::Conflict { route: route.clone(), peer, text });
     }
 
-    fn warn(&mut self, link: LinkId, theirs: u32, text: &str) {
+    pub(super) fn warn(&mut self, link: LinkId, theirs: u32, text: &str) {
         let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
         if session.warned.insert(theirs) {
             session.dues.push_back(Due::Conflict { theirs, text: words::clip(text) });

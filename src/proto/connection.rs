@@ -36,6 +36,7 @@ impl Engine {
             peer: Arc::new(PeerName { path: url.path().cloned(), url: url.to_string() }),
             own_scope: url.scope().unwrap_or(self.settings.scope) == Scope::Own,
             ping_interval: self.settings.ping_interval,
+            handshake_extra: Duration::ZERO,
             dialler: Some(Dialler { url, backoff, attempt: 0, held: None }),
             phase: Phase::Down,
             reason: None,
@@ -63,6 +64,7 @@ impl Engine {
             peer: Arc::new(peer),
             own_scope: self.settings.scope == Scope::Own,
             ping_interval: self.settings.ping_interval,
+            handshake_extra: Duration::ZERO,
             phase: Phase::Handshaking(Box::new(handshake)),
             reason: None,
             not_advertised: BTreeSet::new(),
@@ -115,8 +117,17 @@ impl Engine {
             let peer = link.peer_name();
             self.tell(Event::LinkHandshaking { peer });
         }
-        self.timers.set(id, Timer::Handshake, self.now + self.settings.handshake_deadline);
+        self.expect_handshake(id);
         self.send(id, Control::Hello(hello), Order::Ahead);
+    }
+
+    /// Sets the time by which the handshake of a link must be done.
+    pub(super) fn expect_handshake(&mut self, id: LinkId) {
+        let Some(Link { phase: Phase::Handshaking(_), handshake_extra, .. }) = self.links.get(&id) else {
+            return;
+        };
+        let deadline = self.now + self.settings.handshake_deadline + *handshake_extra;
+        self.timers.set(id, Timer::Handshake, deadline);
     }
 
     /// A frame while the handshake is not done.
@@ -213,6 +224,9 @@ impl Engine {
             });
         }
         self.untold.insert(id);
+        if !self.relay.prefixes.is_empty() {
+            self.relay.untold.insert(id);
+        }
         let silence = self.links.get(&id).map_or(Duration::ZERO, Link::silence);
         self.timers.set(id, Timer::Silence, now + silence);
         self.ping(id, now);
@@ -270,18 +284,22 @@ impl Engine {
                 self.tell(Event::RouteUnlinked { route, peer: Some(peer.clone()), supplier: Side::Here });
             }
         }
-        for inlet in session.inlets.values() {
-            if let Some(route) =
-                self.registry.interest(inlet.interest).map(|own| own.declaration.route.clone())
-            {
-                self.tell(Event::RouteUnlinked { route, peer: Some(peer.clone()), supplier: Side::There });
-            }
+        let inlets = session.inlets.iter().map(|(alias, inlet)| (*alias, *inlet));
+        let (open, held): (Vec<_>, Vec<_>) =
+            inlets.partition(|(alias, inlet)| self.is_open(id, *alias, *inlet));
+        // Those first that must not take over from another of this link.
+        for (alias, inlet) in held.into_iter().chain(open) {
+            self.leave_inlet(id, alias, inlet, Some(peer.clone()));
         }
         for (number, intent) in &session.intents {
             self.registry.leave(Party::TheirIntent(id, *number), &intent.declared.route);
         }
         for (number, interest) in &session.interests {
             self.registry.leave(Party::TheirInterest(id, *number), &interest.declared.route);
+        }
+        self.relay_link_down(id);
+        for (number, intent) in &session.intents {
+            self.relay_intent_gone(id, session.instance, *number, intent);
         }
         self.untold.remove(&id);
         self.ended.remove(&id);

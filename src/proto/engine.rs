@@ -3,7 +3,9 @@
 use super::handshake::kind;
 use super::link::{Link, Phase, silence};
 use super::registry::{OwnIntent, OwnInterest, Registry};
+use super::relay::Relay;
 use super::timers::{Timer, Timers};
+use super::ways::Ways;
 use super::words;
 use super::{Action, Declaration, IntentId, InterestId, LinkId, Order};
 use crate::delivery::Delivery;
@@ -13,7 +15,7 @@ use crate::peer::{PeerUrl, Scope};
 use crate::reason::{Reason, ReasonCode};
 use crate::route::Route;
 use crate::time::Timestamp;
-use crate::wire::control::{Control, Pong};
+use crate::wire::control::{Control, Origin, Pong};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +41,8 @@ pub(crate) struct EngineSettings {
     pub(crate) max_links: usize,
     /// Intents and interests of one peer, and pairs with it.
     pub(crate) max_routes_per_peer: usize,
+    /// Routes under these are passed on between links.
+    pub(crate) relay: Vec<Path>,
 }
 
 impl EngineSettings {
@@ -58,6 +62,7 @@ impl EngineSettings {
             max_pending: 100,
             max_links: 1024,
             max_routes_per_peer: 16_384,
+            relay: Vec::new(),
         }
     }
 
@@ -91,6 +96,11 @@ pub(crate) struct Engine {
     /// Pairs within this endpoint that are linked.
     pub(super) local: BTreeSet<(IntentId, InterestId)>,
 
+    /// What is passed on between links.
+    pub(super) relay: Relay,
+    /// How each intent of a peer comes to each interest of this endpoint.
+    pub(super) ways: BTreeMap<(InterestId, Origin), Ways>,
+
     /// Links that came up and were not told the tables yet.
     pub(super) untold: BTreeSet<LinkId>,
     /// Own parties that were withdrawn and whose peers were not told yet.
@@ -108,6 +118,8 @@ impl Engine {
     pub(crate) fn new(settings: EngineSettings) -> Self {
         Self {
             rng: fastrand::Rng::with_seed(settings.seed),
+            relay: Relay::new(settings.relay.clone()),
+            ways: BTreeMap::new(),
             settings,
             now: Timestamp::ZERO,
             closed: false,
@@ -147,10 +159,12 @@ impl Engine {
 
     /// The connection of a link carries no more than `rate` bytes a second: it is pinged less often
     /// if pings would take more than a hundredth of that. Said before `dialled`, or after `accepted`.
-    pub(crate) fn set_rate(&mut self, link: LinkId, rate: Option<u64>) {
+    pub(crate) fn set_rate(&mut self, link_id: LinkId, rate: Option<u64>) {
         let interval = self.settings.ping_interval.max(fitting_interval(rate));
-        if let Some(link) = self.links.get_mut(&link) {
+        if let Some(link) = self.links.get_mut(&link_id) {
             link.ping_interval = interval;
+            link.handshake_extra = handshake_time(rate);
+            self.expect_handshake(link_id);
         }
     }
 
@@ -253,7 +267,9 @@ impl Engine {
             match timer {
                 Timer::Redial => self.dial(link),
                 Timer::Handshake => {
-                    self.hang_up(link, words::handshake_late(self.settings.handshake_deadline));
+                    let extra = self.links.get(&link).map_or(Duration::ZERO, |link| link.handshake_extra);
+                    let deadline = self.settings.handshake_deadline + extra;
+                    self.hang_up(link, words::handshake_late(deadline));
                 }
                 Timer::Ping => self.ping(link, due),
                 Timer::Silence => self.listen(link, heard(link)),
@@ -308,7 +324,7 @@ impl Engine {
         }
     }
 
-    fn advance(&mut self, now: Timestamp) {
+    pub(super) fn advance(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
     }
 
@@ -334,6 +350,12 @@ impl Engine {
     pub(super) fn tell(&mut self, event: Event) {
         self.actions.push_back(Action::Event(event));
     }
+}
+
+/// How long the frames of a handshake take on a line of this many bytes a second, with what is repeated.
+fn handshake_time(rate: Option<u64>) -> Duration {
+    const BYTES: u64 = 1000;
+    rate.map_or(Duration::ZERO, |rate| Duration::from_micros(BYTES * 1_000_000 / rate.max(1)))
 }
 
 /// How often a line of this many bytes a second can be pinged: each way a PING and a PONG of 46 bytes with

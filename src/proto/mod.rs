@@ -12,6 +12,8 @@
 //! | `session` | what is kept of a peer while a link to it is up |
 //! | `registry`, `wiring`, `claims` | who supplies and wants what, and what happens when two meet |
 //! | `advertise`, `tables` | what peers are told, and what they tell |
+//! | `relay` | what is passed on from link to link |
+//! | `ways` | one way among several to the same intent |
 //! | `aliases` | the numbers that samples go by |
 //! | `pulse`, `liveness`, `offset` | pings, round trips, clocks |
 //! | `backoff`, `timers` | when to try again |
@@ -39,6 +41,7 @@ mod liveness;
 mod offset;
 mod pulse;
 mod registry;
+mod relay;
 mod session;
 #[cfg(test)]
 mod simulation;
@@ -49,6 +52,7 @@ mod testbed;
 mod tests;
 mod timers;
 mod view;
+mod ways;
 mod wiring;
 mod words;
 
@@ -113,6 +117,12 @@ pub(crate) enum Action {
     /// END came: the alias is unknown from now on. No CREDIT for it may be queued after this: the peer
     /// would take it for that of the next pair under this alias.
     CloseInlet { link: LinkId, alias: u32 },
+    /// Samples that come from a peer under an alias go to another one as `to_alias`, as `delivery` says, once
+    /// credit for that comes; it is granted to the first peer in turn. What comes of the inlet is said by
+    /// `DrainInlet` and `CloseInlet`.
+    OpenRelay { route: Route, from: LinkId, from_alias: u32, to: LinkId, to_alias: u32, delivery: Delivery },
+    /// No more samples of the alias: what waits is sent, then END, as for `CloseOutlet`.
+    CloseRelay { to: LinkId, to_alias: u32 },
     /// An intent and an interest of this endpoint met.
     LinkLocal { intent: IntentId, interest: InterestId },
     /// One of them is gone.

@@ -7,7 +7,7 @@ use super::{IntentId, InterestId};
 use crate::path::Path;
 use crate::route::Route;
 use crate::time::Timestamp;
-use crate::wire::control::{Intent, Interest};
+use crate::wire::control::{Intent, Interest, Notify, Origin};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Samples that come in.
@@ -16,6 +16,21 @@ pub(super) struct Inlet {
     /// The peer's number.
     pub(super) intent: u32,
     pub(super) interest: InterestId,
+    /// Who declared the intent, and how many relays lie between.
+    pub(super) origin: Origin,
+    pub(super) hops: usize,
+}
+
+impl Inlet {
+    /// An inlet for the samples of an intent of the peer.
+    pub(super) fn new(session: &Session, intent: u32, interest: InterestId) -> Self {
+        let relayed = session.intents.get(&intent).and_then(|intent| intent.relayed.as_ref());
+        let (origin, hops) = match relayed {
+            Some(relayed) => (relayed.origin, relayed.via.len() + 1),
+            None => (Origin { instance: session.instance, id: intent }, 0),
+        };
+        Self { intent, interest, origin, hops }
+    }
 }
 
 /// A pair whose schemas differ. `ours` is an intent if `supplier`, else an interest.
@@ -30,7 +45,12 @@ pub(super) struct Dispute {
 #[derive(Clone, Debug)]
 pub(super) enum Due {
     Schema(Dispute),
-    Conflict { theirs: u32, text: String },
+    Conflict {
+        theirs: u32,
+        text: String,
+    },
+    /// Passed on from another peer.
+    Passed(Notify),
 }
 
 /// The state of one link that is up.
@@ -66,6 +86,10 @@ pub(super) struct Session {
     pub(super) conflicts: BTreeSet<IntentId>,
     /// The peer's intents of which it was told that they conflict.
     pub(super) warned: BTreeSet<u32>,
+    /// How much of other peers it was told: offers and wants.
+    pub(super) passed: usize,
+    /// How many of those wants are its own.
+    pub(super) wanted: usize,
     pub(super) dues: VecDeque<Due>,
     /// Bytes of `dues` that may still be sent before the next ping.
     pub(super) allowance: usize,
@@ -97,6 +121,8 @@ impl Session {
             disputes: BTreeMap::new(),
             conflicts: BTreeSet::new(),
             warned: BTreeSet::new(),
+            passed: 0,
+            wanted: 0,
             dues: VecDeque::new(),
             allowance: Self::ALLOWANCE,
             pings: Pings::default(),
@@ -120,9 +146,14 @@ impl Session {
         self.outlet_of.range((intent, 0)..=(intent, u32::MAX)).map(|((_, interest), _)| *interest).collect()
     }
 
-    /// The aliases of the inlets of an own interest.
-    pub(super) fn inlets_of(&self, interest: InterestId) -> Vec<u32> {
-        self.inlet_of.range((interest, 0)..=(interest, u32::MAX)).map(|(_, alias)| *alias).collect()
+    /// Drains the inlets of an own interest: their aliases.
+    pub(super) fn drain(&mut self, interest: InterestId) -> Vec<u32> {
+        let of = (interest, 0)..=(interest, u32::MAX);
+        let inlets: Vec<_> = self.inlet_of.range(of).map(|(pair, alias)| (*pair, *alias)).collect();
+        for (pair, _) in &inlets {
+            self.inlet_of.remove(pair);
+        }
+        inlets.into_iter().map(|(_, alias)| alias).collect()
     }
 
     /// Forgets the disputes of an own intent (`supplier`) or interest.

@@ -3,6 +3,7 @@
 use super::engine::Engine;
 use super::link::Link;
 use super::registry::Party;
+use super::relay::Relay;
 use super::session::{Dispute, Inlet};
 use super::wiring::{Verdict, compare, difference};
 use super::words::{self, plain};
@@ -69,8 +70,12 @@ impl Engine {
         if session.intents.len() + session.interests.len() >= most {
             return self.too_many_routes(link);
         }
+        let comes_back = self.came_back(&item);
+        let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
         session.intents.insert(id, item);
-        self.registry.arrived(Party::TheirIntent(link, id));
+        if !comes_back {
+            self.registry.arrived(Party::TheirIntent(link, id));
+        }
     }
 
     fn add_their_interest(&mut self, link: LinkId, id: u32, item: Interest) {
@@ -87,11 +92,13 @@ impl Engine {
     fn forget_their_intent(&mut self, link: LinkId, id: u32) {
         let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
         let Some(gone) = session.intents.remove(&id) else { return };
+        let instance = session.instance;
         session.warned.remove(&id);
         for interest in &self.registry.parties(&gone.declared.route).interests {
             session.disputes.remove(&Dispute { supplier: false, ours: interest.0, theirs: id });
         }
         self.registry.leave(Party::TheirIntent(link, id), &gone.declared.route);
+        self.relay_intent_gone(link, instance, id, &gone);
     }
 
     fn forget_their_interest(&mut self, link: LinkId, id: u32) {
@@ -106,11 +113,25 @@ impl Engine {
             self.close_outlet(link, intent, id, &route);
         }
         self.registry.leave(Party::TheirInterest(link, id), &route);
+        self.relay_interest_gone(link, id);
     }
 
     pub(super) fn notified(&mut self, link: LinkId, notify: Notify) {
         match notify {
+            Notify::Linked { mine, yours, alias } if Relay::is_passed(yours) => {
+                self.relay_linked(link, mine, yours, alias);
+            }
             Notify::Linked { mine, yours, alias } => self.linked(link, mine, InterestId(yours), alias),
+            Notify::Schema { yours, ref schema, .. } if Relay::is_passed(yours) => {
+                match Schema::decode(schema) {
+                    Ok(_) => self.pass_notice(link, notify),
+                    Err(_) => self.hang_up(link, words::malformed("NOTIFY schema holds no schema")),
+                }
+            }
+            Notify::Refused { yours, .. } if Relay::is_passed(yours) => self.pass_notice(link, notify),
+            Notify::Conflict { yours, text } if Relay::is_passed(yours) => {
+                self.pass_conflict(link, yours, &text);
+            }
             Notify::Schema { supplier, mine, yours, schema } => match Schema::decode(&schema) {
                 Ok(schema) => self.not_linked(link, supplier, mine, yours, |ours, fingerprint| {
                     Refusal::Schema(difference(ours, &schema, fingerprint))
@@ -159,17 +180,15 @@ impl Engine {
         if let Some(text) = fault {
             return self.hang_up(link, words::malformed(text));
         }
-        let Some(route) = own.map(|own| own.route.clone()) else {
+        let inlet = Inlet::new(session, theirs, interest);
+        session.inlets.insert(alias, inlet);
+        if own.is_none() {
             // Withdrawn while this was under way: END will follow.
-            session.inlets.insert(alias, Inlet { intent: theirs, interest });
             self.actions.push_back(Action::DrainInlet { link, alias });
             return;
-        };
-        session.inlets.insert(alias, Inlet { intent: theirs, interest });
+        }
         session.inlet_of.insert((interest, theirs), alias);
-        self.actions.push_back(Action::OpenInlet { link, interest, alias });
-        let peer = self.peer_name(link);
-        self.tell(Event::RouteLinked { route, peer, supplier: Side::There });
+        self.enter_inlet(link, alias, inlet);
     }
 
     /// The peer says why a pair is not linked. It is believed only where this side sees the pair too,
@@ -208,7 +227,7 @@ impl Engine {
         self.refused(link, route, refusal);
     }
 
-    fn never_declared(&mut self, link: LinkId, what: &str, id: u32) {
+    pub(super) fn never_declared(&mut self, link: LinkId, what: &str, id: u32) {
         self.hang_up(link, words::malformed(format!("NOTIFY names {what} {id}, which never was")));
     }
 
@@ -219,25 +238,29 @@ impl Engine {
             let text = format!("END of alias {alias}, which was not assigned");
             return self.hang_up(link, Reason::new(ReasonCode::UnknownAlias, text));
         };
-        self.actions.push_back(Action::CloseInlet { link, alias });
         session.inlet_of.remove(&(inlet.interest, inlet.intent));
-        let route = self.registry.interest(inlet.interest).map(|own| own.declaration.route.clone());
-        if let Some(route) = route {
-            let peer = self.peer_name(link);
-            self.tell(Event::RouteUnlinked { route, peer, supplier: Side::There });
+        if !self.is_held(link, alias, inlet) {
+            self.actions.push_back(Action::CloseInlet { link, alias });
         }
+        if Relay::is_passed(inlet.interest.0) {
+            return self.relay_ended(link, alias, inlet.interest.0);
+        }
+        let peer = self.peer_name(link);
+        self.leave_inlet(link, alias, inlet, peer);
     }
 
     /// The interest is gone; what still comes for it is discarded until END.
     pub(super) fn drain_inlets(&mut self, link: LinkId, interest: InterestId, route: &Route) {
         let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
         session.forget_disputes(false, interest.0);
-        let aliases = session.inlets_of(interest);
-        session.inlet_of.retain(|(drained, _), _| *drained != interest);
-        for alias in aliases {
+        let aliases = session.drain(interest);
+        let inlets = aliases.into_iter().filter_map(|alias| Some((alias, *session.inlets.get(&alias)?)));
+        for (alias, inlet) in inlets.collect::<Vec<_>>() {
             self.actions.push_back(Action::DrainInlet { link, alias });
-            let peer = self.peer_name(link);
-            self.tell(Event::RouteUnlinked { route: route.clone(), peer, supplier: Side::There });
+            if self.is_open(link, alias, inlet) {
+                let peer = self.peer_name(link);
+                self.tell(Event::RouteUnlinked { route: route.clone(), peer, supplier: Side::There });
+            }
         }
     }
 

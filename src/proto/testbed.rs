@@ -128,6 +128,9 @@ impl Bed {
             Action::CloseOutlet { link, alias, .. } => {
                 self.put((place, *link), Wire::Frame(Control::End { alias: *alias }));
             }
+            Action::CloseRelay { to, to_alias } => {
+                self.put((place, *to), Wire::Frame(Control::End { alias: *to_alias }));
+            }
             Action::HangUp { link, bye } => {
                 if let Some(bye) = bye {
                     self.put((place, *link), Wire::Frame(Control::Bye(bye.clone())));

@@ -11,6 +11,7 @@
 //!  same route, other codec:       both see it in the tables, and tell their application
 //!  same route, other fingerprint: NOTIFY schema both ways; each compares, and tells its application
 //!  same path, other type:         both see it in the tables, and tell their application
+//!  same intent linked by another way: no CREDIT until that one ends
 //!    │ ── END: intent or interest withdrawn ────────────► │  inlet closes
 //! ```
 
@@ -54,6 +55,7 @@ impl Engine {
         while let Some(party) = self.registry.next_fresh() {
             self.meet(party);
         }
+        self.relay();
         self.explain_faults();
         self.follow_ends();
         self.retract();
@@ -158,6 +160,7 @@ impl Engine {
         for interest in interests {
             self.meet_incoming(link, id, interest);
         }
+        self.relay_their_intent(link, id, route);
         self.check_their_claim(link, id, route, exclusive);
         if first {
             let others = self.registry.other_types_here(route);
@@ -173,11 +176,14 @@ impl Engine {
 
     fn meet_their_interest(&mut self, link: LinkId, id: u32, route: &Route) {
         let parties = self.registry.parties(route);
-        let first = first_of(&parties.their_interests, link).is_none();
         let intents: Vec<_> = parties.intents.iter().copied().collect();
+        let session = self.links.get(&link).and_then(Link::session);
+        let only = session.and_then(|session| session.interests.get(&id)).and_then(|theirs| theirs.only);
+        let first = only.is_none() && first_of(&parties.their_interests, link).is_none();
         for intent in intents {
             self.meet_outgoing(link, intent, id);
         }
+        self.relay_their_interest(link, id, route);
         if first {
             let others = self.registry.other_types_here(route);
             let supplied: Vec<_> = others
@@ -222,6 +228,9 @@ impl Engine {
         else {
             return;
         };
+        if theirs.only.is_some_and(|only| only != intent.0) {
+            return;
+        }
         let route = own.declaration.route.clone();
         if session.own_scope && !route.is_under(&self.settings.path) {
             return;
@@ -297,7 +306,7 @@ impl Engine {
     }
 
     /// Whether one pair more is within the limit of a link; hangs up where not.
-    fn has_room(&mut self, link: LinkId) -> bool {
+    pub(super) fn has_room(&mut self, link: LinkId) -> bool {
         let session = self.links.get(&link).and_then(Link::session);
         let room = session.is_some_and(|session| session.pairs() < self.settings.max_routes_per_peer);
         if session.is_some() && !room {

@@ -111,6 +111,25 @@ pub(super) fn no_right_here(own: &Path, route: &Route) -> String {
     )
 }
 
+/// An intent of another endpoint that is not passed on because the peer would not take it.
+pub(super) fn no_right_to_relay(own: &Path, route: &Route) -> String {
+    format!(
+        "scope own rules this link: `{own}` may supply only routes under `{own}`, so it does not relay `{route}` \
+         there; set scope open on both sides, or give the relay a path above the route"
+    )
+}
+
+pub(super) fn too_much_to_relay(own: &Path, most: usize) -> String {
+    format!("`{own}` passes on at most {most} intents and interests to one peer, and half as many for one")
+}
+
+pub(super) fn stalled_relay(own: &Path, route: &Route) -> String {
+    format!(
+        "`{own}` keeps no more samples for a peer that does not take them, and relays `{route}` to it no longer; \
+         ask for it again, with a smaller depth or as a queue"
+    )
+}
+
 pub(super) fn schema_not_sent(route: &Route, fingerprint: u64) -> String {
     format!(
         "the message types of `{route}` differ; the fingerprint of the one that was not sent is {fingerprint:#018x}"

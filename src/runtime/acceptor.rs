@@ -3,8 +3,10 @@
 use super::clock::Clock;
 use super::input::Input;
 use super::line::Line;
+use super::refusals::Refusals;
 use super::session::{self, LineSettings};
 use super::threads::Threads;
+use crate::diagnosis::Diagnosis;
 use crate::transport::{Connection, Listener};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::sync::Arc;
@@ -30,16 +32,22 @@ impl Acceptor {
     /// Accepts until the endpoint closes.
     pub(crate) fn run(self) {
         let mut pause = FIRST_PAUSE;
+        let refusals = Refusals::new(self.url());
         while !self.is_closed() {
             match self.listener.accept() {
                 Ok(connection) => {
                     pause = FIRST_PAUSE;
-                    self.begin(connection);
+                    self.begin(connection, &refusals);
                 }
                 Err(_) if self.is_closed() => return,
                 Err(error) => {
+                    let found = error.get_ref().and_then(|inner| inner.downcast_ref::<Diagnosis>());
+                    let text = match found {
+                        Some(found) => found.to_string(),
+                        None => format!("cannot accept: {error}; trying again in {pause:?}"),
+                    };
                     // Out of descriptors, most likely: accepting at once again would spin.
-                    if !self.report(format!("cannot accept: {error}; trying again in {pause:?}")) {
+                    if !self.report(text) {
                         return;
                     }
                     if self.closed.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
@@ -55,10 +63,11 @@ impl Acceptor {
         matches!(self.closed.try_recv(), Err(crossbeam_channel::TryRecvError::Disconnected))
     }
 
-    fn begin(&self, connection: Arc<dyn Connection>) {
+    fn begin(&self, connection: Arc<dyn Connection>, refusals: &Arc<Refusals>) {
         if self.alive.load(Ordering::Relaxed) >= self.alive_limit {
             log::warn!("{}: refused, {} connections are open", connection.remote(), self.alive_limit);
             connection.close();
+            refusals.count(&self.dispatcher);
             return;
         }
         let url = format!("{}://{}", self.scheme, connection.remote());
@@ -84,9 +93,13 @@ impl Acceptor {
         }
     }
 
+    fn url(&self) -> String {
+        format!("{}://{}", self.scheme, self.listener.address())
+    }
+
     /// Tells the application; false once nobody listens.
     fn report(&self, text: String) -> bool {
-        let url = format!("{}://{}", self.scheme, self.listener.address());
+        let url = self.url();
         log::warn!("{url}: {text}");
         self.dispatcher.send(Input::ListenerFault { url, text }).is_ok()
     }

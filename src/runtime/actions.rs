@@ -2,10 +2,12 @@
 
 use super::closing::Lingering;
 use super::dispatcher::Dispatcher;
+use super::edits::Place;
+use super::feed::Feed;
 use super::inbox::Inbox;
-use super::line::{Change, Inlet, Line};
+use super::line::{Change, Inlet, Line, Passage};
 use super::losses::Stream;
-use super::outlets::{Outlet, Retained};
+use super::outlets::{Outlet, Outlets, Retained};
 use super::source::{Source, SourceRef};
 use crate::delivery::Delivery;
 use crate::event::Event;
@@ -13,10 +15,18 @@ use crate::flow::outbox::Outgoing;
 use crate::peer::PeerUrl;
 use crate::proto::{Action, IntentId, InterestId, LinkId, Order};
 use crate::reason::ReasonCode;
+use crate::route::Route;
 use crate::wire::control::{Bye, Control};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+/// A flow of samples from one link to another.
+pub(super) struct Relayed {
+    pub(super) feed: Arc<Feed>,
+    /// The link it goes to, and its alias there.
+    pub(super) to: (LinkId, u32),
+}
 
 impl Dispatcher {
     /// Takes all the engine wants done, and does it.
@@ -24,7 +34,7 @@ impl Dispatcher {
         while let Some(action) = self.engine.poll() {
             self.apply(action);
         }
-        self.edits.publish(&self.intents);
+        self.publish_due();
     }
 
     fn apply(&mut self, action: Action) {
@@ -57,6 +67,14 @@ impl Dispatcher {
                 if let Some(line) = self.lines.get(&link).cloned() {
                     self.close_inlet(link, alias);
                     line.change(Change::Close(alias));
+                }
+            }
+            Action::OpenRelay { route, from, from_alias, to, to_alias, delivery } => {
+                self.open_relay(route, (from, from_alias), (to, to_alias), delivery);
+            }
+            Action::CloseRelay { to, to_alias } => {
+                if let Some(line) = self.lines.get(&to) {
+                    line.end_lane(to_alias);
                 }
             }
             Action::LinkLocal { intent, interest } => self.link_local(intent, interest),
@@ -114,7 +132,9 @@ impl Dispatcher {
         for (alias, intent) in outgoing {
             self.forget_outlet(link, intent, alias);
         }
-        let incoming: Vec<_> = self.incoming.range(all).map(|((_, alias), _)| *alias).collect();
+        let incoming = self.incoming.range(all.clone()).map(|((_, alias), _)| *alias);
+        let relayed = self.relayed.range(all).map(|((_, alias), _)| *alias);
+        let incoming: Vec<_> = incoming.chain(relayed).collect();
         for alias in incoming {
             self.close_inlet(link, alias);
         }
@@ -123,10 +143,14 @@ impl Dispatcher {
     // ---- samples out ------------------------------------------------------------------------
 
     fn open_outlet(&mut self, link: LinkId, intent: IntentId, alias: u32, delivery: Delivery) {
+        if self.edits.is_closing(Place::Remote(link, alias)) {
+            // Whoever had the alias before must not send under it any more.
+            self.publish();
+        }
         let (Some(line), Some(outlets)) = (self.lines.get(&link), self.intents.get(&intent)) else { return };
-        line.open_lane(alias, delivery, Arc::clone(&outlets.signal));
+        line.open_lane(alias, delivery, outlets.route.clone(), Arc::clone(&outlets.signal));
         let outlet = Outlet::Remote { line: Arc::clone(line), alias, lossless: delivery.is_lossless() };
-        self.edits.open(intent, link, alias, outlet);
+        self.edits.open(intent, Place::Remote(link, alias), outlet);
         self.outgoing.insert((link, alias), intent);
         self.checkups.linked(link, line);
         self.losses.begin(Stream::Out(link, alias));
@@ -143,19 +167,21 @@ impl Dispatcher {
         self.report_loss(Stream::Out(link, alias));
         self.losses.end(Stream::Out(link, alias));
         self.outgoing.remove(&(link, alias));
-        self.edits.close(intent, link, alias);
+        self.edits.close(intent, Place::Remote(link, alias));
     }
 
     /// The first credit of a lane came: it is open now, and a latecomer gets the retained sample.
     pub(super) fn opened(&mut self, link: LinkId, line: &Line, alias: u32) {
-        let Some(outlets) = self.outgoing.get(&(link, alias)).and_then(|id| self.intents.get(id)) else {
-            return;
-        };
-        if let Some(retained) = outlets.retained() {
-            let Retained { payload, sent, number } = &retained;
+        let intent = self.outgoing.get(&(link, alias));
+        let Some(outlets) = intent.and_then(|id| self.intents.get(id)).map(Arc::clone) else { return };
+        if outlets.retains() {
+            // What the intent sends from now on, it must send here too.
+            self.publish();
+        }
+        outlets.give_retained(|Retained { payload, sent, number }| {
             let sample = Outgoing { payload, shared: Some(payload), retained: *number };
             line.put_first(alias, sample, *sent);
-        }
+        });
         outlets.signal.raise();
     }
 
@@ -167,19 +193,44 @@ impl Dispatcher {
         };
         let source = Source::remote(inbox.route.clone(), line, alias, inbox.window());
         line.change(Change::Open(alias, Inlet { inbox: Arc::clone(inbox), source: source.clone() }));
-        inbox.add_supplier(source.clone(), || source.open());
+        inbox.add_supplier(source.clone());
+        source.open();
+        inbox.supplier_came();
         self.incoming.insert((link, alias), (interest, source));
         self.checkups.linked(link, line);
         self.losses.begin(Stream::In(link, alias));
     }
 
     fn close_inlet(&mut self, link: LinkId, alias: u32) {
+        self.close_relay(link, alias);
         self.report_loss(Stream::In(link, alias));
         self.losses.end(Stream::In(link, alias));
         if let Some((interest, source)) = self.incoming.remove(&(link, alias)) {
             source.end();
             if let Some(inbox) = self.interests.get(&interest) {
                 inbox.remove_supplier(&source);
+            }
+        }
+    }
+
+    // ---- samples passed on ------------------------------------------------------------------
+
+    fn open_relay(&mut self, route: Route, from: (LinkId, u32), to: (LinkId, u32), delivery: Delivery) {
+        let (Some(source), Some(target)) = (self.lines.get(&from.0), self.lines.get(&to.0)) else { return };
+        let feed = Feed::new(route, source, from.1);
+        target.open_relay(to.1, delivery, Arc::clone(&feed));
+        let passage = Passage { to: Arc::clone(target), alias: to.1, feed: Arc::clone(&feed) };
+        source.change(Change::Relay(from.1, passage));
+        self.relayed.insert(from, Relayed { feed, to });
+        self.losses.begin(Stream::Relayed(from.0, from.1));
+    }
+
+    fn close_relay(&mut self, link: LinkId, alias: u32) {
+        if self.relayed.contains_key(&(link, alias)) {
+            self.report_loss(Stream::Relayed(link, alias));
+            self.losses.end(Stream::Relayed(link, alias));
+            if let Some(relayed) = self.relayed.remove(&(link, alias)) {
+                relayed.feed.end();
             }
         }
     }
@@ -192,11 +243,10 @@ impl Dispatcher {
         };
         let room = Arc::clone(&outlets.signal);
         let source = Source::local(inbox.route.clone(), self.clock, inbox.window(), room);
-        let outlet = Outlet::Local { inbox: Arc::clone(inbox), source: source.clone() };
-        inbox.add_supplier(source.clone(), || outlets.publish(|list| list.push(outlet)));
-        if let Some(retained) = outlets.retained() {
-            self.give_retained(retained, Arc::clone(inbox), source.clone());
-        }
+        let encoded = outlets.message != inbox.message;
+        let outlet = Outlet::Local { inbox: Arc::clone(inbox), source: source.clone(), encoded };
+        inbox.add_supplier(source.clone());
+        self.edits.open(intent, Place::Local(interest), outlet);
         self.local.insert((intent, interest), source);
         self.losses.begin(Stream::Local(intent, interest));
     }
@@ -206,23 +256,25 @@ impl Dispatcher {
         self.report_loss(stream);
         self.losses.end(stream);
         let Some(source) = self.local.remove(&(intent, interest)) else { return };
-        if let Some(outlets) = self.intents.get(&intent) {
-            outlets.publish(|list| list.retain(|outlet| !outlet.is_local(&source)));
-        }
+        let never_came = self.edits.close(intent, Place::Local(interest));
         if let Some(inbox) = self.interests.get(&interest) {
+            if never_came {
+                inbox.supplier_came();
+            }
             inbox.remove_supplier(&source);
         }
     }
 
     /// Gives a latecomer of this endpoint the retained sample, unless the intent sent it a newer one.
-    fn give_retained(&self, retained: Retained, inbox: Arc<Inbox>, source: SourceRef) {
+    pub(super) fn give_retained(&self, outlets: &Outlets, inbox: Arc<Inbox>, source: SourceRef) {
         if !inbox.is_callback() {
-            inbox.deliver_first(&source, retained);
+            outlets.give_retained(|retained| inbox.deliver_first(&source, retained));
             return;
         }
         // A callback is the application's code, which must not run on this thread.
+        let Some(retained) = outlets.give_retained(Retained::clone) else { return };
         let name = format!("bowline/retained {}", inbox.route);
-        let given = move || inbox.deliver_first(&source, retained);
+        let given = move || inbox.deliver_first(&source, &retained);
         if let Err(error) = self.ends.threads.start(name, given) {
             log::error!("no thread to give the retained sample on: {error}");
         }

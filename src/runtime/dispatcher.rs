@@ -3,6 +3,7 @@
 //! It owns the [`Engine`], which decides, and the tables that say which line, intent and interest a
 //! number stands for. It never waits but for its one channel and the engine's next wake-up.
 
+use super::actions::Relayed;
 use super::checkups::Checkups;
 use super::clock::Clock;
 use super::closing::Lingering;
@@ -14,6 +15,7 @@ use super::input::{Input, LineInput};
 use super::line::Line;
 use super::losses::Losses;
 use super::outlets::Outlets;
+use super::refusals::Refused;
 use super::source::SourceRef;
 use super::status::LinkStatus;
 use super::threads::Threads;
@@ -46,9 +48,13 @@ pub(crate) struct Dispatcher {
     pub(super) outgoing: BTreeMap<(LinkId, u32), IntentId>,
     /// Which interest an alias of a link is for.
     pub(super) incoming: BTreeMap<(LinkId, u32), (InterestId, SourceRef)>,
+    /// What is passed on, by the link and alias it comes from.
+    pub(super) relayed: BTreeMap<(LinkId, u32), Relayed>,
     pub(super) local: HashMap<(IntentId, InterestId), SourceRef>,
     pub(super) losses: Losses,
     pub(super) checkups: Checkups,
+    /// Connections that were turned away, to be told.
+    pub(super) refused: Refused,
     /// What changed in where intents send, to be published.
     pub(super) edits: Edits,
     /// Lines with inputs waiting, each once.
@@ -93,9 +99,11 @@ impl Dispatcher {
             interests: HashMap::new(),
             outgoing: BTreeMap::new(),
             incoming: BTreeMap::new(),
+            relayed: BTreeMap::new(),
             local: HashMap::new(),
             losses: Losses::new(clock.now()),
             checkups: Checkups::new(clock.now()),
+            refused: Refused::new(clock.now()),
             edits: Edits::default(),
             ready: VecDeque::new(),
             ends,
@@ -112,6 +120,9 @@ impl Dispatcher {
                 None => self.tick(),
             }
             self.serve_ready();
+            if self.ready.is_empty() && self.inputs.is_empty() {
+                self.publish();
+            }
         };
         self.close(deadline)
     }
@@ -123,10 +134,9 @@ impl Dispatcher {
         }
         let now = self.clock.now();
         let lingering = self.lingering.iter().map(|rest| rest.until).min();
-        let wake = [self.engine.next_wake(), lingering, self.losses.next_wake(), self.next_checkup()]
-            .into_iter()
-            .flatten()
-            .min();
+        let others = [self.losses.next_wake(), self.refused.next_wake(), self.next_checkup()];
+        let wakes = [self.engine.next_wake(), lingering].into_iter().chain(others);
+        let wake = wakes.flatten().min();
         let received = match wake {
             Some(wake) if wake <= now => self.inputs.try_recv().map_err(|_| RecvTimeoutError::Timeout),
             // One more microsecond, as the clock counts whole ones and must not come a fraction early.
@@ -153,6 +163,7 @@ impl Dispatcher {
         if self.checkup_is_due(now) {
             self.check_up(now);
         }
+        self.refused.report(now, &self.events);
     }
 
     /// Serves each line that has inputs for a while, in turn, so that none keeps the others waiting.
@@ -178,10 +189,9 @@ impl Dispatcher {
     fn overdue(&mut self) {
         if !self.ready.is_empty() || !self.inputs.is_empty() {
             let now = self.clock.now();
-            if self.engine.next_wake().is_some_and(|wake| wake <= now)
-                || self.losses.is_due(now)
-                || self.checkup_is_due(now)
-            {
+            let wakes = [self.engine.next_wake(), self.refused.next_wake(), self.next_checkup()];
+            let due = wakes.into_iter().flatten().any(|wake| wake <= now);
+            if due || self.losses.is_due(now) {
                 self.tick();
             }
         }
@@ -207,11 +217,12 @@ impl Dispatcher {
                 }
                 self.engine.dial_failed(now, link, text);
             }
-            Input::LineEnded => {
-                self.open_lines = self.open_lines.saturating_sub(1);
+            Input::LineEnded(line) => {
+                self.line_ended(&line);
                 // What a thread leaves behind is freed when it is joined.
                 self.ends.threads.join();
             }
+            Input::Refused(refusals) => self.refused.add(refusals),
             Input::ListenerFault { url, text } => self.events.send(Event::ListenerFault { url, text }),
             Input::ThreadPanicked { thread, text } => {
                 self.events.send(Event::ThreadPanicked { thread, text });
@@ -250,6 +261,11 @@ impl Dispatcher {
         self.apply_all();
     }
 
+    pub(super) fn line_ended(&mut self, line: &Arc<Line>) {
+        self.open_lines = self.open_lines.saturating_sub(1);
+        self.report_end(line);
+    }
+
     fn withdraw_interest(&mut self, id: InterestId) {
         self.engine.withdraw_interest(self.clock.now(), id);
         self.apply_all();
@@ -271,6 +287,7 @@ impl Dispatcher {
         match input {
             LineInput::Control(at, control) => self.engine.control(at, link, control),
             LineInput::Opened { alias } => self.opened(link, line, alias),
+            LineInput::Stalled { alias } => self.engine.relay_stalled(self.clock.now(), link, alias),
             LineInput::Fault(reason) => self.engine.fault(self.clock.now(), link, reason),
             LineInput::Lost(reason) => {
                 self.engine.link_lost(self.clock.now(), link, reason);

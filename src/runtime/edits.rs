@@ -1,43 +1,91 @@
 //! Changes to where intents send, collected and then published at once.
 //!
-//! One frame of a peer can declare thousands of interests in one route. To publish a list for each of
-//! them would keep the dispatcher for a second, and with it the pings of all other links.
+//! A program, or one frame of a peer, can declare thousands of interests in one route, or withdraw them. To
+//! publish a list for each of them would keep the dispatcher for seconds, and with it the pings of all links.
+//! So a list is published once there is nothing else to do, or when a while has passed.
 
-use super::outlets::{Outlet, Outlets};
-use crate::proto::{IntentId, LinkId};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use super::dispatcher::Dispatcher;
+use super::outlets::Outlet;
+use crate::proto::{IntentId, InterestId, LinkId};
+use crate::time::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// What changed since it was last published.
 #[derive(Default)]
-pub(super) struct Edits(BTreeMap<IntentId, Edit>);
+pub(super) struct Edits {
+    edits: BTreeMap<IntentId, Edit>,
+    /// Places that were closed, of all intents.
+    closing: BTreeSet<Place>,
+    /// When it has to be published; set with the first change.
+    due: Option<Timestamp>,
+}
 
 #[derive(Default)]
 struct Edit {
-    opened: BTreeMap<(LinkId, u32), Outlet>,
-    closed: BTreeSet<(LinkId, u32)>,
+    opened: BTreeMap<Place, Outlet>,
+    closed: BTreeSet<Place>,
+}
+
+/// An outlet among those of its intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    Remote(LinkId, u32),
+    Local(InterestId),
 }
 
 impl Edits {
-    pub(super) fn open(&mut self, intent: IntentId, link: LinkId, alias: u32, outlet: Outlet) {
-        self.0.entry(intent).or_default().opened.insert((link, alias), outlet);
+    pub(super) fn open(&mut self, intent: IntentId, place: Place, outlet: Outlet) {
+        self.edits.entry(intent).or_default().opened.insert(place, outlet);
     }
 
-    pub(super) fn close(&mut self, intent: IntentId, link: LinkId, alias: u32) {
-        let edit = self.0.entry(intent).or_default();
-        edit.opened.remove(&(link, alias));
-        edit.closed.insert((link, alias));
+    /// True if the place was opened and never published.
+    pub(super) fn close(&mut self, intent: IntentId, place: Place) -> bool {
+        self.closing.insert(place);
+        let edit = self.edits.entry(intent).or_default();
+        edit.closed.insert(place);
+        edit.opened.remove(&place).is_some()
+    }
+
+    /// Whether some intent may still send to a place that was closed.
+    pub(super) fn is_closing(&self, place: Place) -> bool {
+        self.closing.contains(&place)
+    }
+
+    /// Whether there are changes that waited long enough.
+    fn are_due(&mut self, now: impl Fn() -> Timestamp) -> bool {
+        !self.edits.is_empty() && now() >= *self.due.get_or_insert_with(|| now() + WHILE)
+    }
+}
+
+impl Dispatcher {
+    /// Publishes what waited for a while.
+    pub(super) fn publish_due(&mut self) {
+        let clock = self.clock;
+        if self.edits.are_due(|| clock.now()) {
+            self.publish();
+        }
     }
 
     /// Publishes one list for each intent that has changes.
-    pub(super) fn publish(&mut self, intents: &HashMap<IntentId, Arc<Outlets>>) {
-        while let Some((intent, edit)) = self.0.pop_first() {
+    pub(super) fn publish(&mut self) {
+        self.edits.due = None;
+        self.edits.closing.clear();
+        while let Some((intent, edit)) = self.edits.edits.pop_first() {
             let Edit { opened, closed } = edit;
-            let Some(outlets) = intents.get(&intent) else { continue };
+            let Some(outlets) = self.intents.get(&intent) else { continue };
+            let here: Vec<_> = opened.values().filter_map(Outlet::local).collect();
             outlets.publish(|list| {
                 list.retain(|outlet| !outlet.place().is_some_and(|place| closed.contains(&place)));
                 list.extend(opened.into_values());
             });
+            for (inbox, source) in here {
+                inbox.supplier_came();
+                self.give_retained(outlets, inbox, source);
+            }
         }
     }
 }
+
+/// How long a change may wait while the dispatcher has much to do.
+const WHILE: Duration = Duration::from_millis(5);

@@ -2,7 +2,7 @@
 
 use super::outlets::Retained;
 use super::source::SourceRef;
-use crate::bytes::Payload;
+use crate::bytes::{Bytes, Payload};
 use crate::delivery::Delivery;
 use crate::flow::Shared;
 use crate::flow::coarse::Coarse;
@@ -11,6 +11,7 @@ use crate::flow::run::{Content, Run, Taken};
 use crate::proto::InterestId;
 use crate::route::Route;
 use parking_lot::{Condvar, Mutex, ReentrantMutex, ReentrantMutexGuard};
+use std::any::TypeId;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,6 +22,8 @@ pub(crate) struct Inbox {
     pub(crate) id: InterestId,
     pub(crate) route: Route,
     pub(crate) delivery: Delivery,
+    /// The Rust type of its messages.
+    pub(crate) message: TypeId,
     sink: Sink,
     state: Mutex<State>,
     /// Raised when there is something to read, a supplier came or went, or the end.
@@ -90,7 +93,13 @@ pub(crate) enum Waited {
 }
 
 impl Inbox {
-    pub(crate) fn new(id: InterestId, route: Route, delivery: Delivery, callback: Option<Callback>) -> Self {
+    pub(crate) fn new(
+        id: InterestId,
+        route: Route,
+        message: TypeId,
+        delivery: Delivery,
+        callback: Option<Callback>,
+    ) -> Self {
         let sink = match callback {
             Some(callback) => Sink::Callback(ReentrantMutex::new(RefCell::new(Some(callback)))),
             None => Sink::Mailbox,
@@ -99,6 +108,7 @@ impl Inbox {
             id,
             route,
             delivery,
+            message,
             sink,
             state: Mutex::new(State {
                 mailbox: Mailbox::new(delivery),
@@ -178,6 +188,41 @@ impl Inbox {
         }
     }
 
+    /// Puts in a message of this process as bytes, for an interest in another Rust type of the same shape;
+    /// false if nobody takes it any more.
+    #[cold]
+    pub(crate) fn deliver_bytes(&self, source: &SourceRef, payload: &[u8], retained: u64) -> bool {
+        match &self.sink {
+            Sink::Callback(cell) => {
+                let Some(cell) = enter(cell) else {
+                    source.next_sequence();
+                    return self.pass_over(source);
+                };
+                if source.was_given(retained) {
+                    return true;
+                }
+                let (sequence, sent) = (source.next_sequence(), source.clock.now());
+                let content = Content::Encoded(Payload::new(payload));
+                self.call_locked(&cell, Taken { source, sequence, sent, content })
+            }
+            Sink::Mailbox => {
+                let mut state = self.state.lock();
+                if self.closed.load(Ordering::Relaxed) {
+                    return false;
+                }
+                if source.was_given(retained) {
+                    return true;
+                }
+                let (sequence, sent) = (source.next_sequence(), source.clock.now());
+                let run = Run::whole(source.clone(), sequence, sent, Bytes::copy_from_slice(payload));
+                state.mailbox.put(run, SourceRef::note_lost);
+                drop(state);
+                self.wake_reader();
+                true
+            }
+        }
+    }
+
     /// Wakes the application's thread. Called after something was put in.
     #[inline]
     fn wake_reader(&self) {
@@ -189,15 +234,16 @@ impl Inbox {
     ///
     /// A sample gets its number under the lock it is put in under, so this one never comes after a
     /// newer one, though it is another thread that gives it.
-    pub(crate) fn deliver_first(&self, source: &SourceRef, retained: Retained) {
+    pub(crate) fn deliver_first(&self, source: &SourceRef, retained: &Retained) {
         let Retained { sent, payload, number } = retained;
+        let (sent, number) = (*sent, *number);
         match &self.sink {
             Sink::Callback(cell) => {
                 let cell = cell.lock();
                 if !source.has_sent() {
                     source.note_given(number);
                     let sequence = source.next_sequence();
-                    let content = Content::Encoded(Payload::of(&payload));
+                    let content = Content::Encoded(Payload::of(payload));
                     self.call_locked(&cell, Taken { source, sequence, sent, content });
                 }
             }
@@ -205,7 +251,7 @@ impl Inbox {
                 let mut state = self.state.lock();
                 if !source.has_sent() {
                     source.note_given(number);
-                    let run = Run::whole(source.clone(), source.next_sequence(), sent, payload);
+                    let run = Run::whole(source.clone(), source.next_sequence(), sent, payload.clone());
                     state.mailbox.put(run, SourceRef::note_lost);
                     drop(state);
                     self.wake_reader();
@@ -328,14 +374,15 @@ impl Inbox {
         self.state.lock().suppliers.len()
     }
 
-    /// Adds a supplier, and then lets it `begin`: so its samples never come from nowhere, and whoever
-    /// waited for it finds it ready to send.
-    pub(crate) fn add_supplier(&self, source: SourceRef, begin: impl FnOnce()) {
+    /// Adds a supplier that is about to begin: [`supplier_came`](Self::supplier_came) says that it has. So
+    /// its samples never come from nowhere, and whoever waited for it finds it ready to send.
+    pub(crate) fn add_supplier(&self, source: SourceRef) {
         let mut state = self.state.lock();
         state.suppliers.push(source);
         state.coming += 1;
-        drop(state);
-        begin();
+    }
+
+    pub(crate) fn supplier_came(&self) {
         self.state.lock().coming -= 1;
         self.ready.notify_all();
     }

@@ -1,13 +1,17 @@
 //! The aliases a reader knows, and the samples of a chunk sorted by them.
 
-use super::line::{Change, Inlet, Line};
+use super::input::LineInput;
+use super::line::{Change, Inlet, Line, Passage};
 use crate::bytes::{Buffer, Bytes, Payload, Pool};
 use crate::delivery::Delivery;
 use crate::event::LostAt;
+use crate::flow::batch::Batch;
+use crate::flow::lane::Missing;
+use crate::flow::outbox::Outgoing;
 use crate::flow::run::{Content, Head, Run, Taken};
 use crate::reason::{Reason, ReasonCode};
 use crate::time::Timestamp;
-use crate::wire::{Stamp, StampReader};
+use crate::wire::{self, Limits, Stamp, StampReader};
 use std::sync::Arc;
 
 /// The receiving side of all aliases of one line.
@@ -24,6 +28,7 @@ enum Slot {
     Free,
     Draining,
     Open(Box<Open>),
+    Relay(Box<Relay>),
 }
 
 struct Open {
@@ -47,8 +52,10 @@ enum Style {
 #[derive(Default)]
 struct Stage {
     first: u64,
-    bytes: Vec<u8>,
+    /// Where in the chunk they lie. Of a `latest` interest only the newest is here.
     heads: Vec<Head>,
+    /// How many bytes they have in all.
+    bytes: usize,
     /// How many samples the last chunk held.
     usual: usize,
     /// How many samples of a `latest` interest others in the chunk replaced.
@@ -56,10 +63,9 @@ struct Stage {
 }
 
 impl Stage {
-    fn begin(&mut self, sequence: u64, pool: &Arc<Pool>) {
+    fn begin(&mut self, sequence: u64) {
         self.first = sequence;
-        self.bytes = pool.take();
-        self.bytes.clear();
+        self.bytes = 0;
         self.heads.reserve(self.usual.min(HEADS_AHEAD));
     }
 }
@@ -81,6 +87,7 @@ impl Inlets {
         for change in self.line.take_changes() {
             let (alias, slot) = match change {
                 Change::Open(alias, inlet) => (alias, Slot::Open(Box::new(Open::new(inlet)))),
+                Change::Relay(alias, passage) => (alias, Slot::Relay(Box::new(Relay::new(passage)))),
                 Change::Drain(alias) => (alias, Slot::Draining),
                 Change::Close(alias) => (alias, Slot::Free),
             };
@@ -92,17 +99,16 @@ impl Inlets {
         }
     }
 
-    /// The slot of an alias a sample may come under; `None` where samples are drained.
+    /// The slot of an alias a sample may come under.
     #[inline]
-    fn open(&mut self, alias: u32) -> Result<Option<&mut Open>, Reason> {
+    fn slot(&mut self, alias: u32, chunk: &Arc<Buffer>) -> Result<&mut Slot, Reason> {
         let place = alias as usize;
         if matches!(self.slots.get(place), None | Some(Slot::Free)) && self.line.has_changes() {
-            self.flush();
+            self.flush(chunk);
             self.apply_changes();
         }
         match self.slots.get_mut(place) {
-            Some(Slot::Open(open)) => Ok(Some(open)),
-            Some(Slot::Draining) => Ok(None),
+            Some(slot @ (Slot::Open(_) | Slot::Draining | Slot::Relay(_))) => Ok(slot),
             None | Some(Slot::Free) => {
                 let text = format!("a sample came under alias {alias}, which was never assigned");
                 Err(Reason::new(ReasonCode::UnknownAlias, text))
@@ -111,45 +117,89 @@ impl Inlets {
     }
 
     /// Checks that a sample may come under this alias, before memory is taken for it.
-    pub(crate) fn expect(&mut self, alias: u32) -> Result<(), Reason> {
-        match self.open(alias)? {
-            Some(open) => open.check_grant(alias),
-            None => Ok(()),
+    pub(crate) fn expect(&mut self, alias: u32, chunk: &Arc<Buffer>) -> Result<(), Reason> {
+        match self.slot(alias, chunk)? {
+            Slot::Open(open) => open.check_grant(alias),
+            Slot::Relay(relay) => relay.check_grant(alias),
+            Slot::Draining | Slot::Free => Ok(()),
         }
     }
 
-    #[inline]
+    /// Takes in a message whose payload ends at `end` of the chunk.
     pub(crate) fn message(
         &mut self,
         alias: u32,
         stamp: Stamp,
         payload: &[u8],
+        chunk: &Arc<Buffer>,
+        end: usize,
         offset: i64,
     ) -> Result<(), Reason> {
         let sent = self.stamps.apply(stamp).shifted(offset.saturating_neg());
-        let place = alias as usize;
-        // The look-up of nearly every sample; anything but an open slot takes the slow way.
-        let open = match self.slots.get_mut(place) {
-            Some(Slot::Open(open)) => open,
-            _ => match self.open(alias)? {
-                Some(_) => return self.message_again(alias, sent, payload),
-                None => return Ok(()),
-            },
-        };
-        if open.put(alias, sent, payload, &self.pool)? {
-            self.staged.push(alias);
+        match self.slot(alias, chunk)? {
+            Slot::Open(open) => {
+                open.check_grant(alias)?;
+                let head = Head { sent, start: (end - payload.len()) as u32, end: end as u32 };
+                if open.put(head, payload) {
+                    self.staged.push(alias);
+                }
+            }
+            Slot::Relay(relay) => {
+                if !relay.pass(alias, sent, Outgoing { payload, shared: None, retained: 0 })? {
+                    self.stall(alias);
+                }
+            }
+            Slot::Draining | Slot::Free => {}
         }
         Ok(())
     }
 
-    #[cold]
-    fn message_again(&mut self, alias: u32, sent: Timestamp, payload: &[u8]) -> Result<(), Reason> {
-        if let Some(Slot::Open(open)) = self.slots.get_mut(alias as usize) {
-            if open.put(alias, sent, payload, &self.pool)? {
-                self.staged.push(alias);
-            }
+    /// Takes in small messages under `alias`, for a mailbox, as long as they follow each other in `frames` and
+    /// are granted. Nearly all of a busy stream is dealt with in this loop. Returns how many bytes of the
+    /// chunk they were, from `at` on.
+    #[inline]
+    pub(crate) fn run_of_small(
+        &mut self,
+        alias: u32,
+        frames: &[u8],
+        at: usize,
+        limits: Limits,
+        offset: i64,
+    ) -> usize {
+        let Self { slots, staged, stamps, .. } = self;
+        let Some(Slot::Open(open)) = slots.get_mut(alias as usize) else { return 0 };
+        if open.style != Style::Queue {
+            return 0;
         }
-        Ok(())
+        let Open { sequence, granted, stage, .. } = &mut **open;
+        let (mut rest, before) = (frames, stage.heads.len());
+        if before == 0 {
+            stage.begin(*sequence);
+        }
+        while let Some((next, stamp, payload)) = wire::split_small(rest, limits) {
+            if next != alias || *sequence >= *granted {
+                break;
+            }
+            let sent = stamps.apply(stamp).shifted(offset.saturating_neg());
+            let start = at + frames.len() - rest.len() + wire::SMALL_HEAD;
+            stage.heads.push(Head { sent, start: start as u32, end: (start + payload.len()) as u32 });
+            stage.bytes += payload.len();
+            *sequence += 1;
+            rest = &rest[wire::SMALL_HEAD + payload.len()..];
+        }
+        if before == 0 && !stage.heads.is_empty() {
+            staged.push(alias);
+        }
+        frames.len() - rest.len()
+    }
+
+    /// What is passed on has no room: the pair ends.
+    #[cold]
+    fn stall(&mut self, alias: u32) {
+        if let Some(slot) = self.slots.get_mut(alias as usize) {
+            *slot = Slot::Draining;
+        }
+        self.line.input(LineInput::Stalled { alias });
     }
 
     /// Delivers one large sample.
@@ -158,15 +208,26 @@ impl Inlets {
         alias: u32,
         stamp: Stamp,
         bytes: Bytes,
+        chunk: &Arc<Buffer>,
         offset: i64,
     ) -> Result<(), Reason> {
         let sent = self.stamps.apply(stamp).shifted(offset.saturating_neg());
-        if let Some(open) = self.open(alias)? {
-            let sequence = open.sequence;
-            open.sequence += 1;
-            open.inlet.inbox.deliver(Run::whole(open.inlet.source.clone(), sequence, sent, bytes));
+        match self.slot(alias, chunk)? {
+            Slot::Open(open) => {
+                let sequence = open.sequence;
+                open.sequence += 1;
+                open.inlet.inbox.deliver(Run::whole(open.inlet.source.clone(), sequence, sent, bytes));
+                Ok(())
+            }
+            Slot::Relay(relay) => {
+                let sample = Outgoing { payload: &bytes, shared: Some(&bytes), retained: 0 };
+                if !relay.pass(alias, sent, sample)? {
+                    self.stall(alias);
+                }
+                Ok(())
+            }
+            Slot::Draining | Slot::Free => Ok(()),
         }
-        Ok(())
     }
 
     pub(crate) fn time(&mut self, time: Timestamp) {
@@ -174,29 +235,91 @@ impl Inlets {
     }
 
     /// Samples were lost before they came here: the sender dropped them, or the way did.
-    pub(crate) fn gap(&mut self, alias: u32, count: u64, at: LostAt) -> Result<(), Reason> {
-        self.flush();
-        if let Some(open) = self.open(alias)? {
-            let sequence = open.sequence.checked_add(count).filter(|sequence| *sequence <= LAST_SEQUENCE);
-            let Some(sequence) = sequence else {
-                let text = format!("a gap of {count} samples under alias {alias} goes past the last number");
-                return Err(Reason::new(ReasonCode::Malformed, text));
-            };
-            open.sequence = sequence;
-            open.inlet.source.note_lost_at(count, at);
+    pub(crate) fn gap(
+        &mut self,
+        alias: u32,
+        count: u64,
+        at: LostAt,
+        chunk: &Arc<Buffer>,
+    ) -> Result<(), Reason> {
+        self.flush(chunk);
+        let slot = self.slot(alias, chunk)?;
+        let sequence = match slot {
+            Slot::Open(open) => &mut open.sequence,
+            Slot::Relay(relay) => &mut relay.sequence,
+            Slot::Draining | Slot::Free => return Ok(()),
+        };
+        let next = sequence.checked_add(count).filter(|next| *next <= LAST_SEQUENCE);
+        let Some(next) = next else {
+            let text = format!("a gap of {count} samples under alias {alias} goes past the last number");
+            return Err(Reason::new(ReasonCode::Malformed, text));
+        };
+        *sequence = next;
+        match slot {
+            Slot::Open(open) => open.inlet.source.note_lost_at(count, at),
+            Slot::Relay(relay) => relay.pass_missing(count, at),
+            Slot::Draining | Slot::Free => {}
         }
         Ok(())
     }
 
-    /// Hands what was staged to its interests.
+    /// Hands what was staged, which lies in this chunk, to its interests.
     #[inline]
-    pub(crate) fn flush(&mut self) {
+    pub(crate) fn flush(&mut self, chunk: &Arc<Buffer>) {
         while let Some(alias) = self.staged.pop() {
             if let Some(Slot::Open(open)) = self.slots.get_mut(alias as usize) {
-                open.flush(&self.pool);
+                open.flush(chunk, &self.pool);
             }
         }
     }
+}
+
+/// Samples of one alias that are passed on.
+struct Relay {
+    passage: Passage,
+    /// The number of the next sample.
+    sequence: u64,
+    /// Numbers below this were granted.
+    granted: u64,
+    /// Room for an inline write.
+    spare: Batch,
+}
+
+impl Relay {
+    fn new(passage: Passage) -> Self {
+        Self { passage, sequence: 0, granted: 0, spare: Batch::default() }
+    }
+
+    fn check_grant(&mut self, alias: u32) -> Result<(), Reason> {
+        if self.sequence >= self.granted {
+            self.granted = self.passage.feed.granted();
+            if self.sequence >= self.granted {
+                return Err(not_granted(alias, self.sequence, self.granted));
+            }
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self, alias: u32, sent: Timestamp, sample: Outgoing<'_>) -> Result<bool, Reason> {
+        self.check_grant(alias)?;
+        self.sequence += 1;
+        let Passage { to, alias, feed } = &self.passage;
+        Ok(to.forward((*alias, feed), sample, sent, &mut self.spare))
+    }
+
+    fn pass_missing(&self, count: u64, at: LostAt) {
+        let missing = match at {
+            LostAt::OnTheWay => Missing { gap: 0, lost: count },
+            LostAt::Here | LostAt::There => Missing { gap: count, lost: 0 },
+        };
+        let Passage { to, alias, feed } = &self.passage;
+        to.forward_missing((*alias, feed), missing);
+    }
+}
+
+fn not_granted(alias: u32, sequence: u64, granted: u64) -> Reason {
+    let text = format!("sample {sequence} of alias {alias} came, but {granted} were granted");
+    Reason::new(ReasonCode::NoCredit, text)
 }
 
 impl Open {
@@ -220,56 +343,74 @@ impl Open {
         if self.sequence < self.granted {
             return Ok(());
         }
-        let text =
-            format!("sample {} of alias {alias} came, but {} were granted", self.sequence, self.granted);
-        Err(Reason::new(ReasonCode::NoCredit, text))
+        Err(not_granted(alias, self.sequence, self.granted))
     }
 
-    /// Puts one sample into the stage, or calls the callback; true if it is the first staged.
-    #[inline]
-    fn put(&mut self, alias: u32, sent: Timestamp, payload: &[u8], pool: &Arc<Pool>) -> Result<bool, Reason> {
-        self.check_grant(alias)?;
+    /// Puts one sample that was granted into the stage, or calls the callback; true if it is the first
+    /// staged.
+    fn put(&mut self, head: Head, payload: &[u8]) -> bool {
         let sequence = self.sequence;
         self.sequence += 1;
         let stage = &mut self.stage;
         let first = stage.heads.is_empty();
         match self.style {
-            Style::Queue | Style::Latest if first => stage.begin(sequence, pool),
+            Style::Queue | Style::Latest if first => stage.begin(sequence),
             Style::Queue => {}
             Style::Latest => {
                 stage.heads.clear();
-                stage.bytes.clear();
                 stage.first = sequence;
                 stage.skipped += 1;
             }
             Style::Callback => {
+                let (source, sent) = (&self.inlet.source, head.sent);
                 let content = Content::Encoded(Payload::new(payload));
-                self.inlet.inbox.call(Taken { source: &self.inlet.source, sequence, sent, content });
-                return Ok(false);
+                self.inlet.inbox.call(Taken { source, sequence, sent, content });
+                return false;
             }
         }
-        stage.bytes.extend_from_slice(payload);
-        stage.heads.push(Head { sent, end: stage.bytes.len() as u32 });
-        Ok(first)
+        stage.bytes += payload.len();
+        stage.heads.push(head);
+        first
     }
 
-    fn flush(&mut self, pool: &Arc<Pool>) {
+    /// Samples that are a good part of their chunk are read from it; others are copied, so that what waits
+    /// long keeps little memory.
+    fn flush(&mut self, chunk: &Arc<Buffer>, pool: &Arc<Pool>) {
         let Inlet { inbox, source } = &self.inlet;
         let stage = &mut self.stage;
-        // What is not needed until the next sample is not kept: there may be thousands of aliases.
-        let bytes = std::mem::take(&mut stage.bytes);
         if self.style == Style::Latest {
             let skipped = std::mem::take(&mut stage.skipped);
             if let Some(head) = stage.heads.pop() {
-                let content = Content::Encoded(Payload::new(&bytes));
+                let Some(payload) = Payload::part(chunk, head.start, head.end) else { return };
+                let content = Content::Encoded(Payload::new(payload.as_slice()));
                 inbox.replace(&Taken { source, sequence: stage.first, sent: head.sent, content }, skipped);
             }
-            return pool.give(bytes);
+            return;
         }
-        let heads = std::mem::take(&mut stage.heads);
+        // What is not needed until the next sample is not kept: there may be thousands of aliases.
+        let mut heads = std::mem::take(&mut stage.heads);
         stage.usual = heads.len();
-        inbox.deliver(Run::encoded(source.clone(), stage.first, Buffer::fitting(bytes, pool), heads));
+        let buffer = if chunk.suits(stage.bytes) {
+            Arc::clone(chunk)
+        } else {
+            Arc::new(copied(chunk, &mut heads, stage.bytes, pool))
+        };
+        inbox.deliver(Run::encoded(source.clone(), stage.first, buffer, heads));
     }
+}
+
+/// A buffer with these samples of a chunk alone, of `bytes` bytes in all; the heads are changed to say where
+/// they lie in it.
+fn copied(chunk: &Buffer, heads: &mut [Head], bytes: usize, pool: &Arc<Pool>) -> Buffer {
+    let mut buffer = Buffer::with_room(bytes, pool);
+    let into = buffer.bytes_mut();
+    for head in heads {
+        let payload = &chunk.bytes()[head.start as usize..head.end as usize];
+        head.start = into.len() as u32;
+        into.extend_from_slice(payload);
+        head.end = into.len() as u32;
+    }
+    buffer
 }
 
 /// How many emptied stages a line keeps for the next chunks, and how large each may be.

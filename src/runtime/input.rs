@@ -3,6 +3,7 @@
 use super::inbox::Inbox;
 use super::line::Line;
 use super::outlets::Outlets;
+use super::refusals::Refusals;
 use crate::diagnosis::Diagnosis;
 use crate::proto::{Declaration, IntentId, InterestId, LinkId};
 use crate::reason::Reason;
@@ -24,7 +25,9 @@ pub(crate) enum Input {
     /// What the transport says, and what it found wrong with the line.
     DialFailed(LinkId, String, Option<Diagnosis>),
     /// A reader and its writer are done with a line.
-    LineEnded,
+    LineEnded(Arc<Line>),
+    /// A listener turned connections away, for the first time since that was reported.
+    Refused(Arc<Refusals>),
     ListenerFault {
         url: String,
         text: String,
@@ -49,8 +52,22 @@ pub(crate) enum LineInput {
     Control(Timestamp, Control),
     /// The first credit of a lane came.
     Opened { alias: u32 },
+    /// What comes under an alias to be passed on without loss finds no room.
+    Stalled { alias: u32 },
     /// The peer broke a rule.
     Fault(Reason),
     /// The stream ended.
     Lost(Reason),
+}
+
+impl LineInput {
+    /// What it holds in memory, about, in bytes.
+    pub(super) fn cost(&self) -> usize {
+        let held = match self {
+            LineInput::Control(_, control) => control.held(),
+            LineInput::Fault(reason) | LineInput::Lost(reason) => reason.text().len(),
+            LineInput::Opened { .. } | LineInput::Stalled { .. } => 0,
+        };
+        size_of::<LineInput>() + held
+    }
 }

@@ -1,26 +1,32 @@
 //! One live connection, shared by its reader, its writer, the dispatcher, and the intents that send.
 
+use super::backlog::Backlog;
 use super::clock::Clock;
+use super::feed::Feed;
 use super::inbox::Inbox;
-use super::input::{Input, LineInput};
+use super::input::Input;
 use super::outlets::Turned;
 use super::signal::Signal;
 use super::source::SourceRef;
 use crate::delivery::Delivery;
 use crate::event::PeerName;
 use crate::flow::batch::Batch;
-use crate::flow::outbox::{Outbox, Outgoing, Put, QUIET};
+use crate::flow::outbox::{Left, Outbox, Outgoing, Put, QUIET};
 use crate::proto::{LinkId, Order};
 use crate::reason::{Reason, ReasonCode};
+use crate::route::Route;
 use crate::time::Timestamp;
 use crate::transport::Connection;
 use crate::wire::control::{Control, Credit};
 use crossbeam_channel::{Receiver, Sender, bounded};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+
+mod incoming;
+mod relay;
 
 /// One live connection.
 pub(crate) struct Line {
@@ -34,7 +40,7 @@ pub(crate) struct Line {
     woken: Receiver<()>,
     /// What the reader has for the dispatcher. Bounded for each line, so that a peer that floods
     /// control frames fills its own queue and waits, and no other's.
-    inputs: (Sender<LineInput>, Receiver<LineInput>),
+    inputs: Backlog,
     scheduled: AtomicBool,
     dispatcher: Sender<Input>,
     id: OnceLock<LinkId>,
@@ -54,21 +60,32 @@ pub(crate) struct Line {
     offset_error: AtomicU64,
     pub(crate) bytes_in: AtomicU64,
     pub(crate) bytes_out: AtomicU64,
+    /// Frames of kinds that this version skips.
+    pub(crate) skipped: AtomicU64,
 }
 
 struct Out {
     outbox: Outbox,
     /// Whom to wake when a lane has credit or the link has room again.
     rooms: Vec<Option<Arc<Signal>>>,
+    /// What each alias is for, or was last: an alias is given to another pair only once all samples of the
+    /// old one arrived.
+    routes: Vec<Option<Route>>,
     /// Lanes whose intents were turned away since.
     starved: Vec<u32>,
+    /// Where the samples of lanes come from that are passed on.
+    feeds: BTreeMap<u32, Arc<Feed>>,
     /// Room for a credit on its way out, so that granting it allocates nothing.
     spare: Batch,
+    /// The batch that a sender wrote last, for the next one.
+    due: Batch,
 }
 
 /// A change to what the reader does with an alias.
 pub(crate) enum Change {
     Open(u32, Inlet),
+    /// Samples are passed on.
+    Relay(u32, Passage),
     /// Samples are dropped until END.
     Drain(u32),
     Close(u32),
@@ -78,6 +95,13 @@ pub(crate) enum Change {
 pub(crate) struct Inlet {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) source: SourceRef,
+}
+
+/// Where samples of an alias go that are passed on.
+pub(crate) struct Passage {
+    pub(crate) to: Arc<Line>,
+    pub(crate) alias: u32,
+    pub(crate) feed: Arc<Feed>,
 }
 
 /// What the writer writes next.
@@ -107,12 +131,15 @@ impl Line {
             out: Mutex::new(Out {
                 outbox: Outbox::new(capacity),
                 rooms: Vec::new(),
+                routes: Vec::new(),
                 starved: Vec::new(),
+                feeds: BTreeMap::new(),
                 spare: Batch::default(),
+                due: Batch::default(),
             }),
             wake,
             woken,
-            inputs: bounded(LINE_INPUTS),
+            inputs: Backlog::default(),
             scheduled: AtomicBool::new(false),
             dispatcher,
             id: OnceLock::new(),
@@ -127,6 +154,7 @@ impl Line {
             offset_error: AtomicU64::new(u64::MAX),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
         })
     }
 
@@ -150,7 +178,7 @@ impl Line {
 
     // ---- samples out ------------------------------------------------------------------------
 
-    pub(crate) fn open_lane(&self, alias: u32, delivery: Delivery, room: Arc<Signal>) {
+    pub(crate) fn open_lane(&self, alias: u32, delivery: Delivery, route: Route, room: Arc<Signal>) {
         self.connection.lane(alias, delivery.is_lossless());
         let mut out = self.out.lock();
         out.outbox.open(alias, delivery);
@@ -158,12 +186,17 @@ impl Line {
         if out.rooms.len() <= place {
             out.rooms.resize_with(place + 1, || None);
         }
+        if out.routes.len() <= place {
+            out.routes.resize_with(place + 1, || None);
+        }
         out.rooms[place] = Some(room);
+        out.routes[place] = Some(route);
     }
 
     pub(crate) fn end_lane(&self, alias: u32) {
         let mut out = self.out.lock();
         out.outbox.end(alias);
+        out.feeds.remove(&alias);
         if let Some(room) = out.rooms.get_mut(alias as usize) {
             *room = None;
         }
@@ -171,7 +204,7 @@ impl Line {
     }
 
     pub(crate) fn is_open(&self, alias: u32) -> bool {
-        self.out.lock().outbox.lane(alias).is_some_and(|lane| lane.limit.is_some())
+        self.out.lock().outbox.is_open(alias)
     }
 
     /// Losses of a lane: dropped here, dropped there; and what its interest asked for.
@@ -195,10 +228,9 @@ impl Line {
         let mut out = self.out.lock();
         let put = out.outbox.put(alias, sample, forced, || self.clock.now());
         match put {
-            Put::Queued | Put::Parked(_) => {
-                // The writer comes by itself while it has work: most samples end here.
-                self.wake_after(out);
-            }
+            Put::Queued | Put::Parked(_) if out.outbox.is_due() => self.write_due(out),
+            // The writer comes by itself while it has work: most samples end here.
+            Put::Queued | Put::Parked(_) => self.wake_after(out),
             Put::Inline if is_calm(out.outbox.now()) => {
                 out.outbox.take_inline(spare);
                 drop(out);
@@ -226,25 +258,44 @@ impl Line {
         self.wake_after(out);
     }
 
-    /// Writes without waiting, without the lock. The writer takes over what did not fit.
+    /// Writes a full batch on the thread that filled it. Under load that saves two changes of threads for
+    /// each batch: the writer's, and that of the sender, which had to wait for it.
+    fn write_due(&self, mut out: MutexGuard<'_, Out>) {
+        let mut batch = std::mem::take(&mut out.due);
+        out.outbox.take_due(&mut batch);
+        drop(out);
+        let mut out = self.write_now(&mut batch);
+        out.due = batch;
+        let made = out.room_made();
+        self.wake_after(out);
+        made.tell();
+    }
+
+    /// Writes one sample at once.
     fn write_inline(&self, batch: &mut Batch) {
+        let out = self.write_now(batch);
+        self.wake_after(out);
+    }
+
+    /// Writes without waiting, without the lock. The writer takes over what did not fit.
+    fn write_now(&self, batch: &mut Batch) -> MutexGuard<'_, Out> {
         let written = match batch.as_one_piece() {
             Some(bytes) => self.connection.try_write(bytes),
-            None => Ok(0),
-        };
-        match written {
-            Ok(count) => {
-                batch.wrote(count);
-                self.bytes_out.fetch_add(count as u64, Ordering::Relaxed);
+            None => {
+                let mut slices = Vec::new();
+                batch.slices(&mut slices);
+                self.connection.try_write_vectored(&slices)
             }
-            // Any real fault will meet the writer or the reader too, and they report it.
-            Err(_) => batch.wrote(0),
-        }
+        };
+        // Any real fault will meet the writer or the reader too, and they report it.
+        let count = written.unwrap_or(0);
+        batch.wrote(count);
+        self.bytes_out.fetch_add(count as u64, Ordering::Relaxed);
         let now = self.clock.now();
         LAST_INLINE.set(now);
         let mut out = self.out.lock();
         out.outbox.end_inline(batch, now);
-        self.wake_after(out);
+        out
     }
 
     // ---- control out ------------------------------------------------------------------------
@@ -270,11 +321,16 @@ impl Line {
     ///
     /// Nothing is sent once `ended` is set: see [`end_credit`](Self::end_credit).
     pub(crate) fn send_credit(&self, credit: Credit, ended: &AtomicBool) {
+        self.send_newest_credit(|| credit, ended);
+    }
+
+    /// The same of a credit that is looked up under the lock, so that later ones never say less.
+    fn send_newest_credit(&self, credit: impl FnOnce() -> Credit, ended: &AtomicBool) {
         let mut out = self.out.lock();
         if ended.load(Ordering::Relaxed) {
             return;
         }
-        if !out.outbox.urgent(&Control::Credit(credit)) {
+        if !out.outbox.urgent(&Control::Credit(credit())) {
             drop(out);
             self.fault(Reason::new(ReasonCode::Backlog, "the peer does not read what is sent to it"));
             return;
@@ -298,7 +354,7 @@ impl Line {
     }
 
     #[inline]
-    fn wake_after(&self, mut out: parking_lot::MutexGuard<'_, Out>) {
+    fn wake_after(&self, mut out: MutexGuard<'_, Out>) {
         let wake = out.outbox.wake();
         drop(out);
         if wake {
@@ -311,15 +367,13 @@ impl Line {
         loop {
             let mut out = self.out.lock();
             let some = out.outbox.take(&mut load.urgent, &mut load.batch, || self.clock.now(), wrote);
-            let rooms = if out.starved.is_empty() { Vec::new() } else { out.take_starved() };
+            let made = out.room_made();
             let finished = !some && out.outbox.is_finished();
             if finished {
                 out.outbox.free();
             }
             drop(out);
-            for room in rooms {
-                room.raise();
-            }
+            made.tell();
             if some {
                 return true;
             }
@@ -342,9 +396,11 @@ impl Line {
     pub(crate) fn finish(&self, bye: Option<&Control>, drain: bool, at_once: bool) {
         self.ends_written.store(at_once, Ordering::Release);
         self.discarding.store(true, Ordering::Release);
+        self.inputs.give_up();
         let mut out = self.out.lock();
         out.outbox.close(bye, drain);
         let rooms: Vec<_> = out.rooms.drain(..).flatten().collect();
+        out.feeds.clear();
         drop(out);
         let _ = self.wake.try_send(());
         for room in rooms {
@@ -358,131 +414,21 @@ impl Line {
         self.connection.close();
     }
 
+    /// For the writer: it ends, and this is what it could not write to its end.
+    pub(crate) fn broke(&self, batch: &Batch) {
+        self.out.lock().outbox.note_unwritten(batch);
+    }
+
+    /// What never left and what was never confirmed, once the line and its threads ended.
+    pub(crate) fn settle(&self) -> Vec<(Route, Left)> {
+        let mut out = self.out.lock();
+        let (left, mut routes) = (out.outbox.settle(), std::mem::take(&mut out.routes));
+        left.filter_map(|(alias, left)| Some((routes.get_mut(alias as usize)?.take()?, left))).collect()
+    }
+
     /// Whether everything was written, up to the last frame.
     pub(crate) fn is_written(&self) -> bool {
         self.written.load(Ordering::Acquire)
-    }
-
-    // ---- samples and control in -------------------------------------------------------------
-
-    /// Tells the reader what to do with an alias from now on.
-    pub(crate) fn change(&self, change: Change) {
-        self.changes.lock().push(change);
-        self.changed.store(true, Ordering::Release);
-    }
-
-    #[inline]
-    pub(crate) fn has_changes(&self) -> bool {
-        self.changed.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn take_changes(&self) -> Vec<Change> {
-        let mut changes = self.changes.lock();
-        self.changed.store(false, Ordering::Release);
-        std::mem::take(&mut changes)
-    }
-
-    /// Takes in a credit; an invalid one ends the link.
-    pub(crate) fn credit(&self, credit: Credit) -> Result<(), Reason> {
-        let mut out = self.out.lock();
-        if out.outbox.lane(credit.alias).is_none() {
-            // A credit that crossed our END.
-            return Ok(());
-        }
-        let Some(first) = out.outbox.credit(credit) else {
-            drop(out);
-            let text = format!(
-                "a credit for alias {} goes backwards or past what was sent (limit {}, taken {}, lost {})",
-                credit.alias, credit.limit, credit.taken, credit.lost
-            );
-            return Err(Reason::new(ReasonCode::Malformed, text));
-        };
-        let starved = out.starved.iter().position(|alias| *alias == credit.alias);
-        let room = starved.and_then(|place| {
-            out.starved.swap_remove(place);
-            out.rooms.get(credit.alias as usize).cloned().flatten()
-        });
-        drop(out);
-        if let Some(room) = room {
-            room.raise();
-        }
-        if first {
-            self.input(LineInput::Opened { alias: credit.alias });
-        }
-        Ok(())
-    }
-
-    /// Hands something to the dispatcher; waits while this line has too much there already.
-    pub(crate) fn input(&self, mut input: LineInput) {
-        // Once the dispatcher has let go of the line nobody takes its inputs any more.
-        while !self.discarding.load(Ordering::Acquire) {
-            match self.inputs.0.send_timeout(input, INPUT_PATIENCE) {
-                Ok(()) => return self.schedule(),
-                Err(error) => input = error.into_inner(),
-            }
-        }
-    }
-
-    /// Reports a fault from a thread that must not wait.
-    pub(crate) fn fault(&self, reason: Reason) {
-        let told = self.inputs.0.try_send(LineInput::Fault(reason)).is_ok()
-            && (self.scheduled.swap(true, Ordering::AcqRel)
-                || self.id.get().is_some_and(|id| self.dispatcher.try_send(Input::Ready(*id)).is_ok()));
-        if !told {
-            // So much waits for the dispatcher that the line is past saving gently: the reader will
-            // meet its end and report it.
-            self.scheduled.store(false, Ordering::Release);
-            self.connection.close();
-        }
-    }
-
-    fn schedule(&self) {
-        if !self.scheduled.swap(true, Ordering::AcqRel) {
-            if let Some(id) = self.id.get() {
-                let _ = self.dispatcher.send(Input::Ready(*id));
-            }
-        }
-    }
-
-    /// For the dispatcher: the next input, and when there is none, the promise to be told of one.
-    pub(crate) fn next_input(&self) -> Option<LineInput> {
-        if let Ok(input) = self.inputs.1.try_recv() {
-            return Some(input);
-        }
-        self.scheduled.store(false, Ordering::Release);
-        // One may have come between the look and the store, by a reader that saw `scheduled` still set.
-        let input = self.inputs.1.try_recv().ok()?;
-        self.scheduled.store(true, Ordering::Release);
-        Some(input)
-    }
-
-    // ---- time -------------------------------------------------------------------------------
-
-    pub(crate) fn note_heard(&self, now: Timestamp) {
-        self.heard.store(now.micros(), Ordering::Relaxed);
-    }
-
-    pub(crate) fn heard(&self) -> Timestamp {
-        Timestamp::from_micros(self.heard.load(Ordering::Relaxed))
-    }
-
-    pub(crate) fn set_offset(&self, micros: i64, error: Duration) {
-        self.offset.store(micros, Ordering::Relaxed);
-        let error = u64::try_from(error.as_micros()).unwrap_or(u64::MAX - 1);
-        self.offset_error.store(error, Ordering::Release);
-    }
-
-    /// The peer's time t is `t - offset` here.
-    #[inline]
-    pub(crate) fn offset(&self) -> i64 {
-        self.offset.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn clock_error(&self) -> Option<Duration> {
-        match self.offset_error.load(Ordering::Acquire) {
-            u64::MAX => None,
-            micros => Some(Duration::from_micros(micros)),
-        }
     }
 
     /// Writes all of `load`, counting. The writer's part, here because it is about this connection.
@@ -502,6 +448,31 @@ impl Out {
         let rooms = &self.rooms;
         self.starved.drain(..).filter_map(|alias| rooms.get(alias as usize).cloned().flatten()).collect()
     }
+
+    /// Whom to tell that there is room again, once the lock is given back.
+    fn room_made(&mut self) -> RoomMade {
+        RoomMade {
+            intents: if self.starved.is_empty() { Vec::new() } else { self.take_starved() },
+            feeds: if self.feeds.is_empty() { Vec::new() } else { self.take_fed() },
+        }
+    }
+}
+
+/// Who waits for room that there is now.
+struct RoomMade {
+    intents: Vec<Arc<Signal>>,
+    feeds: Vec<(Arc<Feed>, Credit)>,
+}
+
+impl RoomMade {
+    fn tell(self) {
+        for intent in self.intents {
+            intent.raise();
+        }
+        for (feed, credit) in self.feeds {
+            feed.grant(credit);
+        }
+    }
 }
 
 /// Whether this thread has not written inline just now. One that sends without pause, be it on many
@@ -517,9 +488,3 @@ thread_local! {
 
 /// What part of a second's worth of a slow line may wait to be written: what waits there is late.
 const SLOW_LINE_AHEAD: u64 = 20;
-
-/// How long a reader waits for the dispatcher before it looks whether the line was given up.
-const INPUT_PATIENCE: Duration = Duration::from_millis(50);
-
-/// How many inputs of one line may wait for the dispatcher.
-const LINE_INPUTS: usize = 64;

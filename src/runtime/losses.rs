@@ -1,8 +1,10 @@
 //! Losses, told to the other side and to the application.
 
 use super::dispatcher::Dispatcher;
+use super::line::Line;
 use crate::delivery::Delivery;
 use crate::event::{Event, LostAt, PeerName};
+use crate::flow::outbox::Left;
 use crate::proto::{IntentId, InterestId, LinkId};
 use crate::route::Route;
 use crate::time::Timestamp;
@@ -21,6 +23,8 @@ pub(crate) struct Losses {
 pub(super) enum Stream {
     Out(LinkId, u32),
     In(LinkId, u32),
+    /// Passed on, by where it comes from.
+    Relayed(LinkId, u32),
     Local(IntentId, InterestId),
 }
 
@@ -94,6 +98,14 @@ impl Dispatcher {
                 }
             }
         }
+        if since != Counts::default() {
+            if let Stream::Relayed(link, alias) = stream {
+                let to = self.relayed.get(&(link, alias)).map(|relayed| relayed.to);
+                if let Some((line, alias)) = to.and_then(|to| Some((self.lines.get(&to.0)?, to.1))) {
+                    line.pass_losses(alias);
+                }
+            }
+        }
         if !subject.is_loss {
             return;
         }
@@ -104,6 +116,35 @@ impl Dispatcher {
                 let peer = subject.peer.as_deref().cloned();
                 log::info!("{}: {count} samples lost, {lost:?}", subject.route);
                 self.events.send(Event::SamplesLost { route: subject.route.clone(), peer, count, lost });
+            }
+        }
+    }
+
+    /// A line ended, and its threads: what never left it is lost, and what a lossless interest did not
+    /// confirm may be.
+    pub(super) fn report_end(&mut self, line: &Arc<Line>) {
+        let Some(peer) = line.peer() else { return };
+        // Where it is not known yet that the line is lost, what it dropped is told first.
+        let link =
+            line.id().filter(|link| self.lines.get(link).is_some_and(|other| Arc::ptr_eq(other, line)));
+        if let Some(link) = link {
+            let aliases = self.outgoing.range((link, 0)..=(link, u32::MAX));
+            for alias in aliases.map(|((_, alias), _)| *alias).collect::<Vec<_>>() {
+                self.report_loss(Stream::Out(link, alias));
+            }
+        }
+        for (route, Left { unsent, unconfirmed }) in line.settle() {
+            log::info!(
+                "{route}: the link to {peer} ended with {unsent} samples unsent, {unconfirmed} unsure"
+            );
+            let peer = PeerName::clone(&peer);
+            if unconfirmed > 0 {
+                let (route, peer, count) = (route.clone(), peer.clone(), unconfirmed);
+                self.events.send(Event::SamplesUnconfirmed { route, peer, count });
+            }
+            if unsent > 0 {
+                let (peer, count) = (Some(peer), unsent);
+                self.events.send(Event::SamplesLost { route, peer, count, lost: LostAt::Here });
             }
         }
     }
@@ -131,6 +172,14 @@ impl Dispatcher {
                 };
                 let is_loss = of_interest(interest)? != Delivery::Latest;
                 Some((counts, Subject { route: source.route.clone(), peer: source.peer.clone(), is_loss }))
+            }
+            Stream::Relayed(link, alias) => {
+                let relayed = self.relayed.get(&(link, alias))?;
+                let line = self.lines.get(&relayed.to.0)?;
+                let (here, there, delivery) = line.lane_losses(relayed.to.1)?;
+                let route = relayed.feed.route.clone();
+                let is_loss = delivery != Delivery::Latest;
+                Some((Counts { here, there, on_the_way: 0 }, Subject { route, peer: line.peer(), is_loss }))
             }
             Stream::Local(intent, interest) => {
                 let source = self.local.get(&(intent, interest))?;

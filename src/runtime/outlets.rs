@@ -3,6 +3,7 @@
 //! The dispatcher publishes where an intent's samples go as an immutable list; the intent takes it
 //! over when its number changes. So a send takes no lock but that of the link it sends on.
 
+use super::edits::Place;
 use super::inbox::Inbox;
 use super::line::Line;
 use super::signal::Signal;
@@ -13,10 +14,11 @@ use crate::flow::Shared;
 use crate::flow::batch::Batch;
 use crate::flow::outbox::{Outgoing, Put};
 use crate::outcome::{Fate, Outcome};
-use crate::proto::{IntentId, LinkId};
+use crate::proto::IntentId;
 use crate::route::Route;
 use crate::time::Timestamp;
 use parking_lot::Mutex;
+use std::any::TypeId;
 use std::cell::OnceCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -26,6 +28,8 @@ pub(crate) struct Outlets {
     pub(crate) id: IntentId,
     pub(crate) route: Route,
     pub(crate) exclusive: bool,
+    /// The Rust type of its messages.
+    pub(crate) message: TypeId,
     list: Mutex<Arc<Vec<Outlet>>>,
     /// Counts the published lists.
     edition: AtomicU64,
@@ -41,8 +45,17 @@ pub(crate) struct Outlets {
 /// One interest an intent is linked with.
 #[derive(Clone)]
 pub(crate) enum Outlet {
-    Remote { line: Arc<Line>, alias: u32, lossless: bool },
-    Local { inbox: Arc<Inbox>, source: SourceRef },
+    Remote {
+        line: Arc<Line>,
+        alias: u32,
+        lossless: bool,
+    },
+    /// `encoded` where the interest is in another Rust type, of the same shape.
+    Local {
+        inbox: Arc<Inbox>,
+        source: SourceRef,
+        encoded: bool,
+    },
 }
 
 /// The last sample of an intent.
@@ -55,11 +68,12 @@ pub(crate) struct Retained {
 }
 
 impl Outlets {
-    pub(crate) fn new(id: IntentId, route: Route, exclusive: bool, retain: bool) -> Self {
+    pub(crate) fn new(id: IntentId, route: Route, message: TypeId, exclusive: bool, retain: bool) -> Self {
         Self {
             id,
             route,
             exclusive,
+            message,
             list: Mutex::default(),
             edition: AtomicU64::new(0),
             signal: Arc::default(),
@@ -102,8 +116,10 @@ impl Outlets {
         Arc::clone(&self.list.lock())
     }
 
-    pub(crate) fn retained(&self) -> Option<Retained> {
-        self.retained.as_ref()?.lock().clone()
+    /// Gives what is retained to a latecomer. The intent cannot retain another sample meanwhile: it would
+    /// find room for that one which the older takes.
+    pub(crate) fn give_retained<T>(&self, give: impl FnOnce(&Retained) -> T) -> Option<T> {
+        self.retained.as_ref()?.lock().as_ref().map(give)
     }
 
     /// How many interests would get a sample now.
@@ -123,16 +139,20 @@ impl Outlets {
 }
 
 impl Outlet {
-    /// The link it leads to, and its alias there; `None` in this endpoint.
-    pub(crate) fn place(&self) -> Option<(LinkId, u32)> {
+    /// Where it leads.
+    pub(super) fn place(&self) -> Option<Place> {
         match self {
-            Outlet::Remote { line, alias, .. } => Some((line.id()?, *alias)),
-            Outlet::Local { .. } => None,
+            Outlet::Remote { line, alias, .. } => Some(Place::Remote(line.id()?, *alias)),
+            Outlet::Local { inbox, .. } => Some(Place::Local(inbox.id)),
         }
     }
 
-    pub(crate) fn is_local(&self, from: &SourceRef) -> bool {
-        matches!(self, Outlet::Local { source, .. } if source == from)
+    /// The interest of this endpoint that it leads to.
+    pub(super) fn local(&self) -> Option<(Arc<Inbox>, SourceRef)> {
+        match self {
+            Outlet::Remote { .. } => None,
+            Outlet::Local { inbox, source, .. } => Some((Arc::clone(inbox), source.clone())),
+        }
     }
 
     fn is_open(&self) -> bool {
@@ -207,8 +227,11 @@ impl Sending {
             self.fates.clear();
             self.fates.resize(self.list.len(), Fate::NoInterest);
             self.needs = Needs {
-                bytes: self.list.iter().any(|outlet| matches!(outlet, Outlet::Remote { .. })),
-                message: self.list.iter().any(|outlet| matches!(outlet, Outlet::Local { .. })),
+                bytes: self.list.iter().any(|outlet| !matches!(outlet, Outlet::Local { encoded: false, .. })),
+                message: self
+                    .list
+                    .iter()
+                    .any(|outlet| matches!(outlet, Outlet::Local { encoded: false, .. })),
             };
         }
         self.needs
@@ -227,18 +250,30 @@ impl Sending {
         sample: Outgoing<'_>,
         message: impl FnOnce() -> Option<Shared>,
     ) -> Result<Outcome, Turned> {
-        if let [Outlet::Remote { line, alias, lossless }] = self.list.as_slice() {
-            let fate = match line.put(*alias, sample, false, &mut self.spare) {
-                Put::NoRoom => return Err(Turned::NoRoom),
-                Put::TooLarge if *lossless => return Err(line.too_large()),
-                put => fate_of(put),
-            };
-            if let Some(last) = self.fates.first_mut() {
-                *last = fate;
+        let fate = match self.list.as_slice() {
+            [Outlet::Remote { line, alias, lossless }] => {
+                match line.put(*alias, sample, false, &mut self.spare) {
+                    Put::NoRoom => return Err(Turned::NoRoom),
+                    Put::TooLarge if *lossless => return Err(line.too_large()),
+                    put => fate_of(put),
+                }
             }
-            return Ok(Outcome::NOBODY.and(fate));
+            // The message is moved: counting it up and down again on the way would cost as much as all the
+            // rest, as its count is most often in the cache of another core.
+            [Outlet::Local { inbox, source, encoded: false }] => {
+                if is_full(inbox, source, sample) {
+                    return Err(Turned::NoRoom);
+                }
+                let taken =
+                    message().is_some_and(|message| inbox.deliver_local(source, message, sample.retained));
+                if taken { Fate::Delivered } else { Fate::NoInterest }
+            }
+            _ => return self.send_to_many(sample, message),
+        };
+        if let Some(last) = self.fates.first_mut() {
+            *last = fate;
         }
-        self.send_to_many(sample, message)
+        Ok(Outcome::NOBODY.and(fate))
     }
 
     fn send_to_many(
@@ -253,9 +288,7 @@ impl Sending {
                     Put::TooLarge => return Err(line.too_large()),
                     _ => {}
                 },
-                Outlet::Local { inbox, source }
-                    if !source.has_room() && !inbox.is_closed() && !source.was_given(sample.retained) =>
-                {
+                Outlet::Local { inbox, source, .. } if is_full(inbox, source, sample) => {
                     return Err(Turned::NoRoom);
                 }
                 _ => {}
@@ -275,7 +308,13 @@ impl Sending {
                     }
                     fate_of(put)
                 }
-                Outlet::Local { inbox, source } => match &message {
+                Outlet::Local { inbox, source, encoded: true } => {
+                    match inbox.deliver_bytes(source, sample.payload, sample.retained) {
+                        true => Fate::Delivered,
+                        false => Fate::NoInterest,
+                    }
+                }
+                Outlet::Local { inbox, source, encoded: false } => match &message {
                     Some(message) if inbox.deliver_local(source, Arc::clone(message), sample.retained) => {
                         Fate::Delivered
                     }
@@ -292,6 +331,12 @@ impl Sending {
     pub(crate) fn outcomes(&self) -> Vec<(Option<Arc<PeerName>>, Fate)> {
         self.list.iter().zip(&self.fates).map(|(outlet, fate)| (outlet.peer(), *fate)).collect()
     }
+}
+
+/// Whether an interest of this endpoint must get this sample and has no room for it.
+#[inline]
+fn is_full(inbox: &Inbox, source: &SourceRef, sample: Outgoing<'_>) -> bool {
+    !source.has_room() && !inbox.is_closed() && !source.was_given(sample.retained)
 }
 
 fn fate_of(put: Put) -> Fate {

@@ -23,17 +23,19 @@ pub(crate) fn run(line: &Arc<Line>, max_frame: u32) {
     let mut reader = Reader {
         line: Arc::clone(line),
         max_frame,
-        chunk: vec![0; FIRST_CHUNK],
+        chunk: Arc::new(Buffer::zeroed(FIRST_CHUNK)),
+        spare: Vec::new(),
         start: 0,
         end: 0,
         limits: Limits::HANDSHAKE,
         opening: true,
         ended: false,
         inlets: Inlets::new(Arc::clone(line)),
+        after_large: false,
         large: Pool::new(LARGE_KEPT, LARGE_KEPT * max_frame as usize),
     };
     let reason = reader.run();
-    reader.inlets.flush();
+    reader.inlets.flush(&reader.chunk);
     if !line.discarding.load(Ordering::Acquire) {
         line.input(LineInput::Lost(reason));
     }
@@ -42,7 +44,11 @@ pub(crate) fn run(line: &Arc<Line>, max_frame: u32) {
 struct Reader {
     line: Arc<Line>,
     max_frame: u32,
-    chunk: Vec<u8>,
+    /// What was read. Samples that wait in mailboxes may lie in it, so it is written only while nobody else
+    /// holds it.
+    chunk: Arc<Buffer>,
+    /// Chunks that were used before, for when their samples were read.
+    spare: Vec<Arc<Buffer>>,
     /// What was read and not yet cut lies between `start` and `end`.
     start: usize,
     end: usize,
@@ -52,6 +58,8 @@ struct Reader {
     /// The other side said BYE.
     ended: bool,
     inlets: Inlets,
+    /// A large payload was read last.
+    after_large: bool,
     /// Buffers that large payloads are read into.
     large: Arc<Pool>,
 }
@@ -70,7 +78,7 @@ impl Reader {
                     Ok(Ok(())) => self.cut(),
                 };
             }
-            self.inlets.flush();
+            self.inlets.flush(&self.chunk);
             if let Err(reason) = cut {
                 log::warn!("{}: {reason}", self.line.url);
                 self.line.input(LineInput::Fault(reason));
@@ -84,28 +92,22 @@ impl Reader {
 
     /// Waits for bytes: into the chunk, or first into `large` and what is over into the chunk.
     fn read(&mut self, large: Option<&mut [u8]>) -> Result<usize, Reason> {
-        if self.chunk.len() < CHUNK && self.limits != Limits::HANDSHAKE {
-            let mut chunk = vec![0; CHUNK];
-            chunk[..self.end].copy_from_slice(&self.chunk[..self.end]);
-            self.chunk = chunk;
+        self.make_room();
+        let Some(chunk) = Arc::get_mut(&mut self.chunk) else {
+            return Err(Reason::new(ReasonCode::Internal, "there is no memory of its own to read into"));
+        };
+        let mut room = &mut chunk.bytes_mut()[self.end..];
+        if large.is_some() || std::mem::take(&mut self.after_large) {
+            let ahead = room.len().min(AHEAD);
+            room = &mut room[..ahead];
         }
-        if self.start > 0 {
-            self.chunk.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-        }
-        let room = &mut self.chunk[self.end..];
         let wanted = large.as_ref().map_or(0, |large| large.len());
         let read = match large {
             None => retried(|| self.line.connection.read(room)),
-            Some(large) => {
-                let ahead = room.len().min(AHEAD);
-                let room = &mut room[..ahead];
-                retried(|| {
-                    let mut slices = [IoSliceMut::new(large), IoSliceMut::new(room)];
-                    self.line.connection.read_vectored(&mut slices)
-                })
-            }
+            Some(large) => retried(|| {
+                let mut slices = [IoSliceMut::new(large), IoSliceMut::new(room)];
+                self.line.connection.read_vectored(&mut slices)
+            }),
         };
         let count = match read {
             Ok(0) => return Err(lost("the peer ended the connection without a BYE".to_owned())),
@@ -118,31 +120,75 @@ impl Reader {
         Ok(count.min(wanted))
     }
 
-    /// Cuts all whole frames. Returns the head of a large message whose payload is not all there.
-    fn cut(&mut self) -> Result<Option<MessageHead>, Reason> {
-        let chunk = std::mem::take(&mut self.chunk);
-        let result = self.cut_frames(&chunk);
-        self.chunk = chunk;
-        result
+    /// Moves what was not cut to the front of a chunk that nobody else holds.
+    fn make_room(&mut self) {
+        let wanted = if self.limits == Limits::HANDSHAKE { FIRST_CHUNK } else { CHUNK };
+        let rest = self.start..self.end;
+        (self.start, self.end) = (0, rest.len());
+        match Arc::get_mut(&mut self.chunk) {
+            Some(chunk) if chunk.bytes().len() >= wanted => {
+                if rest.start > 0 {
+                    chunk.bytes_mut().copy_within(rest, 0);
+                }
+            }
+            _ => {
+                let mut fresh = self.another_chunk(wanted);
+                if let Some(chunk) = Arc::get_mut(&mut fresh) {
+                    chunk.bytes_mut()[..rest.len()].copy_from_slice(&self.chunk.bytes()[rest]);
+                }
+                let used = std::mem::replace(&mut self.chunk, fresh);
+                if used.bytes().len() == CHUNK {
+                    self.spare.push(used);
+                }
+            }
+        }
     }
 
-    fn cut_frames(&mut self, chunk: &[u8]) -> Result<Option<MessageHead>, Reason> {
+    /// A chunk that nobody holds: the one that was last used, as it may still be in the cache.
+    fn another_chunk(&mut self, wanted: usize) -> Arc<Buffer> {
+        let free = self.spare.iter_mut().rposition(|chunk| Arc::get_mut(chunk).is_some());
+        match free {
+            Some(place) => self.spare.remove(place),
+            None => {
+                if self.spare.len() >= CHUNKS_KEPT {
+                    self.spare.remove(0);
+                }
+                Arc::new(Buffer::zeroed(wanted))
+            }
+        }
+    }
+
+    /// Cuts all whole frames. Returns the head of a large message whose payload is not all there.
+    fn cut(&mut self) -> Result<Option<MessageHead>, Reason> {
+        let chunk = Arc::clone(&self.chunk);
+        self.cut_frames(&chunk)
+    }
+
+    fn cut_frames(&mut self, chunk: &Arc<Buffer>) -> Result<Option<MessageHead>, Reason> {
+        let bytes = &chunk.bytes()[..self.end];
         if self.opening {
-            wire::check_opening(&chunk[self.start..self.end])?;
+            wire::check_opening(&bytes[self.start..])?;
         }
         if self.line.has_changes() {
             self.inlets.apply_changes();
         }
         let offset = self.line.offset();
         loop {
-            let rest = &chunk[self.start..self.end];
+            let rest = &bytes[self.start..];
             match wire::split(rest, self.limits)? {
                 Split::Frame { frame, consumed } => {
                     self.start += consumed;
                     self.opening = false;
                     match frame {
                         Frame::Message { alias, stamp, payload } => {
-                            self.inlets.message(alias, stamp, payload, offset)?;
+                            self.inlets.message(alias, stamp, payload, chunk, self.start, offset)?;
+                            self.start += self.inlets.run_of_small(
+                                alias,
+                                &bytes[self.start..],
+                                self.start,
+                                self.limits,
+                                offset,
+                            );
                         }
                         Frame::Control { kind, body } => self.control(wire::decode(kind, body)?)?,
                     }
@@ -162,8 +208,16 @@ impl Reader {
         match control {
             Control::Credit(credit) if agreed => self.line.credit(credit)?,
             Control::Time(time) if agreed => self.inlets.time(time),
-            Control::Gap { alias, count } if agreed => self.inlets.gap(alias, count, LostAt::There)?,
-            Control::Lost { alias, count } if agreed => self.inlets.gap(alias, count, LostAt::OnTheWay)?,
+            Control::Gap { alias, count } if agreed => {
+                self.inlets.gap(alias, count, LostAt::There, &self.chunk)?
+            }
+            Control::Lost { alias, count } if agreed => {
+                self.inlets.gap(alias, count, LostAt::OnTheWay, &self.chunk)?
+            }
+            // Of kinds that a later version may send unasked: nobody here has to know them.
+            Control::Unknown { .. } if agreed => {
+                self.line.skipped.fetch_add(1, Ordering::Relaxed);
+            }
             Control::Credit(_) | Control::Time(_) | Control::Gap { .. } | Control::Lost { .. } => {
                 let text = "a frame of the path of samples came before the handshake was done";
                 return Err(Reason::new(ReasonCode::Malformed, text));
@@ -175,7 +229,7 @@ impl Reader {
                     _ => {}
                 }
                 // What the dispatcher makes of a frame must not overtake the samples before it.
-                self.inlets.flush();
+                self.inlets.flush(&self.chunk);
                 self.line.input(LineInput::Control(self.line.clock.now(), control));
             }
         }
@@ -185,23 +239,24 @@ impl Reader {
     /// Reads a large payload straight into the buffer it will be delivered in. The outer error is a lost
     /// line, the inner a broken rule.
     fn read_large(&mut self, head: MessageHead) -> Result<Result<(), Reason>, Reason> {
-        if let Err(reason) = self.inlets.expect(head.alias) {
+        if let Err(reason) = self.inlets.expect(head.alias, &self.chunk) {
             return Ok(Err(reason));
         }
         // The rest of it may be long in coming: what is there must not wait.
-        self.inlets.flush();
+        self.inlets.flush(&self.chunk);
         let mut buffer = Buffer::of_len(head.payload_len, &self.large);
         let payload = buffer.bytes_mut();
         let there = (self.end - self.start).min(head.frame_total) - head.header_len;
         let from = self.start + head.header_len;
-        payload[..there].copy_from_slice(&self.chunk[from..from + there]);
+        payload[..there].copy_from_slice(&self.chunk.bytes()[from..from + there]);
         self.start += head.header_len + there;
         let mut filled = there;
         while filled < payload.len() {
             filled += self.read(Some(&mut payload[filled..]))?;
         }
         let bytes = Bytes::whole(Arc::new(buffer));
-        Ok(self.inlets.large(head.alias, head.stamp, bytes, self.line.offset()))
+        self.after_large = true;
+        Ok(self.inlets.large(head.alias, head.stamp, bytes, &self.chunk, self.line.offset()))
     }
 
     /// Reads and drops until the line ends, so that a BYE on its way out is not lost in a reset. Where
@@ -212,7 +267,7 @@ impl Reader {
             while understood && !self.ended {
                 let here = skip.min(self.end - self.start);
                 (self.start, skip) = (self.start + here, skip - here);
-                match wire::split(&self.chunk[self.start..self.end], self.limits) {
+                match wire::split(&self.chunk.bytes()[self.start..self.end], self.limits) {
                     Ok(Split::Frame { frame, consumed }) => {
                         self.ended = matches!(frame, Frame::Control { kind: BYE, .. });
                         self.start += consumed;
@@ -257,8 +312,11 @@ const FIRST_CHUNK: usize = 4 * 1024;
 /// From this payload on, a message is read into a buffer of its own rather than copied there.
 const LARGE: usize = 16 * 1024;
 
-/// How much may be read beyond a large payload by the same call: enough for the heads of what
-/// follows, little enough to copy.
+/// How many chunks a line keeps whose samples wait in mailboxes.
+const CHUNKS_KEPT: usize = 8;
+
+/// How much may be read beyond a large payload, by the same call or the next: enough for the heads of
+/// what follows, and little enough to copy where that is large too.
 const AHEAD: usize = 4 * 1024;
 
 /// How many buffers for large payloads a line keeps.

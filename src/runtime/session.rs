@@ -43,7 +43,7 @@ pub(crate) fn run(line: &Arc<Line>, threads: &Threads, settings: &LineSettings, 
             line.abort();
         }
     }
-    let _ = dispatcher.send(Input::LineEnded);
+    let _ = dispatcher.send(Input::LineEnded(Arc::clone(line)));
 }
 
 fn internal(text: String) -> Reason {

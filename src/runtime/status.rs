@@ -65,6 +65,9 @@ pub struct LinkStatus {
     pub bytes_in: u64,
     /// Bytes written since this connection was made.
     pub bytes_out: u64,
+    /// Frames of kinds this version does not know that were skipped since this connection was made: a peer
+    /// of a later version may send them.
+    pub frames_skipped: u64,
     /// How many pairs of intent and interest are linked over it.
     pub routes: usize,
     /// How many bytes a second the line carries each way, where that is known, as on a serial port.
@@ -78,6 +81,16 @@ pub struct LinkStatus {
 }
 
 /// The shares of a line that are used, each way: 0 is an idle line, 1 a full one.
+///
+/// ```
+/// let endpoint = bowline::Endpoint::builder("desk").start()?;
+/// for link in endpoint.links() {
+///     if let Some(load) = link.load {
+///         println!("{}: {:.0} % sent, {:.0} % received", link.peer, load.sent * 100.0, load.received * 100.0);
+///     }
+/// }
+/// # Ok::<(), bowline::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Load {
@@ -111,6 +124,7 @@ impl LinkStatus {
             clock_error: view.offset.map(|(_, error)| error),
             bytes_in: line.map_or(0, |line| line.bytes_in.load(Ordering::Relaxed)),
             bytes_out: line.map_or(0, |line| line.bytes_out.load(Ordering::Relaxed)),
+            frames_skipped: line.map_or(0, |line| line.skipped.load(Ordering::Relaxed)),
             routes: view.outlets + view.inlets,
             rate: line.and_then(|line| line.connection.rate()),
             load: checkup

@@ -13,6 +13,7 @@ pub(crate) fn run(line: &Line) {
         if let Err(error) = write_all(line, &mut load) {
             log::debug!("{}: writing ended: {error}", line.url);
             line.connection.close();
+            line.broke(&load.batch);
             break;
         }
         load.urgent.clear();
@@ -25,13 +26,14 @@ fn write_all(line: &Line, load: &mut Load) -> io::Result<()> {
     let connection = &*line.connection;
     if load.urgent.is_empty() {
         if let Some(bytes) = load.batch.as_one_piece() {
-            let mut rest = bytes;
-            while !rest.is_empty() {
-                let count = retried(|| connection.write(rest))?;
-                rest = rest.get(count..).unwrap_or_default();
+            let mut done = 0;
+            let mut result = Ok(());
+            while done < bytes.len() && result.is_ok() {
+                result = retried(|| connection.write(&bytes[done..])).map(|count| done += count);
             }
-            line.count_out(bytes.len());
-            return Ok(());
+            line.count_out(done);
+            load.batch.wrote(done);
+            return result;
         }
     }
     let mut urgent = std::mem::take(&mut load.urgent);

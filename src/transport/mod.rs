@@ -6,7 +6,7 @@
 //!
 //! | Transport | Address | What a peer that reads nothing holds at most |
 //! | --- | --- | --- |
-//! | [`Tcp`] | `host:port` | 512 KiB in the system here, 512 KiB there |
+//! | [`Tcp`] | `host:port` | 512 KiB in the system here, 2 MiB there |
 //! | `Unix` | `/path/of/socket` | 512 KiB in the system |
 //! | [`Memory`] | `name` | 64 KiB each way |
 //! | [`Serial`] | `/dev/ttyUSB0` | 16 KiB each way, and a packet in the system |
@@ -115,6 +115,17 @@ pub trait Connection: Send + Sync + 'static {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let _ = bytes;
         Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Writes from several buffers in order, as [`try_write`](Connection::try_write) does from one.
+    ///
+    /// # Errors
+    /// As [`try_write`](Connection::try_write).
+    fn try_write_vectored(&self, buffers: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        match buffers.iter().find(|b| !b.is_empty()) {
+            Some(buffer) => self.try_write(buffer),
+            None => Ok(0),
+        }
     }
 
     /// How many bytes a second the line carries, where it is known and slow enough to matter, as on a serial

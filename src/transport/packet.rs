@@ -68,6 +68,8 @@ pub(crate) struct PacketConnection<P> {
     room: Condvar,
     turn: AtomicU8,
     closed: AtomicBool,
+    /// What a writer met that ended it: the reader is the one to say it.
+    fault: Mutex<Option<io::Error>>,
     /// Until when the reader waits, in microseconds: who needs it earlier wakes it.
     reader_until: AtomicU64,
 }
@@ -99,6 +101,7 @@ impl<P: Port> PacketConnection<P> {
             room: Condvar::new(),
             turn: AtomicU8::new(FREE),
             closed: AtomicBool::new(false),
+            fault: Mutex::new(None),
             reader_until: AtomicU64::new(0),
         }
     }
@@ -117,6 +120,14 @@ impl<P: Port> PacketConnection<P> {
 
     /// Sends all packets that may go now, unless another thread is at it: that one does it then.
     fn pump(&self, may_wait: bool) -> io::Result<()> {
+        self.pump_all(may_wait).inspect_err(|error| {
+            if !self.is_closed() {
+                self.fault.lock().get_or_insert_with(|| io::Error::new(error.kind(), error.to_string()));
+            }
+        })
+    }
+
+    fn pump_all(&self, may_wait: bool) -> io::Result<()> {
         loop {
             if self.turn.compare_exchange(FREE, TAKEN, Ordering::AcqRel, Ordering::Acquire).is_err() {
                 // The holder looks again, unless it ends just now.
@@ -213,7 +224,7 @@ impl<P: Port> PacketConnection<P> {
                 return Ok(count);
             }
             if self.is_closed() {
-                return Ok(0);
+                return self.fault.lock().take().map_or(Ok(0), Err);
             }
             let (wake, unsent) = if due {
                 let state = self.state.lock();
@@ -242,7 +253,11 @@ impl<P: Port> PacketConnection<P> {
 
     /// What a read returns when the port fails: the end, if it was closed here.
     fn ended(&self, error: io::Error) -> io::Result<usize> {
-        if self.is_closed() { Ok(0) } else { Err(error) }
+        match self.fault.lock().take() {
+            Some(fault) => Err(fault),
+            None if self.is_closed() => Ok(0),
+            None => Err(error),
+        }
     }
 
     fn check_open(&self) -> io::Result<()> {
@@ -276,7 +291,9 @@ impl<P: Port> Connection for PacketConnection<P> {
             let wake = state.courier.next_wake();
             // On a paced line this thread sees to it that the next packet goes in time.
             let pace = paced && state.courier.is_held_back(here);
-            if taken == bytes.len() && !pace || taken > 0 && !paced {
+            let done = if paced { taken == bytes.len() && !pace } else { taken > 0 };
+            // What the port did not take at once from a thread that must not wait is this one's to send.
+            if done && !state.unsent {
                 drop(state);
                 self.mind_reader(wake);
                 return Ok(taken);
@@ -359,3 +376,6 @@ const RETRY: Duration = Duration::from_millis(2);
 
 /// Shorter is not waited: it would be no waiting at all for some ports.
 const SHORTEST: Duration = Duration::from_micros(100);
+
+#[cfg(test)]
+mod tests;

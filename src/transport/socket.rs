@@ -42,6 +42,11 @@ impl Connection for Stream {
         self.socket.send_with_flags(bytes, NO_SIGNAL | libc::MSG_DONTWAIT)
     }
 
+    #[cfg(unix)]
+    fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.socket.send_vectored_with_flags(buffers, NO_SIGNAL | libc::MSG_DONTWAIT)
+    }
+
     fn close(&self) {
         // An error says that it is closed already, which is what was asked for.
         let _ = self.socket.shutdown(Shutdown::Both);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// Connections over TCP, `tcp://host:port`.
 ///
-/// Small samples are sent at once (no Nagle). The system holds at most 512 KiB for sending and as much
+/// Small samples are sent at once (no Nagle). The system holds at most 512 KiB for sending and 2 MiB
 /// for receiving on each connection: what a peer that reads nothing costs, and how old a sample can
 /// get on the way. A peer that vanished is found by bowline's own pings; keepalive and, on Linux,
 /// `TCP_USER_TIMEOUT` are a second net of about 30 s.
@@ -174,15 +174,17 @@ impl Failures {
 
 /// The send buffer asked of the system for each connection, in bytes; `None` lets the system let it
 /// grow to megabytes for a stalled peer. Linux counts its own bookkeeping too, doubles the number
-/// for it, and allows at most `net.core.wmem_max`.
-///
-/// Over loopback, with 64 KiB and 1 MiB a write, 128 KiB and more were as fast as the system's own
-/// tuning, and 64 KiB took half again to three times as long.
+/// for it, and allows at most `net.core.wmem_max`. What a slow line has not taken yet waits here, so this
+/// is also what bounds the age of a sample on such a line.
 const SEND_BUFFER: Option<usize> = Some(256 * 1024);
 
-/// The same for receiving, where `None` lets a peer decide how many megabytes wait here. It is also
-/// the most that can be under way: some 5 MB/s on a line with a round trip of 50 ms.
-const RECEIVE_BUFFER: Option<usize> = Some(256 * 1024);
+/// The same for receiving, where `None` lets a peer decide how many megabytes wait here. It is emptied
+/// by a thread that waits for no application, so it fills only while that thread does not run. With
+/// [`SEND_BUFFER`] it bounds what can be under way: some 5 MB/s on a line with a round trip of 50 ms.
+///
+/// Over loopback, with 64 KiB a write, 1 MiB was nearly as fast as the system's own tuning; 512 KiB took half
+/// again as long and 256 KiB twice, as both sides then sleep and are woken for every few messages.
+const RECEIVE_BUFFER: Option<usize> = Some(1024 * 1024);
 
 /// Quiet for so long, a connection is probed, and then so often. After [`USER_TIMEOUT`] without any
 /// answer, on Linux, it is given up; elsewhere after the system's number of probes.

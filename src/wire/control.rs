@@ -113,12 +113,32 @@ pub(crate) struct Intent {
     pub(crate) exclusive: bool,
     /// Retains its last sample for latecomers.
     pub(crate) retained: bool,
+    /// How it came to the sender; `None` where it is the sender's own.
+    pub(crate) relayed: Option<Box<Relayed>>,
+}
+
+/// An intent of somebody else, passed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Relayed {
+    pub(crate) origin: Origin,
+    /// The relays it came by, without the sender, the one next to its origin first.
+    pub(crate) via: Vec<[u8; 16]>,
+}
+
+/// An intent by who declared it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Origin {
+    pub(crate) instance: [u8; 16],
+    /// The number its own endpoint gave it.
+    pub(crate) id: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Interest {
     pub(crate) declared: Declared,
     pub(crate) delivery: Delivery,
+    /// The only intent of the receiver that it is in; `None`: all of its route.
+    pub(crate) only: Option<u32>,
 }
 
 /// Ids: `mine` is of the sender of the frame, `yours` of its receiver.
@@ -133,6 +153,35 @@ pub(crate) enum Notify {
     Schema { supplier: bool, mine: u32, yours: u32, schema: Vec<u8> },
     /// Intent `yours` collides with another supplier of its route.
     Conflict { yours: u32, text: String },
+}
+
+impl Control {
+    /// The memory it holds beside itself, about, in bytes.
+    pub(crate) fn held(&self) -> usize {
+        match self {
+            Control::Intents(entries) => held(entries, |intent| {
+                let relayed = intent.relayed.as_ref();
+                (&intent.declared, relayed.map_or(0, |relayed| 16 * relayed.via.len() + size_of::<Relayed>()))
+            }),
+            Control::Interests(entries) => held(entries, |interest| (&interest.declared, 0)),
+            Control::Notify(Notify::Schema { schema, .. }) => schema.len(),
+            Control::Notify(Notify::Refused { text, .. } | Notify::Conflict { text, .. }) => text.len(),
+            Control::Bye(bye) => bye.text.len(),
+            _ => 0,
+        }
+    }
+}
+
+fn held<T>(entries: &Vec<Entry<T>>, parts: fn(&T) -> (&Declared, usize)) -> usize {
+    let texts = entries.iter().map(|entry| match entry {
+        Entry::Add { item, .. } | Entry::Update { item, .. } => {
+            let (Declared { route, codec, .. }, more) = parts(item);
+            // Each text has an allocation of its own, and some bytes around it.
+            route.held() + codec.len() + 16 + more
+        }
+        Entry::Remove { .. } => 0,
+    });
+    entries.capacity() * size_of::<Entry<T>>() + texts.sum::<usize>()
 }
 
 /// From the interest's side: what may be sent, what was taken, what was dropped.

@@ -2,7 +2,8 @@
 //! before memory is taken for it.
 
 use super::control::{
-    Accept, Bye, Control, Credit, Declared, Entry, Hello, Intent, Interest, Notify, Ping, Pong,
+    Accept, Bye, Control, Credit, Declared, Entry, Hello, Intent, Interest, Notify, Origin, Ping, Pong,
+    Relayed,
 };
 use super::error::{Fault, WireError};
 use super::{kind, varint};
@@ -87,8 +88,8 @@ impl<'a> Body<'a> {
         let session = self.u64("session")?;
         let scope_own = self.u8("flags")? & 1 != 0;
         let max_frame = self.u32("max_frame")?;
-        if max_frame < kind::MAX_HANDSHAKE_FRAME {
-            return Err(Fault::Value { field: "max_frame", value: max_frame.into(), rule: "at least 1024" });
+        if max_frame < kind::LEAST_MAX_FRAME {
+            return Err(Fault::Value { field: "max_frame", value: max_frame.into(), rule: "at least 64" });
         }
         let ping_millis = self.u32("ping_millis")?;
         if ping_millis == 0 {
@@ -187,12 +188,25 @@ impl<'a> Body<'a> {
     fn intent(&mut self) -> Taken<Intent> {
         let declared = self.declared()?;
         let flags = self.u8("flags")?;
-        Ok(Intent { declared, exclusive: flags & 1 != 0, retained: flags & 2 != 0 })
+        let relayed = if flags & 4 == 0 { None } else { Some(Box::new(self.relayed()?)) };
+        Ok(Intent { declared, exclusive: flags & 1 != 0, retained: flags & 2 != 0, relayed })
+    }
+
+    fn relayed(&mut self) -> Taken<Relayed> {
+        let origin = Origin { instance: self.array("origin")?, id: self.varint_u32("origin id")? };
+        let hops = self.number(1, kind::MAX_HOPS as u8, "hops", "1 to 8")?;
+        let via = (1..hops).map(|_| self.array("via")).collect::<Taken<_>>()?;
+        Ok(Relayed { origin, via })
     }
 
     fn interest(&mut self) -> Taken<Interest> {
         let declared = self.declared()?;
-        let form = self.number(0, 2, "delivery", "0 (latest), 1 (queue) or 2 (lossless)")?;
+        let flagged = self.u8("delivery")?;
+        let form = flagged & !kind::ONLY;
+        if form > 2 {
+            let rule = "0 (latest), 1 (queue) or 2 (lossless), and 128 more for one intent alone";
+            return Err(Fault::Value { field: "delivery", value: flagged.into(), rule });
+        }
         let depth = self.varint_u32("depth")?;
         let (most, rule) =
             if form == 0 { (1, "1 for latest") } else { (Delivery::MAX_DEPTH, "1 to 1048576") };
@@ -204,7 +218,8 @@ impl<'a> Body<'a> {
             1 => Delivery::Queue(depth),
             _ => Delivery::Lossless(depth),
         };
-        Ok(Interest { declared, delivery })
+        let only = if form == flagged { None } else { Some(self.varint_u32("only")?) };
+        Ok(Interest { declared, delivery, only })
     }
 
     fn declared(&mut self) -> Taken<Declared> {

@@ -59,24 +59,36 @@ pub(crate) trait Advertised {
 impl Advertised for Intent {
     fn put(&self, out: &mut Vec<u8>) {
         put_declared(out, &self.declared);
-        out.push(u8::from(self.exclusive) | u8::from(self.retained) << 1);
+        let relayed = u8::from(self.relayed.is_some());
+        out.push(u8::from(self.exclusive) | u8::from(self.retained) << 1 | relayed << 2);
+        if let Some(relayed) = &self.relayed {
+            out.extend_from_slice(&relayed.origin.instance);
+            varint::put(out, u64::from(relayed.origin.id));
+            let via = &relayed.via[..relayed.via.len().min(kind::MAX_HOPS - 1)];
+            out.push(via.len() as u8 + 1);
+            via.iter().for_each(|relay| out.extend_from_slice(relay));
+        }
     }
 }
 
 impl Advertised for Interest {
     fn put(&self, out: &mut Vec<u8>) {
         put_declared(out, &self.declared);
-        out.push(match self.delivery {
+        let delivery = match self.delivery {
             Delivery::Latest => 0,
             Delivery::Queue(_) => 1,
             Delivery::Lossless(_) => 2,
-        });
+        };
+        out.push(delivery | if self.only.is_some() { kind::ONLY } else { 0 });
         varint::put(out, u64::from(self.delivery.depth().clamp(1, Delivery::MAX_DEPTH)));
+        if let Some(only) = self.only {
+            varint::put(out, u64::from(only));
+        }
     }
 }
 
 /// More than any entry takes.
-const MAX_ENTRY: usize = 448;
+const MAX_ENTRY: usize = 592;
 
 fn frame(out: &mut Vec<u8>, kind: u32, body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
@@ -175,7 +187,7 @@ fn put_hello(out: &mut Vec<u8>, hello: &Hello) {
     out.extend_from_slice(&hello.instance);
     out.extend_from_slice(&hello.session.to_le_bytes());
     out.push(u8::from(hello.scope_own));
-    out.extend_from_slice(&hello.max_frame.max(kind::MAX_HANDSHAKE_FRAME).to_le_bytes());
+    out.extend_from_slice(&hello.max_frame.max(kind::LEAST_MAX_FRAME).to_le_bytes());
     out.extend_from_slice(&hello.ping_millis.max(1).to_le_bytes());
     put_time(out, hello.clock);
     put_bytes(out, hello.path.as_str().as_bytes());

@@ -29,19 +29,19 @@ pub(crate) enum Split<'a> {
 pub(crate) struct Limits {
     message: u32,
     control: u32,
+    /// The largest length of one byte that a message may have.
+    short: u8,
 }
 
 impl Limits {
     /// Until the handshake is done.
     pub(crate) const HANDSHAKE: Limits =
-        Limits { message: kind::MAX_HANDSHAKE_FRAME, control: kind::MAX_HANDSHAKE_FRAME };
+        Limits { message: kind::MAX_HANDSHAKE_FRAME, control: kind::MAX_HANDSHAKE_FRAME, short: 0x7F };
 
     /// From then on: messages up to the `max_frame` announced, control frames up to their own bound.
     pub(crate) const fn agreed(max_frame: u32) -> Limits {
-        // The fast path of `split` relies on every limit being above 127.
-        let message =
-            if max_frame < kind::MAX_HANDSHAKE_FRAME { kind::MAX_HANDSHAKE_FRAME } else { max_frame };
-        Limits { message, control: kind::MAX_CONTROL_FRAME }
+        let short = if max_frame < 0x7F { max_frame as u8 } else { 0x7F };
+        Limits { message: max_frame, control: kind::MAX_CONTROL_FRAME, short }
     }
 
     const fn largest(self) -> u32 {
@@ -55,16 +55,29 @@ impl Limits {
 /// As soon as the bytes there cannot become a frame, whole or not: the stream is lost from there on.
 #[inline]
 pub(crate) fn split(buffer: &[u8], limits: Limits) -> Result<Split<'_>, WireError> {
-    // A message with a one-byte length and a one-byte tag: nearly all of a busy stream.
-    if let &[length @ 3..=0x7F, tag @ 0x20..=0x7F, low, high, ref rest @ ..] = buffer {
-        if let Some(payload) = rest.get(..usize::from(length) - 3) {
-            let alias = u32::from(tag) - kind::MESSAGE;
-            let frame = Frame::Message { alias, stamp: Stamp::from_bytes([low, high]), payload };
-            return Ok(Split::Frame { frame, consumed: usize::from(length) + 1 });
+    match split_small(buffer, limits) {
+        Some((alias, stamp, payload)) => {
+            let frame = Frame::Message { alias, stamp, payload };
+            Ok(Split::Frame { frame, consumed: SMALL_HEAD + payload.len() })
         }
+        None => split_any(buffer, limits),
     }
-    split_any(buffer, limits)
 }
+
+/// Takes the message at the front of `buffer` if its length and its tag have one byte each and all of it
+/// is there: nearly all of a busy stream.
+#[inline]
+pub(crate) fn split_small(buffer: &[u8], limits: Limits) -> Option<(u32, Stamp, &[u8])> {
+    let &[length, tag @ 0x20..=0x7F, low, high, ref rest @ ..] = buffer else { return None };
+    if !(3..=limits.short).contains(&length) {
+        return None;
+    }
+    let payload = rest.get(..usize::from(length) - 3)?;
+    Some((u32::from(tag) - kind::MESSAGE, Stamp::from_bytes([low, high]), payload))
+}
+
+/// How many bytes stand before the payload of a message that [`split_small`] takes.
+pub(crate) const SMALL_HEAD: usize = 4;
 
 /// Checks that a stream begins as one of this protocol does, as far as it is there yet: with a
 /// HANDSHAKE initial, or with a BYE from a peer that will not talk.

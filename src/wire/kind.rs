@@ -24,12 +24,18 @@ pub(crate) const MESSAGE: u32 = 0x20;
 pub(crate) const MAX_ALIAS: u32 = 16_383;
 /// The largest frame before the handshake is done, counted after the length field.
 pub(crate) const MAX_HANDSHAKE_FRAME: u32 = 1024;
+/// The least `max_frame` a side may announce: small controllers take no more.
+pub(crate) const LEAST_MAX_FRAME: u32 = 64;
 /// The largest control frame, counted after the length field.
 pub(crate) const MAX_CONTROL_FRAME: u32 = 65_536;
 /// What a sender fills a batch of entries up to: 60 KiB.
 pub(crate) const MAX_BATCH: usize = 60 * 1024;
 /// The most entries of one INTENTS or INTERESTS: bounds what a frame costs once decoded.
 pub(crate) const MAX_ENTRIES: usize = 4096;
+/// The most relays between an intent and an interest.
+pub(crate) const MAX_HOPS: usize = 8;
+/// Set in an interest's `delivery` where it is in one intent alone.
+pub(crate) const ONLY: u8 = 0x80;
 /// The longest text of a BYE or NOTIFY, in bytes.
 pub(crate) const MAX_TEXT: usize = 512;
 /// The longest name of a codec, in bytes.

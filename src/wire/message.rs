@@ -60,6 +60,16 @@ pub(crate) fn peek_message(buffer: &[u8]) -> Option<MessageHead> {
     Some(MessageHead { frame_total: header_len + payload_len, header_len, alias, stamp, payload_len })
 }
 
+/// How many bytes the frame at the front of `buffer` has in all; and of a message its alias and the size of
+/// its payload, which need not be there. `None` where there is no frame.
+pub(crate) fn frame_ahead(buffer: &[u8]) -> Option<(usize, Option<(u32, usize)>)> {
+    if let Some(head) = peek_message(buffer) {
+        return Some((head.frame_total, Some((head.alias, head.payload_len))));
+    }
+    let (length, length_bytes) = varint::read_u32(buffer).ok()??;
+    Some((length_bytes + length as usize, None))
+}
+
 /// Appends what stands before a payload of `payload_len` bytes.
 ///
 /// The caller has checked the payload against [`max_payload`] of what the receiver announced, and the
@@ -91,7 +101,7 @@ pub(crate) const fn max_payload(max_frame: u32) -> usize {
 pub(crate) const fn max_frame(max_payload: usize) -> u32 {
     let frame = max_payload.saturating_add(MAX_INNER);
     let frame = if frame > u32::MAX as usize { u32::MAX } else { frame as u32 };
-    if frame < kind::MAX_HANDSHAKE_FRAME { kind::MAX_HANDSHAKE_FRAME } else { frame }
+    if frame < kind::LEAST_MAX_FRAME { kind::LEAST_MAX_FRAME } else { frame }
 }
 
 const fn tag(alias: u32) -> u64 {
@@ -138,7 +148,8 @@ mod tests {
             let largest = varint::len(tag(kind::MAX_ALIAS)) + Stamp::BYTES + payload;
             assert!(largest <= max_frame(payload) as usize);
         }
-        assert_eq!(max_frame(0), kind::MAX_HANDSHAKE_FRAME);
+        assert_eq!(max_frame(0), kind::LEAST_MAX_FRAME);
+        assert_eq!((max_frame(64), max_payload(max_frame(64))), (69, 64));
         assert_eq!(max_frame(usize::MAX), u32::MAX);
         assert_eq!(max_payload(0), 0);
     }

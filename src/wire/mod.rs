@@ -19,7 +19,7 @@ pub(crate) mod varint;
 pub(crate) use crc::crc32c;
 pub(crate) use decode::decode;
 pub(crate) use encode::{Advertised, batches, encode};
-pub(crate) use frame::{Frame, Limits, Split, check_opening, split};
+pub(crate) use frame::{Frame, Limits, SMALL_HEAD, Split, check_opening, split, split_small};
 pub(crate) use message::{MessageHead, Stamp, peek_message};
 pub(crate) use stamp::{StampReader, StampWriter};
 

@@ -30,11 +30,12 @@ fn declared() -> impl Strategy<Value = Declared> {
 }
 
 fn intent() -> impl Strategy<Value = Intent> {
-    (declared(), any::<bool>(), any::<bool>()).prop_map(|(declared, exclusive, retained)| Intent {
-        declared,
-        exclusive,
-        retained,
-    })
+    let origin = (any::<[u8; 16]>(), any::<u32>()).prop_map(|(instance, id)| Origin { instance, id });
+    let via = prop::collection::vec(any::<[u8; 16]>(), 0..kind::MAX_HOPS);
+    let relayed = prop::option::of((origin, via).prop_map(|(origin, via)| Box::new(Relayed { origin, via })));
+    (declared(), any::<bool>(), any::<bool>(), relayed).prop_map(
+        |(declared, exclusive, retained, relayed)| Intent { declared, exclusive, retained, relayed },
+    )
 }
 
 fn interest() -> impl Strategy<Value = Interest> {
@@ -43,7 +44,11 @@ fn interest() -> impl Strategy<Value = Interest> {
         (1..=Delivery::MAX_DEPTH).prop_map(Delivery::Queue),
         (1..=Delivery::MAX_DEPTH).prop_map(Delivery::Lossless),
     ];
-    (declared(), delivery).prop_map(|(declared, delivery)| Interest { declared, delivery })
+    (declared(), delivery, any::<Option<u32>>()).prop_map(|(declared, delivery, only)| Interest {
+        declared,
+        delivery,
+        only,
+    })
 }
 
 fn entries<T: std::fmt::Debug + Clone + 'static>(
@@ -72,7 +77,8 @@ fn text() -> impl Strategy<Value = String> {
 
 fn hello() -> impl Strategy<Value = Control> {
     let who = (path(), prop::option::of(path()), any::<[u8; 16]>(), any::<bool>());
-    let numbers = (any::<u32>(), any::<u64>(), 1024..=u32::MAX, 1..=u32::MAX, time());
+    let numbers =
+        (any::<u32>(), any::<u64>(), prop_oneof![64..2000_u32, 64..=u32::MAX], 1..=u32::MAX, time());
     (1..=u8::MAX, any::<u8>(), who, numbers).prop_map(|(least, more, who, numbers)| {
         Control::Hello(Hello {
             version_min: least,
@@ -152,9 +158,13 @@ fn samples() -> Vec<Vec<u8>> {
         lease_millis: 0,
     };
     let hashed = Declared { route: Route::from_digest(path.clone(), [0xA5; 32]), ..plain.clone() };
-    let intent =
-        |declared: &Declared| Intent { declared: declared.clone(), exclusive: true, retained: false };
-    let interest = |delivery| Interest { declared: hashed.clone(), delivery };
+    let intent = |declared: &Declared| Intent {
+        declared: declared.clone(),
+        exclusive: true,
+        retained: false,
+        relayed: None,
+    };
+    let interest = |delivery| Interest { declared: hashed.clone(), delivery, only: None };
     let hello = Hello {
         version_min: 1,
         version_max: 3,
@@ -380,9 +390,14 @@ fn a_frame_may_be_as_large_as_agreed_and_no_larger() {
     assert_eq!(split(&front(100_001, 0x20), limits), too_large(None, 100_001, 100_000));
     assert_eq!(split(&front(65_537, 5), limits), too_large(Some(kind::INTENTS), 65_537, 65_536));
     // A receiver of small messages takes control frames of any allowed size.
-    let small = Limits::agreed(0);
+    let small = Limits::agreed(64);
     assert!(split(&front(65_536, 5), small).is_ok());
-    assert_eq!(split(&front(1025, 0x20), small), too_large(Some(0x20), 1025, 1024));
+    assert_eq!(split(&front(65, 0x20), small), too_large(Some(0x20), 65, 64));
+    let whole = [front(65, 0x20), vec![0; 64]].concat();
+    assert_eq!(split(&whole, small), too_large(Some(0x20), 65, 64));
+    let whole = [front(64, 0x20), vec![0; 63]].concat();
+    assert!(matches!(split(&whole, small), Ok(Split::Frame { consumed: 65, .. })));
+    assert_eq!(split(&front(1025, 0x20), small), too_large(Some(0x20), 1025, 64));
 }
 
 #[test]
@@ -460,7 +475,7 @@ fn table(count: u32, long: bool) -> Vec<Entry<Interest>> {
             let declared =
                 Declared { route: route.unwrap(), fingerprint: u64::MAX, codec, lease_millis: u32::MAX };
             let delivery = Delivery::Lossless(Delivery::MAX_DEPTH);
-            Entry::Add { id: u32::MAX - n, item: Interest { declared, delivery } }
+            Entry::Add { id: u32::MAX - n, item: Interest { declared, delivery, only: None } }
         })
         .collect()
 }

@@ -20,23 +20,23 @@ const MAX_FRAME: u32 = 1_048_586;
 const CLOCK: u64 = 1_700_000_000_000_000;
 
 /// A fenced block: the words after the fence, and its lines without remarks.
-struct Block {
-    words: Vec<&'static str>,
-    lines: Vec<&'static str>,
+pub(super) struct Block {
+    pub(super) words: Vec<&'static str>,
+    pub(super) lines: Vec<&'static str>,
 }
 
 impl Block {
-    fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         self.words[2]
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         let digits = self.lines.iter().flat_map(|line| line.split_whitespace());
         digits.map(|byte| u8::from_str_radix(byte, 16).expect("two digits")).collect()
     }
 }
 
-fn blocks(language: &str, sort: &str) -> Vec<Block> {
+pub(super) fn blocks(language: &str, sort: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut open: Option<Block> = None;
     for line in PAGE.lines() {
@@ -135,7 +135,7 @@ fn hidden() -> Declared {
 }
 
 fn intent(declared: Declared) -> Intent {
-    Intent { declared, exclusive: false, retained: false }
+    Intent { declared, exclusive: false, retained: false, relayed: None }
 }
 
 fn time(micros: u64) -> Timestamp {
@@ -180,8 +180,18 @@ fn control(name: &str) -> Option<Control> {
             ])
         }
         "intents-empty" => Control::Intents(vec![]),
+        "intents-relayed" => {
+            let origin = Origin { instance: instance(0xB0), id: 300 };
+            let relayed = Some(Box::new(Relayed { origin, via: vec![instance(0xC0)] }));
+            let item = Intent { retained: true, relayed, ..intent(imu()) };
+            Control::Intents(vec![Entry::Add { id: 9, item }])
+        }
+        "interests-only" => {
+            let item = Interest { declared: imu(), delivery: Delivery::Lossless(64), only: Some(300) };
+            Control::Interests(vec![Entry::Add { id: 2, item }])
+        }
         "interests-latest" => {
-            let item = Interest { declared: imu(), delivery: Delivery::Latest };
+            let item = Interest { declared: imu(), delivery: Delivery::Latest, only: None };
             Control::Interests(vec![Entry::Add { id: 0, item }])
         }
         "interests-batch" => {
@@ -189,8 +199,11 @@ fn control(name: &str) -> Option<Control> {
             let eye = Declared { route, fingerprint: 0, codec: "raw".into(), lease_millis: 0 };
             let deepest = Delivery::Lossless(Delivery::MAX_DEPTH);
             Control::Interests(vec![
-                Entry::Add { id: 1, item: Interest { declared: eye, delivery: Delivery::Queue(64) } },
-                Entry::Add { id: 2, item: Interest { declared: hidden(), delivery: deepest } },
+                Entry::Add {
+                    id: 1,
+                    item: Interest { declared: eye, delivery: Delivery::Queue(64), only: None },
+                },
+                Entry::Add { id: 2, item: Interest { declared: hidden(), delivery: deepest, only: None } },
                 Entry::Remove { id: 0 },
             ])
         }

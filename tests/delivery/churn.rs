@@ -3,8 +3,12 @@
 use crate::support::{Kind, SOON, Watch, pair, until};
 use bowline::{Event, Intent, Interest, InterestSettings};
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-crate::each_kind!(whatever_comes_and_goes_samples_keep_order_and_lossless_ones_are_complete);
+crate::each_kind!(
+    whatever_comes_and_goes_samples_keep_order_and_lossless_ones_are_complete,
+    thousands_that_come_and_go_take_time_in_proportion,
+);
 
 const ROUTES: [&str; 4] = ["robot.a", "robot.b", "robot.c", "robot.d"];
 
@@ -102,4 +106,27 @@ fn churn(kind: Kind, rng: &mut fastrand::Rng) {
     });
     assert_eq!(wrong, None);
     assert!(pair.desk.close(SOON) && pair.robot.close(SOON));
+}
+
+/// Where each of them cost as much as there are of them, this took 6 s on a quiet machine; it takes less than
+/// one there, and a few tries allow for one that is not.
+fn thousands_that_come_and_go_take_time_in_proportion(kind: Kind) {
+    const MANY: usize = 8000;
+    let mut spans = (0..4).map(|_| come_and_go(kind, MANY));
+    assert!(spans.any(|span| span < Duration::from_secs(4)));
+}
+
+/// How long it takes to declare so many interests of one route, and to withdraw them.
+fn come_and_go(kind: Kind, many: usize) -> Duration {
+    let pair = pair(kind);
+    let intent: Intent<u8> = pair.robot.intent("robot.a").expect("intent");
+    let began = Instant::now();
+    let wanted: Vec<Interest<u8>> =
+        (0..many).map(|_| pair.desk.interest("robot.a").expect("interest")).collect();
+    assert!(intent.wait_interests(many, SOON));
+    drop(wanted);
+    // Inputs are served in their order: this one comes last.
+    pair.desk.links();
+    until("nobody is left", || intent.interested() == 0);
+    began.elapsed()
 }

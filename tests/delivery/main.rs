@@ -7,6 +7,7 @@ mod callback;
 mod churn;
 mod fan;
 mod latest;
+mod losses;
 mod lossless;
 mod payload;
 mod queue;

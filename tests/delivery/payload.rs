@@ -110,6 +110,17 @@ fn too_large_a_message_is_refused_with_both_numbers() {
 }
 
 #[test]
+fn a_peer_that_takes_very_little_is_sent_no_byte_more() {
+    let pair = pair_with(Kind::Tcp, |robot| robot, |desk| desk.largest_message(64));
+    let intent: Intent<Bytes> = pair.robot.intent("robot.raw").expect("intent");
+    let wanted: Interest<Bytes> = pair.desk.interest("robot.raw").expect("interest");
+    assert!(intent.wait_interest(SOON));
+    assert_eq!(intent.send(bytes(65, 0)).expect("is told").worst(), Fate::TooLarge);
+    intent.send(bytes(64, 1)).expect("sends");
+    assert_eq!(*wanted.recv_timeout(SOON).expect("arrives"), bytes(64, 1), "and nothing before");
+}
+
+#[test]
 fn a_peer_that_takes_less_is_not_sent_more() {
     let pair = pair_with(Kind::Tcp, |robot| robot, |desk| desk.largest_message(5000));
     let other = crate::support::dial("other", &pair.robot);

@@ -1,12 +1,14 @@
 //! An intent's last sample, for who comes later.
 
 use crate::support::{Kind, MOMENT, SOON, pair, until};
-use bowline::{Endpoint, Intent, IntentSettings, Interest, InterestSettings, Sample, Subscription};
-use std::sync::mpsc::{Receiver, channel};
+use bowline::{Endpoint, Fate, Intent, IntentSettings, Interest, InterestSettings, Sample, Subscription};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::time::Duration;
 
 crate::each_kind!(
     a_latecomer_gets_the_last_sample_with_its_true_age,
     a_latecomer_never_gets_it_after_a_newer_one,
+    a_sample_that_is_taken_has_room_with_latecomers_too,
 );
 
 fn retaining(endpoint: &Endpoint) -> Intent<u64> {
@@ -121,4 +123,40 @@ fn without_retaining_a_latecomer_gets_what_is_sent_from_then_on() {
     intent.send(2).expect("sends");
     let sample = late.recv_timeout(SOON).expect("arrives");
     assert_eq!((*sample, sample.sequence()), (2, 0));
+}
+
+fn a_sample_that_is_taken_has_room_with_latecomers_too(kind: Kind) {
+    const ROUNDS: u64 = 100;
+    let pair = pair(kind);
+    let intent = retaining(&pair.robot);
+    intent.send(0).expect("sends");
+    let (stop, stopped) = channel::<()>();
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(move || {
+            let mut number = 1;
+            while stopped.try_recv() == Err(TryRecvError::Empty) {
+                number += 1;
+                if let Ok(outcome) = intent.send_timeout(number, Duration::from_millis(1)) {
+                    // All or nothing: it is never taken, and then has no room with one of them.
+                    assert_ne!(outcome.worst(), Fate::NoCredit, "{:?}", intent.outcomes());
+                }
+            }
+        });
+        let settings = InterestSettings::new().lossless(1);
+        for round in 0..ROUNDS {
+            // Two, since a sample for one alone is looked at and put in at once.
+            let late: Vec<Interest<u64>> = (0..2)
+                .map(|_| pair.desk.interest_with("robot.mode", settings.clone()).expect("interest"))
+                .collect();
+            // While one of them has no room, nobody gets anything: so the first of both, and then the next.
+            let read = || late.iter().map(|late| late.recv_timeout(SOON).expect("a sample"));
+            let (first, next): (Vec<_>, Vec<_>) = (read().collect(), read().collect());
+            for (first, next) in first.iter().zip(&next) {
+                assert!(**next > **first, "round {round}: {} after {}", **next, **first);
+                assert_eq!((first.sequence(), next.sequence()), (0, 1));
+            }
+        }
+        drop(stop);
+        sender.join().expect("sends");
+    });
 }

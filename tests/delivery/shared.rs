@@ -80,3 +80,63 @@ fn a_message_others_hold_is_cloned_when_it_is_taken_out() {
     first.push(4);
     assert_eq!(*two.recv_timeout(SOON).expect("is there"), vec![1, 2, 3]);
 }
+
+mod there {
+    /// As a part of the program that knows nothing of the other would declare it.
+    #[derive(serde::Deserialize, serde::Serialize, Debug, PartialEq)]
+    pub struct Pose {
+        pub x: f64,
+        pub name: String,
+    }
+}
+
+#[derive(Clone, Deserialize, serde::Serialize, Debug, PartialEq)]
+struct Pose {
+    x: f64,
+    name: String,
+}
+
+impl Pose {
+    fn at(x: f64) -> Self {
+        Self { x, name: "arm".to_owned() }
+    }
+}
+
+#[test]
+fn two_types_of_one_shape_meet_in_one_endpoint_as_they_do_over_a_link() {
+    let robot = pair(Kind::Local).robot;
+    let settings = bowline::IntentSettings::new().retain();
+    for intent in [robot.intent::<Pose>("robot.pose"), robot.intent_with("robot.kept", settings)] {
+        let intent = intent.expect("intent");
+        let path = intent.route().path().expect("is plain").to_string();
+        let want = |settings| robot.interest_with::<there::Pose>(&path, settings).expect("interest");
+        let (queue, latest) = (want(InterestSettings::new()), want(InterestSettings::new().latest()));
+        let lossless = want(InterestSettings::new().lossless(1));
+        let (give, given) = channel();
+        let _subscription = robot
+            .on_sample(&path, InterestSettings::new(), move |pose: Sample<there::Pose>| {
+                let _ = give.send((pose.sequence(), pose.into_shared()));
+            })
+            .expect("subscription");
+        assert!(intent.wait_interests(4, SOON));
+        assert_eq!(intent.send(Pose::at(1.5)).expect("room").taken(), 4);
+        let pose = there::Pose { x: 1.5, name: "arm".to_owned() };
+        assert_eq!(*queue.recv_timeout(SOON).expect("arrives"), pose);
+        assert_eq!(*latest.latest().fresh().expect("arrives"), pose);
+        let (sequence, called) = given.recv_timeout(SOON).expect("is called");
+        assert_eq!((sequence, &*called), (0, &pose));
+        let error = intent.try_send(Pose::at(2.0)).unwrap_err();
+        assert!(error.is_no_credit() && error.into_inner() == Pose::at(2.0));
+        assert_eq!(*lossless.recv_timeout(SOON).expect("arrives"), pose);
+        // Beside them one of the same type, which gets it as it is.
+        let same: Interest<Pose> = robot.interest(&path).expect("interest");
+        assert!(intent.wait_interests(5, SOON));
+        let _ = same.try_recv();
+        let message = Arc::new(Pose::at(3.0));
+        assert_eq!(intent.send_shared(Arc::clone(&message)).expect("room").taken(), 5);
+        assert!(Arc::ptr_eq(&same.recv_timeout(SOON).expect("arrives").into_shared(), &message));
+        let sample = queue.recv_timeout(SOON).expect("arrives");
+        assert_eq!((sample.sequence(), sample.x, sample.peer()), (1, 3.0, None));
+        assert_eq!(queue.counts().undecodable, 0);
+    }
+}

@@ -42,6 +42,38 @@ fn a_message_larger_than_a_packet_goes_in_pieces() {
     assert_eq!(latest.recv_timeout(SOON).unwrap().as_ref(), &bytes[..]);
 }
 
+#[test]
+fn a_frame_that_never_ends_is_counted_once_and_passes() {
+    let cable = Cable::new(2_000_000);
+    let ends = ends(&cable);
+    let intent: Intent<u32> = ends.robot.intent("robot.count").unwrap();
+    let interest: Interest<u32> = ends.desk.interest("robot.count").unwrap();
+    assert!(intent.wait_interest(SOON));
+    let before = ends.desk.links()[0].counts.unwrap();
+    cable.inject(End::A, &[0xA5; 100_000]);
+    // Longer than any packet, then several that are too long.
+    cable.inject(End::A, &[[0x9C; 1500].as_slice(), &[0]].concat().repeat(5));
+    until("a sample comes again", || {
+        intent.send(7).unwrap();
+        interest.recv_timeout(Duration::from_millis(50)).is_ok()
+    });
+    let after = ends.desk.links()[0].counts.unwrap();
+    println!("{after:?}");
+    assert!((5..=7).contains(&(after.overlong - before.overlong)), "{after:?}");
+    assert_eq!(ends.desk.links()[0].state, bowline::LinkState::Up);
+}
+
+#[test]
+fn a_line_of_1200_baud_is_slow_and_works() {
+    let cable = Cable::new(1200);
+    let ends = ends(&cable);
+    let intent: Intent<u32> = ends.robot.intent("robot.count").unwrap();
+    let interest: Interest<u32> = ends.desk.interest("robot.count").unwrap();
+    assert!(intent.wait_interest(SOON));
+    intent.send(7).unwrap();
+    assert_eq!(*interest.recv_timeout(SOON).unwrap(), 7);
+}
+
 /// `cargo test --test serial -- --nocapture --exact link::a_paced_line_carries_275_samples_a_second`
 #[test]
 fn a_paced_line_carries_275_samples_a_second() {
@@ -117,13 +149,13 @@ fn nothing_damaged_is_delivered() {
         last = Some(sample.0);
         taken += 1;
     };
+    let begin = Instant::now();
     for number in 0..10_000 {
         intent.send((number, check(number), !check(number))).unwrap();
         if number % 8 == 7 {
-            if let Ok(sample) = interest.recv_timeout(Duration::from_millis(4)) {
-                take(*sample);
-            }
-            while let Ok(sample) = interest.try_recv() {
+            // As fast as the line takes them, nearly.
+            let next = begin + Duration::from_micros(250) * (number + 1);
+            while let Ok(sample) = interest.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 take(*sample);
             }
         }

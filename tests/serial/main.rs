@@ -13,7 +13,7 @@ mod options;
 mod replug;
 mod share;
 
-use bowline::{Endpoint, EndpointBuilder};
+use bowline::Endpoint;
 use cable::{Cable, End};
 
 /// A robot that listens at one end of a cable and a desk that dials it at the other.
@@ -23,16 +23,9 @@ struct Ends {
 }
 
 fn ends(cable: &Cable) -> Ends {
-    ends_with(cable, |robot| robot, |desk| desk)
-}
-
-fn ends_with(
-    cable: &Cable,
-    robot: impl FnOnce(EndpointBuilder) -> EndpointBuilder,
-    desk: impl FnOnce(EndpointBuilder) -> EndpointBuilder,
-) -> Ends {
-    let robot =
-        robot(Endpoint::builder("robot").listen(cable.url(End::A, ""))).start().expect("the robot starts");
-    let desk = desk(Endpoint::builder("desk").connect(cable.url(End::B, "/robot"))).start();
-    Ends { robot, desk: desk.expect("the desk starts") }
+    // `RUST_LOG=debug` shows what goes on.
+    let _ = env_logger::builder().is_test(true).try_init();
+    let robot = Endpoint::builder("robot").listen(cable.url(End::A, "")).start();
+    let desk = Endpoint::builder("desk").connect(cable.url(End::B, "/robot")).start();
+    Ends { robot: robot.expect("the robot starts"), desk: desk.expect("the desk starts") }
 }

@@ -83,6 +83,7 @@ fn twenty_unplugs() {
 /// `cargo test --test serial -- --nocapture --exact replug::twenty_resets`
 #[test]
 fn twenty_resets_in_the_middle_of_frames() {
+    let _ = env_logger::builder().is_test(true).try_init();
     for robot_listens in [true, false] {
         let cable = Cable::new(115_200);
         let robot = || {
@@ -120,6 +121,9 @@ fn twenty_resets_in_the_middle_of_frames() {
             slowest_found = slowest_found.max(reset.elapsed());
             watch.link_is_up();
             slowest_back = slowest_back.max(reset.elapsed());
+            if reset.elapsed() > BACK {
+                println!("{:#?}", Watch::new(&board).all());
+            }
         }
         let who = if robot_listens { "listens" } else { "dials" };
         println!(
@@ -136,8 +140,9 @@ fn a_port_is_opened_for_one_alone() {
     let cable = Cable::new(115_200);
     let ends = ends(&cable);
     Watch::new(&ends.desk).link_is_up();
-    let error = Endpoint::builder("other").listen(cable.url(End::A, "")).start().err().expect("it is taken");
-    assert!(error.to_string().contains("in use"), "{error}");
+    let error = Endpoint::builder("other").listen(cable.url(End::A, "")).start().expect_err("it is taken");
+    let source = std::error::Error::source(&error).expect("what the system said").to_string();
+    assert!(source.contains("in use"), "{source}");
     let other = Endpoint::builder("other").connect(cable.url(End::B, "/robot")).start().unwrap();
     let reason = down(&mut Watch::new(&other));
     assert!(reason.text().contains("in use"), "{reason}");

@@ -65,7 +65,16 @@ pub fn url(endpoint: &Endpoint) -> String {
 
 /// One more endpoint that dials another.
 pub fn dial(path: &str, to: &Endpoint) -> Endpoint {
-    Endpoint::builder(path).connect(url(to)).start().expect("starts")
+    dial_at(path, to, |builder| builder)
+}
+
+/// The same, with settings.
+pub fn dial_at(
+    path: &str,
+    to: &Endpoint,
+    settings: impl FnOnce(EndpointBuilder) -> EndpointBuilder,
+) -> Endpoint {
+    settings(Endpoint::builder(path)).connect(url(to)).start().expect("starts")
 }
 
 /// Waits for events of one endpoint, in any order, and remembers those it passed.

@@ -112,6 +112,9 @@ impl Connection for Tapped {
         while self.listens && inner.held && !inner.closed {
             self.tap.0.opened.wait(&mut inner);
         }
+        if self.listens && inner.held {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         drop(inner);
         let count = self.inner.write(bytes)?;
         self.note(&bytes[..count]);

@@ -35,7 +35,7 @@ impl Courier {
             Ok(PacketFrame::Message { alias, order, age, payload }) => {
                 self.sample(now, alias, order, age, payload, size);
             }
-            Ok(PacketFrame::Segment { offset, bytes }) => self.segment(now, offset, bytes),
+            Ok(PacketFrame::Segment { offset, bytes }) => self.segment(now, offset, bytes, size),
             Ok(PacketFrame::Ack { next, window, ranges }) => {
                 if self.stream_out.ack(now, next, window, &ranges) == Acked::Absurd {
                     self.counts.malformed += 1;
@@ -57,9 +57,11 @@ impl Courier {
         }
     }
 
-    fn segment(&mut self, now: Timestamp, offset: u32, bytes: &[u8]) {
+    fn segment(&mut self, now: Timestamp, offset: u32, bytes: &[u8], size: usize) {
+        // As if it were no longer than a PING.
+        let longer = self.pace.time_of_more(size.saturating_sub(PING_BYTES));
         let mut effects = Effects {
-            now,
+            arrived: now.shifted(-i64::try_from(longer.as_micros()).unwrap_or(i64::MAX)),
             ready: &mut self.ready,
             lanes: &mut self.lanes_in,
             reference: &mut self.reference,
@@ -146,7 +148,7 @@ impl Courier {
             return;
         };
         let mut effects = Effects {
-            now,
+            arrived: now,
             ready: &mut self.ready,
             lanes: &mut self.lanes_in,
             reference: &mut self.reference,
@@ -173,11 +175,11 @@ impl Courier {
 
     /// How many bytes may wait to be read before loose samples are refused.
     fn most_ready(&self) -> usize {
-        self.settings.window_in + self.largest as usize + READY_MORE
+        self.settings.window_in.saturating_add(self.largest as usize).saturating_add(READY_MORE)
     }
 
     /// The memory held for the other side, in bytes.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn held(&self) -> usize {
         self.ready.len() + self.stream_in.held() + self.incoming.held() + self.assemblies.held()
     }

@@ -5,7 +5,7 @@ use super::ready::Ready;
 use super::reference::Reference;
 use crate::time::Timestamp;
 use crate::wire::control::{Control, Notify, Ping};
-use crate::wire::packet::Tally;
+use crate::wire::packet::{MAX_COUNT, Tally};
 use crate::wire::{Frame, Limits, Split, StampReader, check_opening, decode, kind, split, varint};
 
 pub(super) struct Incoming {
@@ -25,7 +25,8 @@ pub(super) struct Incoming {
 
 /// What frames of the stream act on.
 pub(super) struct Effects<'a> {
-    pub(super) now: Timestamp,
+    /// When it came, less what its packet took longer than that of a PING.
+    pub(super) arrived: Timestamp,
     pub(super) ready: &'a mut Ready,
     pub(super) lanes: &'a mut LanesIn,
     pub(super) reference: &'a mut Reference,
@@ -78,7 +79,7 @@ impl Incoming {
     }
 
     /// Bytes of a frame that is not whole.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn held(&self) -> usize {
         self.partial.len()
     }
@@ -101,12 +102,19 @@ impl Incoming {
         }
         while !self.raw {
             let rest = &bytes[used..];
-            if let Some((tally, consumed)) = read_tally(rest) {
-                if let Some(missing) = effects.lanes.tally(&tally) {
-                    effects.missing(tally.alias, missing);
+            if let Some(body) = front_tally(rest) {
+                let Some(body) = body else { return used };
+                match read_tally(body) {
+                    Some(tally) => {
+                        if let Some(missing) = effects.lanes.tally(&tally) {
+                            effects.missing(tally.alias, missing);
+                        }
+                        used += body.len() + 2;
+                        continue;
+                    }
+                    None => self.raw = true,
                 }
-                used += consumed;
-                continue;
+                break;
             }
             match split(rest, self.limits) {
                 Ok(Split::Frame { frame, consumed }) => {
@@ -141,11 +149,11 @@ impl Incoming {
                 effects.lanes.close(alias);
                 self.ended = true;
             }
-            Some(Ok(Control::Hello(hello))) => effects.reference.note(hello.clock, effects.now),
+            Some(Ok(Control::Hello(hello))) => effects.reference.note(hello.clock, effects.arrived),
             Some(Ok(Control::Accept(_))) => self.limits = Limits::agreed(effects.largest),
-            Some(Ok(Control::Pong(pong))) => effects.reference.note(pong.sent, effects.now),
+            Some(Ok(Control::Pong(pong))) => effects.reference.note(pong.sent, effects.arrived),
             Some(Ok(Control::Ping(Ping { sent }))) => {
-                effects.reference.note(sent, effects.now);
+                effects.reference.note(sent, effects.arrived);
                 if self.pings.len() == MOST_PINGS {
                     self.pings.remove(0);
                 }
@@ -158,20 +166,25 @@ impl Incoming {
     }
 }
 
-/// The TALLY at the front of the stream, and its length: the one kind that is of packet links alone.
-fn read_tally(bytes: &[u8]) -> Option<(Tally, usize)> {
-    let (&length, rest) = bytes.split_first()?;
-    let (&tag, body) = rest.get(..usize::from(length)).filter(|_| length < 0x80)?.split_first()?;
-    if u32::from(tag) != STREAM_TALLY {
-        return None;
+/// The body of the TALLY at the front, the one kind that is of packet links alone; within, `None` where
+/// not all of it is there.
+fn front_tally(bytes: &[u8]) -> Option<Option<&[u8]>> {
+    match *bytes {
+        [length @ 1..=0x7F, tag, ref rest @ ..] if u32::from(tag) == STREAM_TALLY => {
+            Some(rest.get(..usize::from(length) - 1))
+        }
+        _ => None,
     }
+}
+
+fn read_tally(body: &[u8]) -> Option<Tally> {
     let (alias, used) = varint::read_u32(body).ok()??;
     let body = &body[used..];
     let (next, used) = varint::read_u64(body).ok()??;
     let body = &body[used..];
     let (dropped, used) = varint::read_u64(body).ok()??;
-    let valid = body.len() == used && alias <= kind::MAX_ALIAS && dropped <= next && next <= 1 << 62;
-    valid.then_some((Tally { alias, next, dropped }, usize::from(length) + 1))
+    let valid = body.len() == used && alias <= kind::MAX_ALIAS && dropped.max(next) <= MAX_COUNT;
+    valid.then_some(Tally { alias, next, dropped })
 }
 
 /// The kind of TALLY among the frames of a repaired stream.

@@ -1,6 +1,6 @@
 //! The numbers of loose samples, seen by the side that takes them.
 
-use crate::wire::packet::{MAX_AHEAD, ORDERS, Order, Tally};
+use crate::wire::packet::{MAX_AHEAD, Order, Tally};
 
 /// What arrived under each alias.
 #[derive(Default)]
@@ -15,7 +15,7 @@ struct Lane {
     open: bool,
     /// The number of the next sample.
     next: u64,
-    /// How many losses were put down to the sender.
+    /// How many the sender is known to have dropped.
     dropped: u64,
 }
 
@@ -65,8 +65,9 @@ impl LanesIn {
         let Some(lane) = self.lanes.get(alias as usize).filter(|lane| lane.open) else {
             return Place::Closed;
         };
-        let ahead = u64::from(order.number).wrapping_sub(lane.next) % ORDERS;
-        if !self.fifo && ahead >= LATE {
+        let ahead = u64::from(order.number).wrapping_sub(lane.next) % order.span();
+        // So far ahead it stands for one that was left behind.
+        if !self.fifo && ahead >= order.span() / 2 {
             return Place::Late;
         }
         Place::Next(lane.next + ahead)
@@ -75,24 +76,24 @@ impl LanesIn {
     /// A sample is delivered: what is missing before it.
     pub(super) fn take(&mut self, alias: u32, number: u64, order: Order) -> Missing {
         let Some(lane) = self.lanes.get_mut(alias as usize) else { return Missing::default() };
-        let missing = number.saturating_sub(lane.next);
-        let dropped = missing.min(u64::from(order.dropped));
+        let lost = number.saturating_sub(lane.next);
+        let dropped = u64::from(order.dropped);
         lane.next = number + 1;
-        lane.dropped += dropped;
-        Missing { dropped, lost: missing - dropped }
+        lane.dropped = lane.dropped.saturating_add(dropped);
+        Missing { dropped, lost }
     }
 
     /// A tally came: what it tells to be missing. `None` if it cannot be, or the alias is not open.
     pub(super) fn tally(&mut self, tally: &Tally) -> Option<Missing> {
         let lane = self.lanes.get_mut(tally.alias as usize).filter(|lane| lane.open)?;
-        let missing = tally.next.saturating_sub(lane.next);
-        if missing > MAX_AHEAD {
+        let Some(lost) = tally.next.checked_sub(lane.next) else { return Some(Missing::default()) };
+        let dropped = tally.dropped.saturating_sub(lane.dropped);
+        if lost > MAX_AHEAD || dropped > MAX_AHEAD {
             return None;
         }
-        let dropped = missing.min(tally.dropped.saturating_sub(lane.dropped));
-        lane.next += missing;
+        lane.next += lost;
         lane.dropped += dropped;
-        Some(Missing { dropped, lost: missing - dropped })
+        Some(Missing { dropped, lost })
     }
 
     /// Whether a sample of this number could still be delivered.
@@ -100,6 +101,3 @@ impl LanesIn {
         self.lanes.get(alias as usize).is_some_and(|lane| lane.open && lane.next <= number)
     }
 }
-
-/// So far ahead a number stands for one that was left behind.
-const LATE: u64 = ORDERS / 2;

@@ -3,6 +3,7 @@
 use crate::time::Timestamp;
 use crate::wire::packet::{Order, Tally};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// What was sent under each alias, and what is to be.
 pub(super) struct LanesOut {
@@ -11,24 +12,30 @@ pub(super) struct LanesOut {
     /// Payload bytes in the queue.
     queued: usize,
     room: usize,
+    /// One that is too large for a packet goes beside the queue, so that it holds up no other alias.
+    large: Option<Loose>,
+    /// The largest payload that is sure to fit a packet.
+    small: usize,
+    /// It is the large one's turn.
+    turn: bool,
+    /// Nothing overtakes anything on this line, and few bits of a number will do.
+    fifo: bool,
     /// Emptied payloads, to be used again.
     spare: Vec<Vec<u8>>,
     /// Aliases that counted on since their last tally.
     touched: Vec<u32>,
     /// Aliases of which a tally is to go out.
     tallies: VecDeque<u32>,
-    /// The most drops that go with a sample; more need a tally.
-    most_dropped: u64,
 }
 
 #[derive(Clone, Copy, Default)]
 struct Lane {
     loose: bool,
-    /// The number of the next sample.
+    /// The number of the next sample. It goes on from one use of the alias to the next.
     next: u64,
     /// Dropped by the sender, in all.
     dropped: u64,
-    /// Dropped since the last sample.
+    /// Dropped since the last sample, and not told by a tally.
     gap: u64,
     /// Samples that wait for the line.
     waiting: u32,
@@ -38,6 +45,10 @@ struct Lane {
     /// Samples put on the line since the last tally.
     since_tally: u32,
     touched: bool,
+    /// The last few were put on the line in a row.
+    fast: bool,
+    /// Where and when these few began.
+    mark: (u64, Timestamp),
 }
 
 /// A sample that waits for the line.
@@ -52,27 +63,32 @@ pub(super) struct Loose {
     dropped: u64,
     /// The tally that goes before it is out.
     tallied: bool,
+    /// Its number goes with more bits.
+    wide: bool,
 }
 
 impl Loose {
     /// Its number, and what was dropped before it unless a tally told.
     pub(super) fn order(&self) -> Order {
-        let dropped = if self.tallied { 0 } else { u32::try_from(self.gap).unwrap_or(u32::MAX) };
-        Order { number: (self.number & 0x7F) as u8, dropped }
+        Order::new(self.number, self.wide, if self.tallied { 0 } else { self.gap })
     }
 }
 
 impl LanesOut {
-    pub(super) fn new(room: usize, most_dropped: u64) -> Self {
+    /// At most `room` bytes wait, and one sample above `small`, which has its packets in turn with the others.
+    pub(super) fn new(room: usize, small: usize, fifo: bool) -> Self {
         Self {
             lanes: Vec::new(),
             queue: VecDeque::new(),
             queued: 0,
             room,
+            large: None,
+            small,
+            turn: false,
+            fifo,
             spare: Vec::new(),
             touched: Vec::new(),
             tallies: VecDeque::new(),
-            most_dropped,
         }
     }
 
@@ -91,9 +107,8 @@ impl LanesOut {
     /// The sender dropped samples.
     pub(super) fn gap(&mut self, alias: u32, count: u64) {
         let Some(lane) = self.lanes.get_mut(alias as usize) else { return };
-        lane.next += count;
-        lane.gap += count;
-        lane.dropped += count;
+        lane.gap = lane.gap.saturating_add(count);
+        lane.dropped = lane.dropped.saturating_add(count);
         touch(lane, alias, &mut self.touched);
     }
 
@@ -107,8 +122,14 @@ impl LanesOut {
     }
 
     /// Whether a sample of so many bytes is taken now.
-    pub(super) fn admits(&self, bytes: usize) -> bool {
-        self.queue.is_empty() || (self.queued + bytes <= self.room && self.queue.len() < MOST_WAITING)
+    pub(super) fn admits(&self, alias: u32, bytes: usize) -> bool {
+        match &self.large {
+            Some(large) if bytes > self.small || large.alias == alias => false,
+            None if bytes > self.small => true,
+            _ => {
+                self.queue.is_empty() || (self.queued + bytes <= self.room && self.queue.len() < MOST_WAITING)
+            }
+        }
     }
 
     /// A buffer to collect a payload in.
@@ -119,23 +140,37 @@ impl LanesOut {
     /// A sample enters the queue.
     pub(super) fn push(&mut self, alias: u32, sent: Timestamp, payload: Vec<u8>) {
         let Some(lane) = self.lanes.get_mut(alias as usize) else { return };
-        self.queued += payload.len();
         let (number, gap, dropped) = (lane.next, lane.gap, lane.dropped);
         lane.next += 1;
         lane.gap = 0;
         lane.waiting += 1;
-        self.queue.push_back(Loose { alias, sent, payload, at: 0, number, gap, dropped, tallied: false });
+        let loose = Loose { alias, sent, payload, at: 0, number, gap, dropped, tallied: false, wide: false };
+        if loose.payload.len() > self.small && self.large.is_none() {
+            self.large = Some(loose);
+        } else {
+            self.queued += loose.payload.len();
+            self.queue.push_back(loose);
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.is_empty() && self.large.is_none()
+    }
+
+    /// Whether the large one is next: in turn, and not before what was sent under its alias earlier.
+    fn is_large_next(&self) -> bool {
+        let Some(large) = &self.large else { return false };
+        let alone = self.lanes.get(large.alias as usize).is_some_and(|lane| lane.waiting == 1);
+        self.queue.is_empty() || (self.turn && alone)
     }
 
     /// The sample that is next, and the tally that has to go before it, if one has.
     pub(super) fn first(&mut self) -> Option<(&mut Loose, Option<Tally>)> {
-        let loose = self.queue.front_mut()?;
+        let loose = if self.is_large_next() { self.large.as_mut()? } else { self.queue.front_mut()? };
         let lane = self.lanes.get(loose.alias as usize)?;
-        let due = lane.since_tally >= SAMPLES_A_TALLY || loose.gap > self.most_dropped;
+        // What may be overtaken by many of its alias must not be taken for one after them.
+        loose.wide = !self.fifo && (loose.wide || lane.fast || lane.waiting > 1 || loose.at > 0);
+        let due = lane.since_tally >= SAMPLES_A_TALLY;
         let tally = (due && !loose.tallied && loose.at == 0).then_some(Tally {
             alias: loose.alias,
             next: loose.number,
@@ -144,24 +179,41 @@ impl LanesOut {
         Some((loose, tally))
     }
 
-    /// The tally before the first sample is on the line.
+    /// The tally before the sample that is next is on the line.
     pub(super) fn tallied(&mut self) {
-        let Some(loose) = self.queue.front_mut() else { return };
+        let large = self.is_large_next();
+        let next = if large { self.large.as_mut() } else { self.queue.front_mut() };
+        let Some(loose) = next else { return };
         loose.tallied = true;
         if let Some(lane) = self.lanes.get_mut(loose.alias as usize) {
             lane.since_tally = 0;
         }
     }
 
-    /// The first sample is on the line, all of it.
-    pub(super) fn sent(&mut self) {
-        let Some(mut loose) = self.queue.pop_front() else { return };
-        self.queued -= loose.payload.len();
+    /// So many bytes more of the sample that is next are on the line; with the last it is done.
+    pub(super) fn sent(&mut self, now: Timestamp, bytes: usize) {
+        let large = self.is_large_next();
+        self.turn = !large;
+        let next = if large { self.large.as_mut() } else { self.queue.front_mut() };
+        let Some(loose) = next else { return };
+        loose.at += bytes;
+        if loose.at < loose.payload.len() {
+            return;
+        }
+        let done = if large { self.large.take() } else { self.queue.pop_front() };
+        let Some(mut loose) = done else { return };
+        if !large {
+            self.queued -= loose.payload.len();
+        }
         if let Some(lane) = self.lanes.get_mut(loose.alias as usize) {
             lane.waiting -= 1;
             lane.sent_next = loose.number + 1;
             lane.sent_dropped = loose.dropped;
             lane.since_tally += 1;
+            if lane.sent_next - lane.mark.0 >= FEW {
+                lane.fast = now - lane.mark.1 < FAST;
+                lane.mark = (lane.sent_next, now);
+            }
             touch(lane, loose.alias, &mut self.touched);
         }
         if self.spare.len() < SPARE && loose.payload.capacity() <= SPARE_BYTES {
@@ -189,7 +241,10 @@ impl LanesOut {
         while let Some(alias) = self.tallies.pop_front() {
             let Some(lane) = self.lanes.get_mut(alias as usize).filter(|lane| lane.loose) else { continue };
             let (next, dropped) = match lane.waiting {
-                0 => (lane.next, lane.dropped),
+                0 => {
+                    lane.gap = 0;
+                    (lane.next, lane.dropped)
+                }
                 _ => (lane.sent_next, lane.sent_dropped),
             };
             lane.since_tally = 0;
@@ -208,6 +263,11 @@ fn touch(lane: &mut Lane, alias: u32, touched: &mut Vec<u32>) {
 
 /// A tally goes before every sample after so many: twice within the span of the numbers.
 const SAMPLES_A_TALLY: u32 = 64;
+
+/// Where so many samples of an alias take less than this, on a line that may swap packets, their numbers go
+/// with more bits: 64 of them, which is what few bits tell apart, last for 80 ms else.
+const FEW: u64 = 8;
+const FAST: Duration = Duration::from_millis(10);
 
 /// How many samples may wait, however small.
 const MOST_WAITING: usize = 1024;

@@ -96,7 +96,7 @@ impl Courier {
         if room >= PONG_BYTES {
             if let Some(mut pong) = self.slips.pongs.pop_front() {
                 // It leaves now: what it waited for the line is none of the way's.
-                pong.sent = pong.sent.max(now);
+                pong.sent = pong.sent.max(now + self.pace.backlog(now));
                 self.put(packet, |packet| put_pong(packet, &pong));
                 return true;
             }
@@ -105,12 +105,6 @@ impl Courier {
                 self.lanes_out.tally_all();
                 return true;
             }
-            if self.lanes_out.has_tallies() {
-                if let Some(tally) = self.lanes_out.next_tally() {
-                    self.put(packet, |packet| put_tally(packet, &tally));
-                    return true;
-                }
-            }
         }
         let all = packet.is_empty();
         if self.stream_out.has_lost() {
@@ -118,13 +112,25 @@ impl Courier {
         }
         if self.stream_was_first {
             self.stream_was_first = false;
-            return self.put_sample(now, packet, room) || self.put_segment(now, packet, room, all);
+            return self.put_sample(now, packet, room)
+                || self.put_segment(now, packet, room, all)
+                || self.put_tally(packet, room);
         }
         if self.put_segment(now, packet, room, all) {
             self.stream_was_first = true;
             return true;
         }
-        self.put_sample(now, packet, room)
+        self.put_sample(now, packet, room) || self.put_tally(packet, room)
+    }
+
+    /// A tally that a PING asked for: last, as there may be as many as there are aliases.
+    fn put_tally(&mut self, packet: &mut Vec<u8>, room: usize) -> bool {
+        if room < TALLY_BYTES {
+            return false;
+        }
+        let Some(tally) = self.lanes_out.next_tally() else { return false };
+        self.put(packet, |packet| put_tally(packet, &tally));
+        true
     }
 
     fn put_segment(&mut self, now: Timestamp, packet: &mut Vec<u8>, room: usize, all: bool) -> bool {
@@ -157,14 +163,14 @@ impl Courier {
             return true;
         }
         let order = loose.order();
-        let waited = now - loose.sent;
+        let waited = (now + self.pace.backlog(now)) - loose.sent;
         let age = Age::of(u64::try_from(waited.as_micros()).unwrap_or(u64::MAX));
-        let order_bytes = 1 + if order.dropped > 0 { varint::len(u64::from(order.dropped)) } else { 0 };
+        let order_bytes = order.len();
         let tag = u64::from(packet::MESSAGE) + u64::from(loose.alias);
         let total = loose.payload.len();
-        if loose.at == 0 && varint::len(tag) + order_bytes + 1 + total <= room {
+        if loose.at == 0 && varint::len(tag) + order_bytes + age.len() + total <= room {
             put_framed(packet, many, |packet| put_message(packet, loose.alias, order, age, &loose.payload));
-            self.lanes_out.sent();
+            self.lanes_out.sent(now, total);
             return true;
         }
         if !all {
@@ -174,7 +180,7 @@ impl Courier {
         let head = 1
             + varint::len(u64::from(loose.alias))
             + order_bytes
-            + 1
+            + age.len()
             + varint::len(total as u64)
             + varint::len(loose.at as u64);
         let length = room.saturating_sub(head).min(total - loose.at);
@@ -187,10 +193,7 @@ impl Courier {
             bytes: &loose.payload[loose.at..loose.at + length],
         };
         put_framed(packet, many, |packet| put_fragment(packet, &fragment));
-        loose.at += length;
-        if loose.at == total {
-            self.lanes_out.sent();
-        }
+        self.lanes_out.sent(now, length);
         true
     }
 }

@@ -144,7 +144,8 @@ impl Courier {
             }),
             lanes_out: LanesOut::new(
                 on_line(Duration::from_millis(10)).unwrap_or(LOOSE_ROOM),
-                if fifo { 63 } else { 31 },
+                packet - SAMPLE_HEAD,
+                fifo,
             ),
             outgoing: Outgoing::new(),
             slips: Slips::default(),
@@ -181,6 +182,9 @@ impl Courier {
         Counts { repeated: self.stream_out.repeated, ..self.counts }
     }
 }
+
+/// The most bytes of a packet with one sample that are not the sample: length, tag, order, age.
+const SAMPLE_HEAD: usize = 3 + 3 + 6 + 11;
 
 /// How many bytes of loose samples, and of the stream, wait where the line's speed is unknown.
 const LOOSE_ROOM: usize = 64 * 1024;

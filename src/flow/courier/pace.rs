@@ -45,6 +45,11 @@ impl Pace {
         }
     }
 
+    /// How long the line is busy with what it was given.
+    pub(super) fn backlog(&self, now: Timestamp) -> Duration {
+        self.free_at - now
+    }
+
     pub(super) fn sent(&mut self, now: Timestamp, content: usize) {
         if self.rate.is_some() {
             let nanos = self.nanos_of(content + self.overhead) + self.rest;

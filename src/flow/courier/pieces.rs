@@ -102,7 +102,7 @@ impl Assemblies {
         self.open.retain(|assembly| now - assembly.heard < GIVEN_UP_AFTER);
         loop {
             let taken: usize = self.open.iter().map(|assembly| assembly.total).sum();
-            if self.open.len() < MOST && taken + total <= largest + MORE {
+            if self.open.len() < MOST && taken.saturating_add(total) <= largest.saturating_add(MORE) {
                 return true;
             }
             match self.open.iter().position(|assembly| assembly.alias == alias) {
@@ -113,7 +113,7 @@ impl Assemblies {
     }
 
     /// What is held, in bytes.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn held(&self) -> usize {
         self.open.iter().map(|assembly| assembly.bytes.len()).sum()
     }
@@ -124,7 +124,8 @@ impl Assembly {
         let (start, end) = (at, at + bytes.len() as u32);
         let first = self.ranges.partition_point(|range| range.1 < start);
         let after = first + self.ranges[first..].partition_point(|range| range.0 <= end);
-        if first == after && self.ranges.len() >= MOST_RANGES {
+        if first == after && self.ranges.len() >= MOST_RANGES || start as usize > self.bytes.len() + MOST_GAP
+        {
             return false;
         }
         if self.bytes.len() < end as usize {
@@ -146,6 +147,9 @@ const MOST: usize = 4;
 
 /// What they may have in bytes beyond the largest sample, all together.
 const MORE: usize = 64 * 1024;
+
+/// How far ahead of what is there a part may be: memory is taken as bytes come.
+const MOST_GAP: usize = 64 * 1024;
 
 /// How many separate parts of a sample are kept track of.
 const MOST_RANGES: usize = 64;

@@ -36,6 +36,13 @@ impl StreamIn {
         }
     }
 
+    /// Begins somewhere else than at 0.
+    #[cfg(test)]
+    pub(super) fn begin_at(&mut self, place: u64) {
+        self.next = place;
+        self.right = place + self.window as u64;
+    }
+
     /// Takes a segment in, and hands what is next in order to `sink`.
     pub(super) fn segment(&mut self, now: Timestamp, offset: u32, bytes: &[u8], mut sink: impl FnMut(&[u8])) {
         // Where it stands is within 2 GiB of what is next, before or behind.
@@ -146,7 +153,7 @@ impl StreamIn {
     }
 
     /// What is held, in bytes.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn held(&self) -> usize {
         self.held.len()
     }

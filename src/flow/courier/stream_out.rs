@@ -105,6 +105,13 @@ impl StreamOut {
         }
     }
 
+    /// Begins somewhere else than at 0.
+    #[cfg(test)]
+    pub(super) fn begin_at(&mut self, place: u64) {
+        self.limit += place;
+        (self.acked, self.sent) = (place, place);
+    }
+
     /// How many bytes it takes now.
     pub(super) fn room(&self) -> usize {
         let unsent = self.bytes.len() - self.sent_len();
@@ -153,13 +160,13 @@ impl StreamOut {
         self.recover = self.sent;
         let unsent = self.sent < self.end();
         match self.segments.iter_mut().find(|segment| segment.state != State::Taken) {
-            Some(first) => {
-                if first.state == State::Flying {
-                    first.state = State::Lost;
-                    self.flying -= first.len();
-                    self.lost += 1;
-                }
+            Some(first) if first.state == State::Flying => {
+                first.state = State::Lost;
+                self.flying -= first.len();
+                self.lost += 1;
             }
+            // It waits for the line.
+            Some(_) => {}
             // Nothing is under way, so the window is closed: one byte beyond it.
             None if unsent => self.limit = self.limit.max(self.sent + 1),
             None => {}

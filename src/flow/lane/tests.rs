@@ -1,7 +1,7 @@
 use super::*;
 
 fn parked(size: usize) -> Parked {
-    Parked { sent: Timestamp::ZERO, payload: Bytes::from(vec![0; size]) }
+    Parked { sent: Timestamp::ZERO, payload: Bytes::from(vec![0; size]), missing: Missing::default() }
 }
 
 fn sizes(lane: &Lane) -> Vec<usize> {

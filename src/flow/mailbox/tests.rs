@@ -11,10 +11,11 @@ type Sample = (u8, u64, usize);
 fn encoded(source: u8, first: u64, lengths: &[usize]) -> Run<u8> {
     let (mut bytes, mut heads) = (Vec::new(), Vec::new());
     for (i, length) in lengths.iter().enumerate() {
+        let start = bytes.len() as u32;
         bytes.extend(std::iter::repeat_n((first + i as u64) as u8, *length));
-        heads.push(Head { sent: Timestamp::from_micros(first + i as u64), end: bytes.len() as u32 });
+        heads.push(Head { sent: Timestamp::from_micros(first + i as u64), start, end: bytes.len() as u32 });
     }
-    Run::encoded(source, first, Buffer::new(bytes, &Pool::new(1, 0)), heads)
+    Run::encoded(source, first, Arc::new(Buffer::new(bytes, &Pool::new(1, 0))), heads)
 }
 
 fn local(source: u8, sequence: u64) -> Run<u8> {
@@ -153,6 +154,30 @@ fn what_is_cleared_is_gone() {
         assert!(mailbox.is_empty() && !mailbox.take_latest(&mut Slot::default()));
         assert_eq!(read(&mut mailbox, &mut VecDeque::new()), None);
     }
+}
+
+#[test]
+fn the_memory_of_a_run_that_was_read_serves_the_next() {
+    let mut mailbox = Mailbox::new(Delivery::Lossless(8));
+    let mut taken = VecDeque::new();
+    for first in [0, 3] {
+        for sequence in first..first + 3 {
+            let sent = Timestamp::from_micros(sequence);
+            mailbox.put_local(&1, sequence, sent, Arc::new(sequence), |_, _| {});
+        }
+        mailbox.take(&mut taken);
+        assert_eq!((taken.len(), mailbox.is_empty()), (1, true));
+        while let Some(read) = taken.front_mut().and_then(Run::next) {
+            assert_eq!(sample(&read).1, read.sequence);
+        }
+        assert_eq!(taken[0].len(), 0);
+        assert!(taken[0].is_reusable());
+    }
+    mailbox.take(&mut taken);
+    assert!(taken.is_empty() && mailbox.is_empty(), "one that was read is not read again");
+    // A run of another source begins anew.
+    mailbox.put_local(&2, 0, Timestamp::ZERO, Arc::new(0_u64), |_, _| {});
+    assert_eq!(read(&mut mailbox, &mut taken), Some((2, 0, 8)));
 }
 
 #[derive(Clone, Debug)]

@@ -5,10 +5,11 @@ use crate::bytes::Pool;
 fn encoded(source: u8, first: u64, lengths: &[usize]) -> Run<u8> {
     let (mut bytes, mut heads) = (Vec::new(), Vec::new());
     for (i, length) in lengths.iter().enumerate() {
+        let start = bytes.len() as u32;
         bytes.extend(std::iter::repeat_n((first + i as u64) as u8, *length));
-        heads.push(Head { sent: Timestamp::from_micros(first + i as u64), end: bytes.len() as u32 });
+        heads.push(Head { sent: Timestamp::from_micros(first + i as u64), start, end: bytes.len() as u32 });
     }
-    Run::encoded(source, first, Buffer::new(bytes, &Pool::new(1, 0)), heads)
+    Run::encoded(source, first, Arc::new(Buffer::new(bytes, &Pool::new(1, 0))), heads)
 }
 
 fn local(source: u8, sequence: u64) -> Run<u8> {

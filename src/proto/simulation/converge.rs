@@ -15,6 +15,12 @@ type Pair = (Place, u32, Place, u32);
 impl World {
     pub(super) fn converge(&mut self) {
         let links = self.check_links();
+        if self.nodes.iter().any(|node| node.relays) {
+            let expected = self.expected_by_relays(&links);
+            self.check_ways(&expected);
+            self.check_samples(&expected);
+            return self.check_peace(&links);
+        }
         let expected = self.expected(&links);
         self.check_pairs(&links, &expected);
         self.check_refusals(&links);
@@ -91,6 +97,61 @@ impl World {
             }
         }
         expected
+    }
+
+    /// The same where some nodes pass on what is under `shared`.
+    fn expected_by_relays(&self, links: &BTreeMap<(Place, Place), LinkView>) -> BTreeSet<Pair> {
+        let shared = crate::path::Path::parse("shared").unwrap();
+        let mut expected = BTreeSet::new();
+        for a in 0..self.nodes.len() {
+            for (intent, offers) in &self.nodes[a].intents {
+                let ours = &offers.declaration;
+                let (mut reached, mut next) = (BTreeSet::from([a]), vec![a]);
+                while let Some(place) = next.pop() {
+                    let passes = self.nodes[place].relays && ours.route.is_under(&shared);
+                    for ((from, to), view) in links {
+                        if *from == place
+                            && (place == a || passes)
+                            && self.may_supply(place, &ours.route, view)
+                            && reached.insert(*to)
+                        {
+                            next.push(*to);
+                        }
+                    }
+                }
+                for b in reached.into_iter().filter(|b| *b != a) {
+                    for (interest, wants) in &self.nodes[b].interests {
+                        let theirs = &wants.declaration;
+                        let fits = ours.codec == theirs.codec && ours.schema == theirs.schema;
+                        if fits && ours.route == theirs.route {
+                            expected.insert((a, intent.0, b, interest.0));
+                        }
+                    }
+                }
+            }
+        }
+        expected
+    }
+
+    /// Each pair is open by one way.
+    fn check_ways(&self, expected: &BTreeSet<Pair>) {
+        for (place, node) in self.nodes.iter().enumerate() {
+            let mut open: Vec<_> = self
+                .engine(place)
+                .open_ways()
+                .map(|(interest, origin, _)| {
+                    let from = self
+                        .nodes
+                        .iter()
+                        .enumerate()
+                        .find(|(place, node)| node.instance(*place) == origin.instance);
+                    (from.expect("an intent of somebody alive").0, origin.id, place, interest.0)
+                })
+                .collect();
+            open.sort_unstable();
+            let wanted: Vec<_> = expected.iter().filter(|pair| pair.2 == place).copied().collect();
+            assert_eq!(open, wanted, "ways to {place}, `{}`", node.path);
+        }
     }
 
     fn may_supply(&self, place: Place, route: &Route, view: &LinkView) -> bool {

@@ -55,6 +55,15 @@ impl World {
                     self.end(place, link, |end| end.close_inlet(alias));
                 }
                 Action::Event(event) => self.told(place, event),
+                Action::OpenRelay { from, from_alias, to, to_alias, .. } => {
+                    let (source, target) = (self.nodes[place].conns[&from], self.nodes[place].conns[&to]);
+                    self.end(place, to, |end| end.open_pass(to_alias, (source.0, source.1, from_alias)));
+                    self.end(place, from, |end| end.open_relay(from_alias, (target.0, target.1, to_alias)));
+                }
+                Action::CloseRelay { to, to_alias } => {
+                    self.end(place, to, |end| end.close_pass(to_alias));
+                    self.wants_drain(place, to);
+                }
                 Action::Up { .. }
                 | Action::Clock { .. }
                 | Action::LinkLocal { .. }

@@ -131,13 +131,17 @@ impl World {
     }
 
     fn any_intent(&mut self) -> Entry<Intent> {
-        let item =
-            Intent { declared: self.any_declared(), exclusive: self.rng.bool(), retained: self.rng.bool() };
+        let item = Intent {
+            declared: self.any_declared(),
+            exclusive: self.rng.bool(),
+            retained: self.rng.bool(),
+            relayed: None,
+        };
         self.any_entry(item)
     }
 
     fn any_interest(&mut self) -> Entry<Interest> {
-        let item = Interest { declared: self.any_declared(), delivery: Delivery::Queue(3) };
+        let item = Interest { declared: self.any_declared(), delivery: Delivery::Queue(3), only: None };
         self.any_entry(item)
     }
 

@@ -1,9 +1,9 @@
 //! Lines: how they are made, what comes out of them, and how they end.
 
-use super::line::{Conn, ConnId, End, Side, Who, Wire};
+use super::line::{Alias, Conn, ConnId, End, Side, Sink, Who, Wire};
 use super::node::{Input, Place};
 use super::world::{Happening, Target, World};
-use crate::proto::{Declaration, InterestId, LinkId};
+use crate::proto::{Declaration, InterestId, LinkId, Order};
 use crate::reason::{Reason, ReasonCode};
 use crate::time::Timestamp;
 use crate::wire::control::Control;
@@ -62,19 +62,37 @@ impl World {
         self.conns[conn].ends[side].heard = self.now;
         let honest = self.conns[conn].ends[1 - side].who != Who::Hostile;
         match wire {
-            Wire::Frame(Control::Credit(credit)) => self.conns[conn].ends[side].credited(&credit),
+            Wire::Frame(Control::Credit(credit)) => {
+                self.conns[conn].ends[side].credited(&credit);
+                self.grant_onward((conn, side, credit.alias), credit.limit);
+            }
             Wire::Frame(frame) => self.with_engine(place, |engine, now| engine.control(now, link, frame)),
             Wire::Sample { .. } if !honest => {}
-            Wire::Sample { alias, intent, number, declaration } => {
-                let interest = self.conns[conn].ends[side].sampled(alias, number);
-                if let (Some(interest), Who::Node { place: from, .. }) =
-                    (interest, self.conns[conn].ends[1 - side].who)
-                {
-                    self.check_route(place, interest, &declaration);
-                    *self.received.entry((place, interest, from, intent)).or_default() += 1;
+            Wire::Sample { alias, intent, number, ref declaration, from } => {
+                match self.conns[conn].ends[side].sampled(alias, number) {
+                    Sink::Interest(interest) => {
+                        self.check_route(place, interest, declaration);
+                        *self.received.entry((place, interest, from, intent)).or_default() += 1;
+                    }
+                    Sink::Onward((to, other, onward)) => {
+                        self.conns[to].ends[other].pass(onward, (conn, side, alias), &wire);
+                        self.after_sending(to, other);
+                    }
+                    Sink::Nobody => {}
                 }
             }
             Wire::Closed => self.lost(place, conn, side, "the peer closed"),
+        }
+    }
+
+    /// What was granted for an alias that samples are passed on as is granted where they come from.
+    fn grant_onward(&mut self, to: Alias, limit: u64) {
+        let Some((conn, side, alias)) = self.conns[to.0].ends[to.1].passed_from(to.2) else { return };
+        let end = &mut self.conns[conn].ends[side];
+        if let Some(credit) = end.grant(alias, to, limit).filter(|_| end.open) {
+            let comes = self.arrival(conn);
+            self.conns[conn].send(side, credit, Order::Ahead, comes);
+            self.after_sending(conn, side);
         }
     }
 

@@ -32,6 +32,8 @@ pub(super) enum Input {
 pub(super) struct Node {
     pub(super) path: Path,
     pub(super) scope: Scope,
+    /// Whether it passes on what is under `shared`.
+    pub(super) relays: bool,
     pub(super) urls: Vec<Arc<PeerUrl>>,
     /// `None` while it is crashed.
     pub(super) engine: Option<Engine>,
@@ -59,6 +61,7 @@ impl Node {
         Node {
             path: Path::parse(path).unwrap(),
             scope,
+            relays: false,
             urls: Vec::new(),
             engine: None,
             incarnation: 0,

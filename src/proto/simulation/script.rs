@@ -16,6 +16,11 @@ impl World {
             let scope = if self.rng.u8(0..8) == 0 { Scope::Own } else { Scope::Open };
             self.nodes.push(Node::new(path(place), scope));
         }
+        if self.rng.u8(0..3) == 0 {
+            for place in 0..nodes {
+                self.nodes[place].relays = self.rng.u8(0..3) > 0;
+            }
+        }
         for a in 0..nodes {
             for b in a + 1..nodes {
                 let kind = self.rng.u8(if nodes == 2 { 0..6 } else { 0..8 });
@@ -167,7 +172,7 @@ impl World {
                     continue;
                 }
                 let taken = if self.healed || self.rng.bool() { end.take() } else { Vec::new() };
-                let supplied = end.supply(self.rng.u64(1..10)) > 0;
+                let supplied = end.supply(place, self.rng.u64(1..10)) > 0;
                 if !taken.is_empty() || supplied {
                     self.note(33, || format!("{place} supplies and takes on conn {conn}"));
                     let comes = self.arrival(conn);

@@ -206,6 +206,9 @@ impl World {
         node.incarnation += 1;
         let mut settings = EngineSettings::new(node.path.clone(), node.instance(place), self.rng.u64(..));
         settings.scope = node.scope;
+        if node.relays {
+            settings.relay = vec![crate::path::Path::parse("shared").unwrap()];
+        }
         node.engine = Some(Engine::new(settings));
         self.note(1, || format!("{place} starts"));
         self.declare_some(place);

@@ -221,4 +221,4 @@ const LOOK_FOR_PORT: Duration = Duration::from_millis(100);
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
 
 /// How often it is looked whether the link on a port has ended.
-const LOOK_FOR_END: Duration = Duration::from_millis(20);
+const LOOK_FOR_END: Duration = Duration::from_millis(50);

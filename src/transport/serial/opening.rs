@@ -37,6 +37,8 @@ pub(super) fn dial(lease: Lease, deadline: Instant, cancel: &Cancel) -> io::Resu
     packet::put_open(&mut open, &Open { version: VERSION, token, packet, window: WINDOW, cookie: &[] });
     // On a slow line asking takes at most a tenth of it.
     let every = ASK.max(time_of(10 * most_encoded(open.len()), rate));
+    // On a slow line an answer takes its time.
+    let deadline = deadline + time_of(8 * most_encoded(open.len()), rate);
     let mut buffer = vec![0; most_content(rate)];
     loop {
         lease.send(&open)?;

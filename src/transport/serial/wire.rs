@@ -90,9 +90,8 @@ impl Wire {
 
     pub(super) fn diagnose(&self) -> Option<Diagnosis> {
         // Where a thread reads, what it holds is not seen; it is looked at again soon.
-        let reading = self.reading.lock();
-        let pending = reading.as_ref().map(|reading| reading.deframer.pending()).unwrap_or_default();
-        self.doctor.lock().diagnose(time::now(), pending)
+        let pending = self.reading.lock().as_ref().map(|reading| reading.deframer.pending().to_vec());
+        self.doctor.lock().diagnose(time::now(), &pending.unwrap_or_default())
     }
 
     pub(super) fn counts(&self) -> LineCounts {
@@ -244,8 +243,9 @@ impl Wire {
     /// The port is gone: closes what is left of it, so that its name is free for when it comes back.
     fn lost(&self, error: &io::Error) -> io::Error {
         self.dead.store(true, Ordering::Release);
-        drop(self.reading.lock().take());
-        drop(self.writing.lock().take());
+        let reading = self.reading.lock().take();
+        let writing = self.writing.lock().take();
+        drop((reading, writing));
         self.given_back.notify_all();
         self.gone(&error.to_string())
     }

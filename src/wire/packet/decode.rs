@@ -1,8 +1,9 @@
 //! Packet frames from bytes. A frame that is not as it should be is dropped and counted, never more.
 
+use super::age::LONG;
 use super::{
-    ACK, Age, FRAGMENT, Fragment, MAGIC, MAX_COOKIE, MAX_RANGES, MESSAGE, MIN_PACKET, OPEN, OPENED, Open,
-    Opened, Order, PING, PONG, RESET, RETRY, SEGMENT, TALLY, Tally,
+    ACK, Age, FRAGMENT, Fragment, MAGIC, MAX_COOKIE, MAX_COUNT, MAX_RANGES, MESSAGE, MIN_PACKET, OPEN,
+    OPENED, Open, Opened, Order, PING, PONG, RESET, RETRY, SEGMENT, TALLY, Tally,
 };
 use crate::time::Timestamp;
 use crate::wire::control::{Ping, Pong};
@@ -96,13 +97,13 @@ pub(crate) fn decode(content: &[u8]) -> Result<PacketFrame<'_>, PacketFault> {
         PONG => PacketFrame::Pong(Pong { echo: body.time()?, received: body.time()?, sent: body.time()? }),
         TALLY => {
             let (alias, next, dropped) = (body.alias()?, body.varint_u64()?, body.varint_u64()?);
-            if dropped > next || next > 1 << 62 {
+            if next > MAX_COUNT || dropped > MAX_COUNT {
                 return Err(PacketFault::Malformed);
             }
             PacketFrame::Tally(Tally { alias, next, dropped })
         }
         FRAGMENT => {
-            let (alias, order, age) = (body.alias()?, body.order()?, Age(body.u8()?));
+            let (alias, order, age) = (body.alias()?, body.order()?, body.age()?);
             let (total, at, bytes) = (body.varint_u32()?, body.varint_u32()?, body.all());
             if bytes.is_empty() || u64::from(at) + bytes.len() as u64 > u64::from(total) {
                 return Err(PacketFault::Malformed);
@@ -114,7 +115,7 @@ pub(crate) fn decode(content: &[u8]) -> Result<PacketFrame<'_>, PacketFault> {
             if alias > MAX_ALIAS {
                 return Err(PacketFault::Malformed);
             }
-            PacketFrame::Message { alias, order: body.order()?, age: Age(body.u8()?), payload: body.all() }
+            PacketFrame::Message { alias, order: body.order()?, age: body.age()?, payload: body.all() }
         }
         _ => return Err(PacketFault::Unknown),
     };
@@ -217,11 +218,19 @@ impl<'a> Body<'a> {
 
     fn order(&mut self) -> Taken<Order> {
         let byte = self.u8()?;
-        let dropped = if byte < 0x80 { 0 } else { self.varint_u32()? };
-        if byte >= 0x80 && dropped == 0 {
-            return Err(PacketFault::Malformed);
+        if byte < 0x80 {
+            return Ok(Order { number: u16::from(byte), wide: false, dropped: 0 });
         }
-        Ok(Order { number: byte & 0x7F, dropped })
+        let more = self.varint_u32()?;
+        let number = u16::from(byte & 0x7F) | ((more & 0x7F) as u16) << 7;
+        Ok(Order { number, wide: true, dropped: more >> 7 })
+    }
+
+    fn age(&mut self) -> Taken<Age> {
+        match self.u8()? {
+            LONG => Ok(Age::from_long(self.varint_u64()?)),
+            byte => Ok(Age::from_byte(byte)),
+        }
     }
 
     fn alias(&mut self) -> Taken<u32> {

@@ -102,7 +102,7 @@ pub(crate) fn put_tally(out: &mut Vec<u8>, tally: &Tally) {
 pub(crate) fn put_message(out: &mut Vec<u8>, alias: u32, order: Order, age: Age, payload: &[u8]) {
     varint::put(out, u64::from(MESSAGE) + u64::from(alias));
     put_order(out, order);
-    out.push(age.0);
+    age.put(out);
     out.extend_from_slice(payload);
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn put_fragment(out: &mut Vec<u8>, fragment: &Fragment<'_>) {
     varint::put(out, u64::from(FRAGMENT));
     varint::put(out, u64::from(fragment.alias));
     put_order(out, fragment.order);
-    out.push(fragment.age.0);
+    fragment.age.put(out);
     varint::put(out, u64::from(fragment.total));
     varint::put(out, u64::from(fragment.at));
     out.extend_from_slice(fragment.bytes);
@@ -118,11 +118,13 @@ pub(crate) fn put_fragment(out: &mut Vec<u8>, fragment: &Fragment<'_>) {
 
 #[inline]
 fn put_order(out: &mut Vec<u8>, order: Order) {
-    if order.dropped == 0 {
-        out.push(order.number & 0x7F);
-    } else {
-        out.push(order.number | 0x80);
-        varint::put(out, u64::from(order.dropped));
+    let low = (order.number & 0x7F) as u8;
+    match order.more() {
+        None => out.push(low),
+        Some(more) => {
+            out.push(low | 0x80);
+            varint::put(out, u64::from(more));
+        }
     }
 }
 

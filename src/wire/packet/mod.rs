@@ -7,6 +7,8 @@ mod age;
 mod decode;
 mod encode;
 
+use crate::wire::varint;
+
 pub(crate) use age::Age;
 pub(crate) use decode::{PacketFault, PacketFrame, Ranges, decode, pieces};
 #[allow(unused_imports)]
@@ -41,9 +43,11 @@ pub(crate) const MAX_COOKIE: usize = 32;
 pub(crate) const MAX_RANGES: usize = 4;
 /// The bytes of a SEGMENT before its content.
 pub(crate) const SEGMENT_HEAD: usize = 5;
-/// Where the number of a sample begins anew.
-pub(crate) const ORDERS: u64 = 128;
-/// How many numbers at most TALLY moves ahead at once.
+/// How many drops go with a sample at most.
+const MAX_DROPPED: u32 = (1 << 25) - 1;
+/// The largest numbers of a TALLY.
+pub(crate) const MAX_COUNT: u64 = 1 << 62;
+/// How many samples at most it tells to be missing at once.
 pub(crate) const MAX_AHEAD: u64 = 1 << 32;
 
 /// Who begins a packet link: the body of OPEN.
@@ -75,9 +79,35 @@ pub(crate) struct Opened {
 /// What stands before the bytes of a sample: its number and what the sender dropped right before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Order {
-    /// The low seven bits of the sample's number.
-    pub(crate) number: u8,
+    /// The low bits of the sample's number: seven, or fourteen if it is wide.
+    pub(crate) number: u16,
+    pub(crate) wide: bool,
+    /// At most 2^25 - 1; only if it is wide.
     pub(crate) dropped: u32,
+}
+
+impl Order {
+    /// Wide as well where something was dropped. Drops beyond the largest number are left to a tally.
+    pub(crate) fn new(number: u64, wide: bool, dropped: u64) -> Self {
+        let wide = wide || dropped > 0;
+        let dropped = u32::try_from(dropped).unwrap_or(MAX_DROPPED).min(MAX_DROPPED);
+        Self { number: (number & if wide { 0x3FFF } else { 0x7F }) as u16, wide, dropped }
+    }
+
+    /// Where its numbers begin anew.
+    pub(crate) const fn span(self) -> u64 {
+        if self.wide { 1 << 14 } else { 1 << 7 }
+    }
+
+    /// What follows the first byte.
+    fn more(self) -> Option<u32> {
+        self.wide.then_some(self.dropped << 7 | u32::from(self.number >> 7))
+    }
+
+    /// How many bytes it takes.
+    pub(crate) fn len(self) -> usize {
+        1 + self.more().map_or(0, |more| varint::len(u64::from(more)))
+    }
 }
 
 /// One piece of a sample that is too large for one packet.
@@ -97,9 +127,9 @@ pub(crate) struct Fragment<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) alias: u32,
-    /// The number of the next sample.
+    /// The number of the next sample: how many were put on the line.
     pub(crate) next: u64,
-    /// How many of those before it the sender dropped.
+    /// How many were not, as the sender dropped them.
     pub(crate) dropped: u64,
 }
 

@@ -98,10 +98,10 @@ impl Side {
     /// Gives the courier what it takes, cut at most after `cut` bytes.
     fn push(&mut self, now: Timestamp, cut: usize) {
         loop {
-            let bytes: Vec<u8> = self.outbox.iter().take(cut).copied().collect();
-            let taken = self.courier.send(now, &bytes);
+            let bytes = self.outbox.as_slices().0;
+            let taken = self.courier.send(now, &bytes[..cut.min(bytes.len())]);
             self.outbox.drain(..taken);
-            if taken == 0 {
+            if taken == 0 || self.outbox.is_empty() {
                 return;
             }
         }

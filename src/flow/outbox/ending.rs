@@ -1,0 +1,91 @@
+//! The end of an outbox, and what never left it.
+//!
+//! Nothing is noted for it while samples flow: what is left at the end are frames, which say themselves
+//! whose they are.
+
+use super::Outbox;
+use crate::flow::batch::Batch;
+use crate::wire::control::Control;
+use crate::wire::encode;
+
+/// What is known of the last samples of an alias when its link ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// Samples of which not all bytes were written: they are lost.
+    pub(crate) unsent: u64,
+    /// Samples that were written, and of which a lossless interest did not say that it took them.
+    pub(crate) unconfirmed: u64,
+}
+
+impl Outbox {
+    /// Nothing more is taken. With `drain`, samples that wait are still written; control frames are in any
+    /// case, among them the HANDSHAKE that tells who says BYE. `bye` is the last frame.
+    pub(crate) fn close(&mut self, bye: Option<&Control>, drain: bool) {
+        if self.closed {
+            return;
+        }
+        self.drains = drain;
+        if !drain {
+            for (alias, lane) in (0..).zip(&mut self.lanes) {
+                let parked = lane.as_mut().map_or(0, |lane| std::mem::take(&mut lane.parked).len());
+                if parked > 0 {
+                    self.left.entry(alias).or_default().unsent += parked as u64;
+                }
+            }
+        }
+        if drain {
+            self.unpark(usize::MAX);
+        } else {
+            let batch = std::mem::take(&mut self.batch);
+            self.note_unwritten(&batch);
+        }
+        self.parked = 0;
+        self.held = 0;
+        self.closed = true;
+        if let Some(bye) = bye {
+            encode(self.batch.bytes(), bye);
+        }
+    }
+
+    /// Notes the samples of a batch that will not be written, or were not to their end.
+    pub(crate) fn note_unwritten(&mut self, batch: &Batch) {
+        batch.unwritten(|alias| self.left.entry(alias).or_default().unsent += 1);
+    }
+
+    /// Whether nothing more will be written, once [`take`](Self::take) has nothing: it is closed, and
+    /// nobody writes inline, who could leave a rest.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.closed && !self.gate.writing
+    }
+
+    /// Gives its memory back, once it is finished: intents may hold on to the line for long.
+    pub(crate) fn free(&mut self) {
+        self.urgent = Vec::new();
+        self.batch = Batch::default();
+        self.rest = Batch::default();
+        self.moved = Vec::new();
+    }
+
+    /// Takes what never left and what was never confirmed, by alias, once the outbox is closed and nobody writes
+    /// any more. All that was drained to the end is as good as confirmed: the other side reads it before
+    /// the BYE.
+    pub(crate) fn settle(&mut self) -> impl Iterator<Item = (u32, Left)> + use<> {
+        for batch in [std::mem::take(&mut self.rest), std::mem::take(&mut self.batch)] {
+            self.note_unwritten(&batch);
+        }
+        self.free();
+        for (alias, lane) in (0..).zip(std::mem::take(&mut self.lanes)) {
+            let Some(lane) = lane.filter(|lane| lane.delivery.is_lossless()) else { continue };
+            if lane.sequence > lane.taken {
+                self.left.entry(alias).or_default().unconfirmed = lane.sequence - lane.taken;
+            }
+        }
+        let left = std::mem::take(&mut self.left);
+        let complete = self.drains && left.values().all(|left| left.unsent == 0);
+        let known = left.into_iter().map(move |(alias, Left { unsent, unconfirmed })| {
+            let unconfirmed = if complete { 0 } else { unconfirmed.saturating_sub(unsent) };
+            (alias, Left { unsent, unconfirmed })
+        });
+        known.filter(|(_, left)| *left != Left::default())
+    }
+}
