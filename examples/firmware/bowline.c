@@ -483,10 +483,11 @@ static void acked(bowline *b, uint32_t next, uint32_t window, bool holes) {
 }
 
 static uint8_t linked(bowline *b, uint32_t route, uint32_t alias) {
-  bowline_inlet *in = b->inlets + alias;
+  bowline_inlet *in = b->inlets;
   if (route >= b->config->route_count || b->config->routes[route].kind != BOWLINE_INTEREST || inlet(b, alias))
     return MALFORMED;
   if (alias < BOWLINE_PAIRS) {  /* else there is no room: without CREDIT nothing will come */
+    in += alias;
     in->next = in->granted = in->lost = in->said = in->missing = 0;
     in->route = (uint8_t)route;
     in->open = in->due = 1;
@@ -495,8 +496,10 @@ static uint8_t linked(bowline *b, uint32_t route, uint32_t alias) {
 }
 
 static uint8_t credited(bowline *b, const bowline_cursor *c) {
-  bowline_outlet *out = b->outlets + c->kept[0];
-  if (c->kept[0] >= BOWLINE_PAIRS || (out->state != ASSIGNED && out->state != FLOWING)) return NO_FAULT;
+  bowline_outlet *out = b->outlets;
+  if (c->kept[0] >= BOWLINE_PAIRS) return NO_FAULT;
+  out += c->kept[0];
+  if (out->state != ASSIGNED && out->state != FLOWING) return NO_FAULT;
   if (c->kept[1] < out->limit || c->kept[2] > out->next || c->kept[3] > out->next) return MALFORMED;
   out->limit = c->kept[1];
   if (out->state == ASSIGNED) {

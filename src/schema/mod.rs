@@ -156,8 +156,8 @@ impl Schema {
     /// ```
     /// use bowline::Schema;
     ///
-    /// let bytes = Schema::of::<(f32, f32)>()?.to_bytes();
-    /// assert_eq!(bytes[1..], *b"(f32,f32)\x23\x01\x02\x0C"); // the name, then one run of two f32
+    /// let bytes = Schema::of::<[f32; 2]>()?.to_bytes();
+    /// assert_eq!(bytes, b"\x07[f32;2]\x23\x01\x02\x0C"); // the name, then one run of two f32
     /// # Ok::<(), bowline::SchemaError>(())
     /// ```
     pub fn to_bytes(&self) -> Vec<u8> {
