@@ -8,6 +8,9 @@
 //! as a real one. With a real board only the URL differs: `serial:///dev/ttyUSB0/robot.mcu?baud=115200`.
 
 #[cfg(target_os = "linux")]
+#[path = "firmware/board.rs"]
+mod board;
+#[cfg(target_os = "linux")]
 #[path = "../tests/serial/cable.rs"]
 #[allow(dead_code, reason = "a part of it is used here")]
 mod cable;
@@ -34,21 +37,16 @@ mod linux {
     use crate::messages::{Imu, Setpoint, Status};
     use bowline::{Endpoint, Intent, Interest, InterestSettings, LinkState};
     use std::error::Error;
-    use std::path::Path;
-    use std::process::{Child, Command, Stdio};
     use std::time::{Duration, Instant};
 
     const CYCLE: Duration = Duration::from_millis(20);
-
-    /// The board's program must not hold the cable's ports open.
-    const CLOSE_ALL: &str = r#"for file in /proc/$$/fd/*; do n=${file##*/}; [ "$n" -gt 2 ] && eval "exec $n>&-"; done; exec "$@""#;
 
     pub(crate) fn main() -> Result<(), Box<dyn Error>> {
         env_logger::init();
         let mut arguments = std::env::args().skip_while(|argument| argument != "--seconds").skip(1);
         let seconds: u32 = arguments.next().map_or(Ok(8), |text| text.parse())?;
         let cable = Cable::new(115_200);
-        let Some(mut board) = start(&cable.port(End::A))? else {
+        let Some(mut board) = crate::board::start(&cable.port(End::A))? else {
             println!("neither QEMU with arm-none-eabi-gcc nor cc is installed: there is nothing to show");
             return Ok(());
         };
@@ -111,51 +109,6 @@ mod linux {
         println!("{total} measurements in {seconds} s, one of them without a cable");
         if !desk.links().first().is_some_and(|link| link.state == LinkState::Up) {
             return Err("the link did not come back".into());
-        }
-        Ok(())
-    }
-
-    /// Builds the board's program and starts it on a port.
-    fn start(port: &str) -> Result<Option<Child>, Box<dyn Error>> {
-        let out = std::env::temp_dir().join(format!("bowline-firmware-{}", std::process::id()));
-        let mut command = Command::new("bash");
-        command.args(["-c", CLOSE_ALL, "board"]);
-        if is_there("qemu-system-arm") && is_there("arm-none-eabi-gcc") {
-            println!("the board: firmware for a Cortex-M3, in QEMU");
-            build("firmware", &out)?;
-            command.args([
-                "qemu-system-arm",
-                "-M",
-                "mps2-an385",
-                "-nographic",
-                "-monitor",
-                "none",
-                "-nodefaults",
-            ]);
-            command
-                .arg("-chardev")
-                .arg(format!("serial,id=line,path={port}"))
-                .args(["-serial", "chardev:line"]);
-            command.arg("-kernel").arg(out.join("firmware.elf"));
-        } else if is_there("cc") {
-            println!("the board: its program as a process, for QEMU or arm-none-eabi-gcc is not installed");
-            build("host", &out)?;
-            command.arg(out.join("imu_board")).arg(port);
-        } else {
-            return Ok(None);
-        }
-        Ok(Some(command.stdin(Stdio::null()).stderr(Stdio::null()).spawn()?))
-    }
-
-    fn is_there(tool: &str) -> bool {
-        Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
-    }
-
-    fn build(what: &str, out: &Path) -> Result<(), Box<dyn Error>> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/firmware/build.sh");
-        let output = Command::new("sh").arg(script).arg(what).arg(out).output()?;
-        if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).into());
         }
         Ok(())
     }
