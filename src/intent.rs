@@ -517,3 +517,6 @@ impl<T> Carried<T> for Arc<T> {
 
 /// Longer than any program waits: what a longer wait is taken for.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+#[cfg(all(test, shuttle))]
+mod interleaved;

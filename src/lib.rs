@@ -69,6 +69,7 @@ mod runtime;
 mod sample;
 mod schema;
 mod settings;
+mod sync;
 mod time;
 pub mod transport;
 mod wire;

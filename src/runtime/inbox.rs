@@ -10,11 +10,12 @@ use crate::flow::mailbox::{Mailbox, Slot};
 use crate::flow::run::{Content, Run, Taken};
 use crate::proto::InterestId;
 use crate::route::Route;
-use parking_lot::{Condvar, Mutex, ReentrantMutex, ReentrantMutexGuard};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Condvar, Mutex, yield_now};
+use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 use std::any::TypeId;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Where the samples of one interest go: to a mailbox, or to a callback at once.
@@ -327,7 +328,7 @@ impl Inbox {
             if is_late || self.filled.swap(false, Ordering::Acquire) {
                 break;
             }
-            std::thread::yield_now();
+            yield_now();
         }
         self.wait(deadline, |state| !state.mailbox.is_empty())
     }
@@ -448,3 +449,6 @@ fn enter(
 
 /// How long a callback waits for another one that it sends to, before its sample is lost.
 const CALLBACK_PATIENCE: Duration = Duration::from_millis(100);
+
+#[cfg(all(test, shuttle))]
+mod interleaved;

@@ -16,14 +16,14 @@ use crate::flow::outbox::{Left, Outbox, Outgoing, Put, QUIET};
 use crate::proto::{LinkId, Order};
 use crate::reason::{Reason, ReasonCode};
 use crate::route::Route;
+use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard, Wake, Woken, thread_local, wake};
 use crate::time::Timestamp;
 use crate::transport::Connection;
 use crate::wire::control::{Control, Credit};
-use crossbeam_channel::{Receiver, Sender, bounded};
-use parking_lot::{Mutex, MutexGuard};
+use crossbeam_channel::Sender;
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 mod incoming;
@@ -37,8 +37,8 @@ pub(crate) struct Line {
     pub(crate) connection: Arc<dyn Connection>,
     out: Mutex<Out>,
     /// A token for the writer: there is something to write.
-    wake: Sender<()>,
-    woken: Receiver<()>,
+    wake: Wake,
+    woken: Woken,
     /// What the reader has for the dispatcher. Bounded for each line, so that a peer that floods
     /// control frames fills its own queue and waits, and no other's.
     inputs: Backlog,
@@ -120,7 +120,7 @@ impl Line {
         capacity: usize,
         dispatcher: Sender<Input>,
     ) -> Arc<Self> {
-        let (wake, woken) = bounded(1);
+        let (wake, woken) = wake();
         let capacity = match connection.rate() {
             Some(rate) => capacity.min(usize::try_from(rate / SLOW_LINE_AHEAD).unwrap_or(capacity)),
             None => capacity,
@@ -305,7 +305,7 @@ impl Line {
         batch.wrote(count);
         self.bytes_out.fetch_add(count as u64, Ordering::Relaxed);
         let now = self.clock.now();
-        LAST_INLINE.set(now);
+        LAST_INLINE.with(|last| last.set(now));
         let mut out = self.out.lock();
         out.outbox.end_inline(batch, now);
         out
@@ -499,7 +499,7 @@ impl RoomMade {
 /// Whether this thread has not written inline just now. One that sends without pause, be it on many
 /// lines in turn, each of them quiet, leaves the writing to the writers.
 fn is_calm(now: Timestamp) -> bool {
-    now - LAST_INLINE.get() >= QUIET
+    now - LAST_INLINE.with(Cell::get) >= QUIET
 }
 
 thread_local! {
@@ -509,3 +509,6 @@ thread_local! {
 
 /// What part of a second's worth of a slow line may wait to be written: what waits there is late.
 const SLOW_LINE_AHEAD: u64 = 20;
+
+#[cfg(all(test, shuttle))]
+mod interleaved;

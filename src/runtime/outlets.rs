@@ -17,12 +17,12 @@ use crate::flow::outbox::{Outgoing, Put};
 use crate::outcome::{Fate, Outcome};
 use crate::proto::IntentId;
 use crate::route::Route;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::time::Timestamp;
-use parking_lot::Mutex;
 use std::any::TypeId;
 use std::cell::OnceCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// An intent as the threads see it.
 pub(crate) struct Outlets {

@@ -5,9 +5,9 @@ use super::line::Line;
 use super::signal::Signal;
 use crate::event::{LostAt, PeerName};
 use crate::route::Route;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::time::Timestamp;
 use crate::wire::control::Credit;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
