@@ -12,7 +12,7 @@ use shuttle::thread::spawn;
 use std::any::TypeId;
 use std::collections::VecDeque;
 
-const ROUNDS: usize = 2000;
+const ROUNDS: usize = 1000;
 
 fn route() -> Route {
     Route::parse("Mode@robot.mode").unwrap()

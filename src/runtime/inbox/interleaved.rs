@@ -8,7 +8,7 @@ use crate::sync::interleave;
 use shuttle::thread::spawn;
 use std::sync::Arc;
 
-const ROUNDS: usize = 1500;
+const ROUNDS: usize = 1000;
 const SAMPLES: u64 = 3;
 
 struct Bench {

@@ -11,7 +11,7 @@ use shuttle::thread::{JoinHandle, spawn};
 use std::collections::BTreeMap;
 use std::io;
 
-const ROUNDS: usize = 1500;
+const ROUNDS: usize = 1000;
 
 /// How many samples each sender sends.
 const SAMPLES: u8 = 4;

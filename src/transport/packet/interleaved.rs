@@ -9,7 +9,7 @@ use shuttle::rand::{Rng, thread_rng};
 use shuttle::thread::spawn;
 use std::sync::Arc;
 
-const ROUNDS: usize = 1500;
+const ROUNDS: usize = 1000;
 
 const SETTINGS: Settings = Settings {
     fifo: true,
