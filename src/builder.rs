@@ -3,7 +3,9 @@
 use crate::endpoint::{End, Ending, Endpoint};
 use crate::error::Error;
 use crate::path::Path;
+use crate::peer::group::GroupUrl;
 use crate::peer::{ListenUrl, PeerUrl, Scope};
+use crate::proto::group::GroupSettings;
 use crate::proto::{Engine, EngineSettings};
 use crate::runtime::acceptor::Acceptor;
 use crate::runtime::clock::Clock;
@@ -11,11 +13,12 @@ use crate::runtime::dial::Dialler;
 use crate::runtime::dispatcher::{Dispatcher, Ends, Parts};
 use crate::runtime::events::events;
 use crate::runtime::gate::Gate;
+use crate::runtime::group::Group;
 use crate::runtime::session::LineSettings;
 use crate::runtime::threads::Threads;
-use crate::transport::{Cancel, Memory, Tcp, Transport};
+use crate::transport::{Cancel, Memory, Serial, Tcp, Transport, Udp};
 use crate::wire::message::max_frame;
-use crossbeam_channel::bounded;
+use crossbeam_channel::{RecvTimeoutError, bounded};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,6 +43,7 @@ pub struct EndpointBuilder {
     path: String,
     listen: Vec<String>,
     connect: Vec<String>,
+    join: Vec<String>,
     transports: Vec<Arc<dyn Transport>>,
     relay: Vec<String>,
     scope: Scope,
@@ -59,6 +63,7 @@ impl EndpointBuilder {
             path,
             listen: Vec::new(),
             connect: Vec::new(),
+            join: Vec::new(),
             transports: built_in(),
             relay: Vec::new(),
             scope: Scope::Open,
@@ -80,9 +85,54 @@ impl EndpointBuilder {
     }
 
     /// Connects to a peer, such as `tcp://10.0.0.2:7400/robot.arm`, and again whenever the link is lost.
-    /// The peer need not be there yet. Can be given often.
+    /// The peer need not be there yet. Can be given often. The address of a group is
+    /// [joined](Self::join).
     pub fn connect(mut self, url: impl Into<String>) -> Self {
-        self.connect.push(url.into());
+        let url = url.into();
+        if GroupUrl::is_meant(&url) {
+            self.join.push(url)
+        } else {
+            self.connect.push(url)
+        }
+        self
+    }
+
+    /// Joins a group: `udp://239.1.1.1:7400`, where a sample is sent once for all members. Can be given often.
+    ///
+    /// Members find each other by themselves, by a datagram each [`ping_interval`](Self::ping_interval);
+    /// [`MemberJoined`](crate::Event::MemberJoined) and [`MemberLeft`](crate::Event::MemberLeft) tell. A sample
+    /// is one datagram, sent by the thread that calls `send`, and only while some member is interested. Nothing
+    /// is repeated: what is lost is counted as lost [on the way](crate::LostAt::OnTheWay) by whoever missed
+    /// it, and unlike on a link the sender is not told. Interests that ask for `lossless` are refused there, in
+    /// words, by a [`RouteRefused`](crate::Event::RouteRefused) on both sides. A sample that does not
+    /// fit a datagram is [`TooLarge`](crate::Fate::TooLarge) for the group. Ages count from the fastest of
+    /// the sender's last 16 announcements, so they are too small by what that one took on its way.
+    ///
+    /// | Option | Default | |
+    /// | --- | --- | --- |
+    /// | `ttl=` 1 to 255 | 1 | how many networks it may pass, the own included |
+    /// | `interface=` | the system's choice | a network by its name (Linux, IPv6) or own IPv4 address |
+    /// | `loopback=0` | 1 | whether other programs of this machine hear it |
+    /// | `reuse=0` | 1 | whether other programs of this machine may join too |
+    /// | `broadcast=1` | | marks the broadcast address of a network, as `10.0.0.255`; 255.255.255.255 needs no mark |
+    /// | `mtu=` 576 to 65507 | 1200 | the largest datagram; 40 bytes of it are not payload |
+    /// | `scope=own` or `open` | the endpoint's | whose routes members may supply |
+    ///
+    /// Bounds: 256 other members, 16,384 intents and interests of them all, 512 KiB in the system.
+    ///
+    /// ```
+    /// use bowline::{Endpoint, Intent, Interest};
+    /// use std::time::Duration;
+    /// let group = "udp://239.255.77.1:47012?interface=127.0.0.1";
+    /// let (robot, desk) = (Endpoint::builder("robot").join(group).start()?, Endpoint::builder("desk").join(group).start()?);
+    /// let (speed, wanted): (Intent<f64>, Interest<f64>) = (robot.intent("robot.speed")?, desk.interest("robot.speed")?);
+    /// assert!(speed.wait_interest(Duration::from_secs(5)));
+    /// speed.send(1.5)?;
+    /// assert_eq!(*wanted.recv_timeout(Duration::from_secs(5))?, 1.5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn join(mut self, url: impl Into<String>) -> Self {
+        self.join.push(url.into());
         self
     }
 
@@ -202,6 +252,7 @@ impl EndpointBuilder {
         let relay = self.relay.iter().map(|prefix| Path::parse(prefix)).collect::<Result<_, _>>()?;
         let peers: Vec<_> = self.connect.iter().map(|url| PeerUrl::parse(url)).collect::<Result<_, _>>()?;
         let places: Vec<_> = self.listen.iter().map(|url| ListenUrl::parse(url)).collect::<Result<_, _>>()?;
+        let joined: Vec<_> = self.join.iter().map(|url| GroupUrl::parse(url)).collect::<Result<_, _>>()?;
         for scheme in peers.iter().map(PeerUrl::scheme).chain(places.iter().map(ListenUrl::scheme)) {
             self.transport_for(scheme)?;
         }
@@ -211,10 +262,16 @@ impl EndpointBuilder {
         let threads = Threads::new(dispatcher.clone());
         let mut listeners = Vec::new();
         for place in &places {
-            let listen = self.transport_for(place.scheme())?.listen(place.address());
+            let listen = self.transport_for(place.scheme())?.listen(place.target());
             let listener =
                 listen.map_err(|source| Error::Listen { url: place.as_str().to_owned(), source })?;
             listeners.push((place.scheme().to_owned(), listener));
+        }
+        let mut groups = Vec::new();
+        for url in &joined {
+            let settings = self.group_settings(url, path.clone());
+            let group = Group::open(url, settings, clock, event_sender.clone(), dispatcher.clone());
+            groups.push(group.map_err(|source| Error::Join { url: url.url.clone(), source })?);
         }
         let listening =
             listeners.iter().map(|(scheme, listener)| format!("{scheme}://{}", listener.address())).collect();
@@ -262,11 +319,18 @@ impl EndpointBuilder {
             let name = format!("bowline/acceptor {scheme}://{}", listener.address());
             threads.start(name, move || acceptor.run()).map_err(thread_error)?;
         }
+        for group in &groups {
+            let (reading, closed) = (Arc::clone(group), closed.clone());
+            let pause = move |span| closed.recv_timeout(span) == Err(RecvTimeoutError::Disconnected);
+            let name = format!("bowline/group {}", group.url());
+            threads.start(name, move || reading.run(pause)).map_err(thread_error)?;
+        }
         let listeners = listeners.into_iter().map(|(_, listener)| listener).collect();
         let gate = Arc::new(Gate::default());
         let (acceptors, threads_too) = (Some(acceptors), threads.clone());
         let ends = Ends { gate: Arc::clone(&gate), listeners, acceptors, cancel, threads: threads_too };
-        let parts = Parts { engine, clock, inputs, events: event_sender, dials, ends };
+        let group_views = groups.clone();
+        let parts = Parts { engine, clock, inputs, events: event_sender, dials, groups, ends };
         let ending = Ending::default();
         let done = Arc::clone(&ending.done);
         let run = move || {
@@ -280,6 +344,7 @@ impl EndpointBuilder {
             dispatcher,
             clock,
             events,
+            groups: group_views,
             largest: self.largest_message,
             next_id: AtomicU32::new(1),
             declared: Mutex::default(),
@@ -326,6 +391,20 @@ impl EndpointBuilder {
         max_frame(self.largest_message)
     }
 
+    fn group_settings(&self, url: &GroupUrl, path: Path) -> GroupSettings {
+        let mut instance = [0; 16];
+        fastrand::fill(&mut instance);
+        GroupSettings {
+            url: url.url.clone(),
+            path,
+            scope: url.scope.unwrap_or(self.scope),
+            instance,
+            seed: fastrand::u64(..),
+            interval: self.ping_interval,
+            mtu: url.mtu,
+        }
+    }
+
     fn engine_settings(&self, path: Path, relay: Vec<Path>) -> EngineSettings {
         let mut instance = [0; 16];
         fastrand::fill(&mut instance);
@@ -353,9 +432,11 @@ fn thread_error(source: std::io::Error) -> Error {
 fn built_in() -> Vec<Arc<dyn Transport>> {
     vec![
         Arc::new(Tcp),
+        Arc::new(Udp),
         #[cfg(unix)]
         Arc::new(crate::transport::Unix),
         Arc::new(Memory),
+        Arc::new(Serial::default()),
     ]
 }
 

@@ -12,6 +12,8 @@ use crate::route::Route;
 use crate::runtime::clock::Clock;
 use crate::runtime::events::Events;
 use crate::runtime::gate::Gate;
+use crate::runtime::group::Group;
+use crate::runtime::group::status::GroupStatus;
 use crate::runtime::inbox::{Callback, Called, Inbox};
 use crate::runtime::input::Input;
 use crate::runtime::outlets::Outlets;
@@ -59,6 +61,7 @@ pub struct Endpoint {
     pub(crate) dispatcher: Sender<Input>,
     pub(crate) clock: Clock,
     pub(crate) events: Events,
+    pub(crate) groups: Vec<Arc<Group>>,
     pub(crate) largest: usize,
     pub(crate) next_id: AtomicU32,
     /// What is declared here, to tell at once that two types collide: the schema, and how many use it.
@@ -118,7 +121,7 @@ impl Endpoint {
         let IntentSettings { exclusive, retain, .. } = settings;
         let outlets = Outlets::new(id, declaration.route.clone(), TypeId::of::<T>(), exclusive, retain);
         let outlets = Arc::new(outlets);
-        self.tell(Input::DeclareIntent(Arc::clone(&outlets), declaration))?;
+        self.tell(Input::DeclareIntent(Arc::clone(&outlets), declaration, settings.naming.expected))?;
         Ok(Intent::new(outlets, self.dispatcher.clone(), self.clock, settings.max_wait, self.largest))
     }
 
@@ -223,6 +226,11 @@ impl Endpoint {
         known.clone()
     }
 
+    /// How each group is now that was [joined](EndpointBuilder::join), in the order they were given.
+    pub fn groups(&self) -> Vec<GroupStatus> {
+        self.groups.iter().map(|group| group.status()).collect()
+    }
+
     /// Says BYE to all peers, writes what waits to be sent, and ends every thread.
     ///
     /// By the deadline, what was not written is dropped and connections are cut; ending takes at most
@@ -293,7 +301,7 @@ impl Endpoint {
         let route = declaration.route.clone();
         let inbox = Inbox::new(id, route, TypeId::of::<T>(), settings.delivery, callback(id));
         let inbox = Arc::new(inbox);
-        self.tell(Input::DeclareInterest(Arc::clone(&inbox), declaration))?;
+        self.tell(Input::DeclareInterest(Arc::clone(&inbox), declaration, settings.naming.expected))?;
         Ok(inbox)
     }
 

@@ -79,6 +79,14 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The socket of a group cannot be opened.
+    #[error("the group `{url}` cannot be joined: {}", join_advice(source))]
+    Join {
+        /// The URL of the group.
+        url: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The system gave no thread.
     #[error("cannot start a thread: free some threads or memory, or raise the limit of this process")]
     Thread {
@@ -117,7 +125,7 @@ impl Error {
 
     /// Whether the call itself must be changed: trying it again as it is cannot help.
     pub fn is_user_mistake(&self) -> bool {
-        !matches!(self, Error::Listen { .. } | Error::Thread { .. } | Error::Closed)
+        !matches!(self, Error::Listen { .. } | Error::Join { .. } | Error::Thread { .. } | Error::Closed)
     }
 
     /// Whether the same call can succeed later without anybody changing the program: an address
@@ -150,6 +158,19 @@ pub(crate) fn quote(value: &str) -> String {
         end -= 1;
     }
     format!("{}…", &value[..end])
+}
+
+fn join_advice(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            "its port is taken by a program that does not share it; all members on one machine need `reuse=1`"
+        }
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::NotFound => {
+            "this machine has no such interface; name one that it has with `interface=`"
+        }
+        io::ErrorKind::PermissionDenied => "not allowed; choose a port above 1023",
+        _ => "the system refused, with the reason in `source`",
+    }
 }
 
 fn listen_advice(source: &io::Error) -> &'static str {

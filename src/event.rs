@@ -1,5 +1,6 @@
 //! What changed, for the application to see.
 
+use crate::diagnosis::Diagnosis;
 use crate::path::Path;
 use crate::reason::Reason;
 use crate::route::Route;
@@ -59,6 +60,8 @@ pub enum Refusal {
     },
     /// `Scope::Own` does not allow this route on this link.
     NoRight(String),
+    /// The line cannot serve what the interest asks for.
+    Delivery(String),
     /// This endpoint relays the route, and has no room for it.
     Relay(String),
     /// The peer refused, with a text of its own.
@@ -72,7 +75,7 @@ impl fmt::Display for Refusal {
             Refusal::Codec { ours, theirs } => {
                 write!(f, "the codecs differ: `{ours}` here, `{theirs}` there")
             }
-            Refusal::NoRight(text) | Refusal::Relay(text) => f.write_str(text),
+            Refusal::NoRight(text) | Refusal::Delivery(text) | Refusal::Relay(text) => f.write_str(text),
             Refusal::ByPeer(text) => write!(f, "the peer refused: {text}"),
         }
     }
@@ -205,11 +208,51 @@ pub enum Event {
         /// What the panic said.
         text: String,
     },
-    /// A listener failed to accept; it goes on after a pause.
+    /// What is wrong with a line changed, where its transport can tell, as on a serial port.
+    LinkDiagnosed {
+        /// Who is or should be at the other end.
+        peer: PeerName,
+        /// What is wrong now; `None`: nothing any more.
+        diagnosis: Option<Diagnosis>,
+    },
+    /// More is to be sent over a line than it carries, going by what
+    /// [`IntentSettings::expected_rate`](crate::IntentSettings::expected_rate) and its like for interests declared.
+    LinkOverbooked {
+        /// Who is at the other end.
+        peer: PeerName,
+        /// Which end sends too much.
+        supplier: Side,
+        /// What the declared routes need, in bytes a second with all overhead.
+        wanted: u64,
+        /// What the line carries, in bytes a second.
+        carried: u64,
+        /// Which routes need how much, in words.
+        text: String,
+    },
+    /// A listener failed to accept, or knows what is wrong with its line; it goes on after a pause.
     ListenerFault {
         /// The listening URL.
         url: String,
         /// What the system said.
+        text: String,
+    },
+    /// Somebody is in a group that was not there before.
+    MemberJoined {
+        /// Who, and the URL of the group.
+        member: PeerName,
+    },
+    /// A member of a group said that it goes, or was not heard for 3.5 of its intervals.
+    MemberLeft {
+        /// Who, and the URL of the group.
+        member: PeerName,
+        /// Why.
+        reason: Reason,
+    },
+    /// A group cannot be reached, or something came there that is of no use; at most every 10 s.
+    GroupFault {
+        /// The URL of the group.
+        url: String,
+        /// What happened, and how often since the last such event.
         text: String,
     },
     /// Connections were turned away without a word, as there were too many: 200 more than

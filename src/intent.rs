@@ -356,8 +356,9 @@ impl<T: Message> Intent<T> {
             let result = sending.send(sample, give);
             if retains {
                 let payload = if result.is_ok() { held.clone() } else { None };
-                if let Some(retained) = self.core.end_send(payload.map(|payload| Retained { sent, payload }))
-                {
+                let number = sending.count();
+                let retained = payload.map(|payload| Retained { sent, payload, number });
+                if let Some(retained) = self.core.end_send(retained) {
                     sending.give_missed(&retained);
                 }
             }

@@ -1,8 +1,8 @@
 //! Messaging for robots and the machines around them, for programs that block.
 //!
 //! A program declares what it supplies, its [`Intent`]s; another, what it wants, its [`Interest`]s. Where
-//! the two are of the same route, samples flow, over TCP, Unix sockets, memory or a [`transport`] of your
-//! own. No async runtime, no broker, no code generator; no call takes longer than you said.
+//! the two are of the same route, samples flow, over TCP, UDP, Unix sockets, serial ports, memory or a
+//! [`transport`] of your own. No async runtime, no broker, no code generator; no call takes longer than you said.
 //!
 //! ```
 //! use bowline::{Endpoint, Intent, Interest};
@@ -37,7 +37,7 @@
 //! | --- | --- |
 //! | `endpoint` `intent` `interest` | what a user holds; `wrap`, what it can be wrapped in |
 //! | `runtime` | the threads: dispatcher, reader, writer, acceptor; the clock |
-//! | `transport` | bytes in, bytes out: tcp, unix, memory |
+//! | `transport` | bytes in, bytes out: tcp, unix, serial, memory |
 //! | `proto` | control, pure: handshakes, sessions, the registry of routes, pings, redialling |
 //! | `flow` | samples, pure: the outbox of a link with its lanes, mailboxes |
 //! | `wire` | frames and what they mean: bytes of a peer become values here, or an error |
@@ -51,6 +51,7 @@
 mod builder;
 mod bytes;
 mod delivery;
+mod diagnosis;
 mod endpoint;
 mod error;
 mod event;
@@ -91,6 +92,7 @@ struct Readme;
 pub use builder::EndpointBuilder;
 pub use bytes::{Bytes, Payload};
 pub use delivery::Delivery;
+pub use diagnosis::{Diagnosis, Finding, LineCounts};
 pub use endpoint::Endpoint;
 pub use error::Error;
 pub use event::{Event, LostAt, PeerName, Refusal, Side};
@@ -103,7 +105,8 @@ pub use peer::{ListenUrl, PeerUrl, Scope};
 pub use reason::{Reason, ReasonCode};
 pub use route::Route;
 pub use runtime::events::Events;
-pub use runtime::status::{LinkState, LinkStatus, RoundTrip};
+pub use runtime::group::status::GroupStatus;
+pub use runtime::status::{LinkState, LinkStatus, Load, RoundTrip};
 pub use sample::{Reading, Sample};
 pub use schema::{Schema, SchemaError};
 pub use settings::{IntentSettings, InterestSettings};

@@ -2,17 +2,25 @@
 
 use crate::bytes::{Buffer, Bytes, Pool};
 use crate::delivery::Delivery;
+use crate::event::PeerName;
 use crate::flow::batch::Batch;
 use crate::flow::lane::LaneId;
 use crate::flow::mailbox::Mailbox;
 use crate::flow::outbox::{Outbox, Outgoing, Put};
-use crate::flow::run::{Head, Run};
+use crate::flow::run::{Content, Head, Run};
 use crate::path::Path;
+use crate::proto::group::{MemberClock, Supply};
 use crate::proto::{Declaration, Engine, EngineSettings, IntentId, InterestId};
 use crate::route::Route;
+use crate::runtime::clock::Clock;
+use crate::runtime::group::table::{Sorted, Table};
+use crate::runtime::inbox::Inbox;
+use crate::runtime::source::{Source, SourceRef};
 use crate::schema::Schema;
 use crate::time::Timestamp;
 use crate::wire::control::Credit;
+use crate::wire::group::{Digest, SampleHead};
+use std::any::TypeId;
 use std::collections::VecDeque;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -111,6 +119,72 @@ impl Registry {
 fn declaration(path: &str) -> Option<Declaration> {
     let route = Route::new("f64", &Path::parse(path).ok()?).ok()?;
     Some(Declaration { route, schema: Arc::new(Schema::raw()), codec: "raw" })
+}
+
+/// A group's table with a hundred wanted routes, and an application that reads one of them.
+pub struct Sorting {
+    table: Table,
+    pool: Arc<Pool>,
+    inbox: Arc<Inbox>,
+    taken: VecDeque<Run<SourceRef>>,
+    unwanted: Vec<u8>,
+    head: SampleHead,
+    wanted: Vec<u8>,
+}
+
+impl Default for Sorting {
+    fn default() -> Self {
+        let digest = |number: u32| {
+            let mut whole = [0x5A; 16];
+            whole[..4].copy_from_slice(&number.wrapping_mul(0x9E37_79B9).to_le_bytes());
+            whole[4..8].copy_from_slice(&number.wrapping_mul(0x85EB_CA6B).to_le_bytes());
+            Digest(whole)
+        };
+        let head = |digest| SampleHead { digest, sender: 1, intent: 2, sequence: 0, sent: Timestamp::ZERO };
+        let datagram = |head: &SampleHead| [&head.encode()[..], &[7; 64]].concat();
+        let mut table = Table::new(0);
+        (0..100).for_each(|number| table.want(digest(number)));
+        let delivery = Delivery::Queue(64);
+        let route = Route::from_digest(Path::parse("bench").expect("a path"), [0; 32]);
+        let inbox = Arc::new(Inbox::new(InterestId(1), route.clone(), TypeId::of::<Bytes>(), delivery, None));
+        let peer = Arc::new(PeerName { path: None, url: String::new() });
+        let taker = (Arc::clone(&inbox), Source::group(route, peer, Clock::start()));
+        let supply = Supply { sender: 1, intent: 2 };
+        table.supply(digest(7), supply, &Arc::default(), &Arc::<MemberClock>::default(), taker);
+        let (unwanted, wanted) = (head(digest(1000)), head(digest(7)));
+        Self {
+            table,
+            pool: Pool::new(32, 1 << 20),
+            inbox,
+            taken: VecDeque::new(),
+            unwanted: datagram(&unwanted),
+            head: wanted,
+            wanted: datagram(&wanted),
+        }
+    }
+}
+
+impl Sorting {
+    /// Handles a datagram that nobody wants.
+    pub fn drop_one(&mut self) {
+        let sorted = self.table.sort(black_box(&self.unwanted), &self.pool);
+        assert!(sorted == Sorted::Unwanted);
+    }
+
+    /// Handles one that is wanted, up to the application's hands.
+    pub fn take_one(&mut self) {
+        self.wanted[..40].copy_from_slice(&self.head.encode());
+        self.head.sequence = self.head.sequence.wrapping_add(1);
+        assert!(self.table.sort(black_box(&self.wanted), &self.pool) == Sorted::Taken);
+        self.inbox.take(&mut self.taken);
+        while let Some(mut run) = self.taken.pop_front() {
+            while let Some(taken) = run.next() {
+                if let Content::Encoded(payload) = taken.content {
+                    black_box(payload.to_bytes());
+                }
+            }
+        }
+    }
 }
 
 /// A payload to measure with.

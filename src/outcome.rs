@@ -21,6 +21,8 @@ pub enum Fate {
     Withheld,
     /// Nobody is interested.
     NoInterest,
+    /// The system took no more for now, and a group's line has no queue: it is lost, and counted.
+    Dropped,
     /// The link ended while this was sent.
     LinkDown,
     /// A lossless interest or its link has no room: nothing was sent to anyone.
@@ -39,6 +41,7 @@ impl fmt::Display for Fate {
             Fate::Held => "held",
             Fate::Withheld => "withheld",
             Fate::NoInterest => "no interest",
+            Fate::Dropped => "dropped",
             Fate::LinkDown => "link down",
             Fate::NoCredit => "out of credit",
             Fate::TooLarge => "too large",

@@ -5,9 +5,12 @@ use crate::path::Path;
 use std::fmt;
 use std::str::FromStr;
 
+pub(crate) mod group;
 pub(crate) mod host;
+pub(crate) mod options;
 
 use host::HostPort;
+use options::{Options, Role};
 
 /// Which routes may pass between an endpoint and a peer.
 ///
@@ -43,14 +46,27 @@ impl fmt::Display for Scope {
 /// | URL | Peer's path | |
 /// | --- | --- | --- |
 /// | `tcp://host:port[/path]` | may be absent | host: a name, `10.0.0.2`, or `[fe80::1%eth0]` |
+/// | `udp://host:port[/path]` | may be absent | the same, over datagrams |
 /// | `unix:///dir/socket/path` | needed | the last segment is the peer's path, the rest the socket |
 /// | `memory://name[/path]` | may be absent | for endpoints of one process |
+/// | `serial:///dev/ttyUSB0/path` | needed | a serial port; or `serial:by-id/name/path`, by its adapter |
 /// | any other | needed | the last segment is the peer's path, the rest is for its transport |
 ///
 /// `path` is the path of the peer that is expected there; a peer of another name is refused. `*`, or an
-/// empty last segment, means any peer. Options follow a `?`, separated by `&`; there is one so far:
-/// `scope=own` or `scope=open` sets the [`Scope`] for this peer. Nothing is escaped: an address cannot
-/// hold `?`. At most 1024 bytes.
+/// empty last segment, means any peer. Nothing is escaped: an address cannot hold `?`. At most 1024 bytes.
+///
+/// Options follow a `?`, separated by `&`:
+///
+/// | Scheme | Option | Default |
+/// | --- | --- | --- |
+/// | all | `scope=own` or `scope=open` sets the [`Scope`] for this peer | the endpoint's |
+/// | `serial` | `baud=` 50 to 20000000 bits a second | 115200 |
+/// | `serial` | `parity=none`, `even` or `odd` | `none` |
+/// | `serial` | `stop=1` or `2` stop bits | 1 |
+/// | `serial` | `bits=8`: bytes of all values occur | 8 |
+/// | `serial` | `flow=none` or `hardware` (RTS/CTS) | `none` |
+/// | `udp` | `mtu=` 576 to 65507 bytes of a datagram | 1200 |
+/// | any other | what its transport takes, handed to it as it is | |
 ///
 /// ```
 /// use bowline::{PeerUrl, Scope};
@@ -66,6 +82,7 @@ pub struct PeerUrl {
     text: Box<str>,
     scheme: Box<str>,
     address: Box<str>,
+    target: Box<str>,
     path: Option<Path>,
     scope: Option<Scope>,
 }
@@ -92,9 +109,12 @@ impl PeerUrl {
             None => (rest, None),
         };
         let (address, path) = match scheme {
-            "tcp" | "memory" => rest.split_once('/').unwrap_or((rest, "")),
+            "tcp" | "udp" | "memory" => rest.split_once('/').unwrap_or((rest, "")),
             _ => rest.rsplit_once('/').ok_or_else(|| missing_path(scheme, rest))?,
         };
+        if scheme == "serial" && DEVICE_FOLDERS.contains(&address) {
+            return Err(missing_path(scheme, rest));
+        }
         if scheme == "unix" && path.ends_with(".sock") {
             // It could be a peer's path, but hardly anybody means that.
             return Err(format!(
@@ -103,19 +123,28 @@ impl PeerUrl {
             ));
         }
         check_address(scheme, address)?;
-        if scheme == "tcp" && HostPort::parse(address)?.port == 0 {
+        if group::GroupUrl::is_meant(text) {
+            return Err(
+                "it is the address of a group, which has many members and is joined; only an endpoint's \
+                        `connect` takes it, too"
+                    .into(),
+            );
+        }
+        if matches!(scheme, "tcp" | "udp") && HostPort::parse(address)?.port == 0 {
             return Err("there is no port 0 to connect to; name the one the peer listens at".into());
         }
         let path = match path {
             "" | "*" => None,
             path => Some(parse_path(path)?),
         };
+        let options = read_options(scheme, Role::Connect, options)?;
         Ok(PeerUrl {
             text: text.into(),
             scheme: scheme.into(),
             address: address.into(),
+            target: target(address, &options).into(),
             path,
-            scope: options.map_or(Ok(None), parse_options)?,
+            scope: options.scope,
         })
     }
 
@@ -130,7 +159,7 @@ impl PeerUrl {
         &self.scheme
     }
 
-    /// What the transport is given: the part between `://` and the peer's path.
+    /// Where the peer is: the part between `://` and the peer's path.
     ///
     /// ```
     /// # use bowline::PeerUrl;
@@ -140,6 +169,11 @@ impl PeerUrl {
     /// ```
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// What the transport is given: the address, and behind a `?` the options that are the transport's.
+    pub(crate) fn target(&self) -> &str {
+        &self.target
     }
 
     /// The path of the expected peer; `None` where any will do.
@@ -189,8 +223,8 @@ impl fmt::Display for PeerUrl {
     }
 }
 
-/// A URL to listen at: `scheme://address`, as in [`PeerUrl`] but without path and options, since
-/// an endpoint's own path is given when it is built. TCP port 0 takes a free one.
+/// A URL to listen at: `scheme://address?options`, as in [`PeerUrl`] but without path, since an endpoint's
+/// own path is given when it is built, and without `scope`. TCP port 0 takes a free one.
 ///
 /// ```
 /// use bowline::ListenUrl;
@@ -204,6 +238,7 @@ pub struct ListenUrl {
     text: Box<str>,
     scheme: Box<str>,
     address: Box<str>,
+    target: Box<str>,
 }
 
 impl ListenUrl {
@@ -222,17 +257,24 @@ impl ListenUrl {
     }
 
     fn take_apart(text: &str) -> Result<ListenUrl, String> {
-        let (scheme, address) = split_scheme(text, "tcp://0.0.0.0:7400")?;
-        if address.contains('?') {
-            return Err("a URL to listen at has no options; leave out all from the `?` on".into());
-        }
-        if matches!(scheme, "tcp" | "memory") && address.contains('/') {
+        let (scheme, rest) = split_scheme(text, "tcp://0.0.0.0:7400")?;
+        let (address, options) = match rest.split_once('?') {
+            Some((address, options)) => (address, Some(options)),
+            None => (rest, None),
+        };
+        let options = read_options(scheme, Role::Listen, options)?;
+        if matches!(scheme, "tcp" | "udp" | "memory") && address.contains('/') {
             return Err("a URL to listen at has no path: the endpoint's own is given when it is built; \
                         leave out all from the `/` on"
                 .into());
         }
         check_address(scheme, address)?;
-        Ok(ListenUrl { text: text.into(), scheme: scheme.into(), address: address.into() })
+        Ok(ListenUrl {
+            text: text.into(),
+            scheme: scheme.into(),
+            address: address.into(),
+            target: target(address, &options).into(),
+        })
     }
 
     /// The part before `://`.
@@ -246,7 +288,7 @@ impl ListenUrl {
         &self.scheme
     }
 
-    /// What the transport is given: the part after `://`.
+    /// Where it listens: the part after `://`, without options.
     ///
     /// ```
     /// # use bowline::ListenUrl;
@@ -255,6 +297,11 @@ impl ListenUrl {
     /// ```
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// What the transport is given: the address, and behind a `?` the options.
+    pub(crate) fn target(&self) -> &str {
+        &self.target
     }
 
     /// The URL as it was given.
@@ -283,11 +330,9 @@ impl fmt::Display for ListenUrl {
 }
 
 fn split_scheme<'a>(text: &'a str, example: &str) -> Result<(&'a str, &'a str), String> {
-    if text.len() > MAX_URL_BYTES {
-        return Err(format!("it is longer than {MAX_URL_BYTES} bytes"));
-    }
-    if text.chars().any(char::is_control) {
-        return Err("it holds control characters; leave them out".into());
+    check_length(text)?;
+    if text.starts_with("serial:by-id/") {
+        return text.split_once(':').ok_or_else(String::new);
     }
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err(format!("`scheme://` is missing at its start; write it as in `{example}`"));
@@ -302,9 +347,19 @@ fn split_scheme<'a>(text: &'a str, example: &str) -> Result<(&'a str, &'a str), 
     Ok((scheme, rest))
 }
 
+fn check_length(text: &str) -> Result<(), String> {
+    if text.len() > MAX_URL_BYTES {
+        return Err(format!("it is longer than {MAX_URL_BYTES} bytes"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("it holds control characters; leave them out".into());
+    }
+    Ok(())
+}
+
 fn check_address(scheme: &str, address: &str) -> Result<(), String> {
     match scheme {
-        "tcp" => HostPort::parse(address).map(drop),
+        "tcp" | "udp" => HostPort::parse(address).map(drop),
         "unix" if !address.starts_with('/') || address.ends_with('/') => {
             Err("a socket is named by its whole path from the root, with three slashes in all: \
                  `unix:///run/robot.sock` to listen, `unix:///run/robot.sock/robot.base` to connect"
@@ -314,6 +369,7 @@ fn check_address(scheme: &str, address: &str) -> Result<(), String> {
             "the system takes at most {MAX_SOCKET_BYTES} bytes for the path of a socket, and this has {}",
             address.len()
         )),
+        "serial" => check_port(address),
         _ if address.is_empty() => Err(format!("the address after `{scheme}://` is missing")),
         _ => Ok(()),
     }
@@ -336,30 +392,40 @@ fn parse_path(path: &str) -> Result<Path, String> {
     }
 }
 
-fn parse_options(options: &str) -> Result<Option<Scope>, String> {
-    let mut scope = None;
-    for option in options.split('&') {
-        let (name, value) = option.split_once('=').unwrap_or((option, ""));
-        if name != "scope" {
-            return Err(format!("the option `{name}` is not known; there is `scope=own` or `scope=open`"));
-        }
-        if scope.is_some() {
-            return Err("the option `scope` is given twice; leave one out".into());
-        }
-        scope = Some(match value {
-            "own" => Scope::Own,
-            "open" => Scope::Open,
-            _ => return Err(format!("the option `scope` is `own` or `open`, not `{value}`")),
-        });
+/// A serial port is a device file, an adapter's name, or a COM port.
+fn check_port(address: &str) -> Result<(), String> {
+    let by_id = address.strip_prefix("by-id/").is_some_and(|name| !name.is_empty() && !name.contains('/'));
+    let com =
+        address.strip_prefix("COM").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    if by_id || com || (address.starts_with('/') && !address.ends_with('/')) {
+        return Ok(());
     }
-    Ok(scope)
+    Err(format!(
+        "`{address}` is no serial port: name its device file, as in `serial:///dev/ttyUSB0/robot.mcu` with three \
+         slashes, or its adapter as it is listed in /dev/serial/by-id, as in `serial:by-id/usb-FTDI_1-if00/robot.mcu`"
+    ))
 }
+
+fn read_options(scheme: &str, role: Role, text: Option<&str>) -> Result<Options, String> {
+    text.map_or_else(|| Ok(Options::default()), |text| Options::parse(scheme, role, text))
+}
+
+fn target(address: &str, options: &Options) -> String {
+    if options.transport.is_empty() { address.to_owned() } else { format!("{address}?{}", options.transport) }
+}
+
+/// The largest UDP datagram that is sent, in bytes, unless a URL says otherwise: what every path takes whole,
+/// tunnels included.
+pub(crate) const UDP_MTU: usize = 1200;
 
 /// Longer than any address in use, and short enough for an event or a log line.
 const MAX_URL_BYTES: usize = 1024;
 
 /// What fits into a socket address: 108 bytes on Linux and 104 on the BSDs and macOS, a zero included.
 const MAX_SOCKET_BYTES: usize = if cfg!(any(target_os = "linux", target_os = "android")) { 107 } else { 103 };
+
+/// Where serial ports are listed: one whose URL says no more than this lacks the peer's path.
+const DEVICE_FOLDERS: &[&str] = &["by-id", "/dev", "/dev/pts", "/dev/serial/by-id", "/dev/serial/by-path"];
 
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,24 @@ pub(crate) struct Naming {
     type_name: Option<String>,
     version: Option<u64>,
     hashed: Option<String>,
+    pub(crate) expected: Option<Expected>,
+}
+
+/// What a program says of the samples of a route.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Expected {
+    pub(crate) hz: f64,
+    /// Of one payload.
+    pub(crate) bytes: usize,
+}
+
+impl Expected {
+    /// What they take of a line of packets: each sample 9 bytes more, and as much for each 100 of its bytes.
+    pub(crate) fn bytes_a_second(self) -> u64 {
+        let bytes = self.bytes.saturating_add(9 + self.bytes / 100 * 9);
+        // The cast saturates, and makes zero of what is no number.
+        (self.hz * bytes as f64).ceil() as u64
+    }
 }
 
 impl Naming {
@@ -61,6 +79,18 @@ macro_rules! naming_setters {
         /// for those where a change of meaning leaves the shape as it is. Both sides must state it.
         pub fn schema_version(mut self, version: u64) -> Self {
             self.naming.version = Some(version);
+            self
+        }
+
+        /// Says how many samples a second there will be at most, and of how many bytes encoded. Where the
+        /// speed of a line is known, as of a serial one, and the linked routes that were declared so do not fit
+        /// together, [`Event::LinkOverbooked`](crate::Event::LinkOverbooked) says so. Nothing is held back.
+        ///
+        /// ```
+        /// let imu = bowline::IntentSettings::new().expected_rate(100.0, 32); // 4,100 bytes a second on the line
+        /// ```
+        pub fn expected_rate(mut self, hz: f64, bytes: usize) -> Self {
+            self.naming.expected = Some(Expected { hz, bytes });
             self
         }
 

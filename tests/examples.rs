@@ -49,10 +49,31 @@ fn the_control_loop_keeps_its_pace_and_prints_a_histogram() {
 }
 
 #[test]
+fn a_group_hears_every_position_by_one_datagram_each() {
+    let text = run("udp_group", &[]);
+    assert_eq!(text.matches(": heard 50 positions, 0 lost").count(), 3, "{text}");
+    assert!(text.contains("150 receptions by 3 members"), "{text}");
+}
+
+#[test]
 fn fan_in_and_fan_out_reach_everyone_in_order() {
     let text = run("fan_in_out", &[]);
     assert!(text.contains("fan-in: 2000 reports of 4 arms"), "{text}");
     assert_eq!(text.matches("heard 500 commands in order").count(), 4, "{text}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_station_gets_what_a_board_measures_through_a_gateway() {
+    let text = run("gateway", &[]);
+    assert!(text.contains("the station got"), "{text}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_board_on_a_serial_line_is_back_after_its_cable_was_pulled() {
+    let text = run("serial_mcu", &["--seconds", "5"]);
+    assert!(text.contains("measurements in 5 s") || text.contains("nothing to show"), "{text}");
 }
 
 #[test]

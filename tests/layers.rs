@@ -32,8 +32,21 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "values",
         &[
-            "bytes", "delivery", "error", "event", "message", "outcome", "path", "peer", "reason", "route",
-            "schema", "settings", "sync", "time",
+            "bytes",
+            "delivery",
+            "diagnosis",
+            "error",
+            "event",
+            "message",
+            "outcome",
+            "path",
+            "peer",
+            "reason",
+            "route",
+            "schema",
+            "settings",
+            "sync",
+            "time",
         ],
     ),
 ];

@@ -7,6 +7,7 @@ pub(crate) mod batch;
 pub(crate) mod coarse;
 #[allow(dead_code)]
 pub(crate) mod courier;
+pub(crate) mod doctor;
 pub(crate) mod lane;
 pub(crate) mod mailbox;
 pub(crate) mod outbox;

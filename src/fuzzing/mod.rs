@@ -4,6 +4,7 @@
 //! a file of three lines under `fuzz/fuzz_targets/`, and a `[[bin]]` in `fuzz/Cargo.toml`.
 
 mod choices;
+mod datagrams;
 mod handshake;
 mod packets;
 
@@ -14,6 +15,7 @@ use crate::wire::message::put_message_head;
 use crate::wire::{Frame, Limits, Split, Stamp, check_opening, decode, encode, kind, peek_message, split};
 use choices::Choices;
 
+pub use datagrams::datagrams;
 pub use handshake::handshake;
 pub use packets::packets;
 
@@ -146,6 +148,11 @@ mod tests {
         #[test]
         fn no_sequence_of_frames_breaks_the_engine(input in prop::collection::vec(any::<u8>(), 0..3000)) {
             super::handshake(&input);
+        }
+
+        #[test]
+        fn no_datagrams_break_a_socket_or_a_group(input in prop::collection::vec(any::<u8>(), 0..4000)) {
+            super::datagrams(&input);
         }
 
         #[test]

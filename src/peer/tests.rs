@@ -82,7 +82,24 @@ fn every_broken_rule_of_a_peer_url_is_named() {
         (&long_socket, "bytes for the path of a socket"),
         (&long, "longer than 1024"),
         ("serial:robot", "`scheme://` is missing"),
+        ("serial:///dev/ttyUSB0", "peer's path must follow"),
+        ("serial://by-id/usb-FTDI-if00", "peer's path must follow"),
+        ("serial:by-id/usb-FTDI-if00", "peer's path must follow"),
+        ("serial://dev/ttyUSB0/robot", "no serial port"),
+        ("serial://COM/robot", "no serial port"),
+        ("serial:///dev/ttyUSB0/robot?bauds=9600", "option `bauds` is not known; there is `scope=own`"),
+        ("serial:///dev/ttyUSB0/robot?bauds=9600", "`baud=` (50 to 20000000 bits a second), `parity=`"),
+        ("serial:///dev/ttyUSB0/robot?baud=fast", "`baud` is 50 to 20000000 bits a second, not `fast`"),
+        ("serial:///dev/ttyUSB0/robot?baud=+9600", "not `+9600`"),
+        ("serial:///dev/ttyUSB0/robot?baud", "`baud` is 50 to"),
+        ("serial:///dev/ttyUSB0/robot?baud=49", "not `49`"),
+        ("serial:///dev/ttyUSB0/robot?parity=mark", "`none`, `even` or `odd`, not `mark`"),
+        ("serial:///dev/ttyUSB0/robot?stop=1.5", "`1` or `2`, not `1.5`"),
+        ("serial:///dev/ttyUSB0/robot?bits=7", "is `8`, not `7`; frames hold bytes of all values"),
+        ("serial:///dev/ttyUSB0/robot?flow=software", "software flow control would take"),
+        ("serial:///dev/ttyUSB0/robot?baud=1200&baud=2400", "`baud` is given twice"),
         ("radio://7", "`radio://7/*`"),
+        ("radio://7/robot?", "option `` is not known"),
         ("radio:///robot", "address"),
         ("radio://7/ro bot", "letters"),
         ("tcp://robot:7400/a\nb", "control characters"),
@@ -115,6 +132,35 @@ fn listening_urls_have_an_address_only() {
 }
 
 #[test]
+fn a_transport_gets_its_own_options_behind_its_address() {
+    for (text, address, target, path) in [
+        ("serial:///dev/ttyUSB0/robot.mcu", "/dev/ttyUSB0", "/dev/ttyUSB0", Some("robot.mcu")),
+        (
+            "serial:///dev/ttyUSB0/robot.mcu?baud=9600&scope=own&parity=even",
+            "/dev/ttyUSB0",
+            "/dev/ttyUSB0?baud=9600&parity=even",
+            Some("robot.mcu"),
+        ),
+        ("serial:by-id/usb-A.B:1/*?stop=2", "by-id/usb-A.B:1", "by-id/usb-A.B:1?stop=2", None),
+        ("serial://by-id/usb-A.B:1/robot", "by-id/usb-A.B:1", "by-id/usb-A.B:1", Some("robot")),
+        ("serial://COM7/robot?flow=hardware", "COM7", "COM7?flow=hardware", Some("robot")),
+        ("radio://dev/7/robot?power=9&scope=own", "dev/7", "dev/7?power=9", Some("robot")),
+        ("tcp://robot:7400?scope=own", "robot:7400", "robot:7400", None),
+    ] {
+        let url = peer(text);
+        let found = (url.address(), url.target(), url.path().map(Path::as_str));
+        assert_eq!(found, (address, target, path), "{text}");
+        assert_eq!(url.scope().is_some(), text.contains("scope"));
+    }
+    let url = ListenUrl::parse("serial:by-id/usb-A?baud=9600&bits=8").unwrap();
+    let found = (url.scheme(), url.address(), url.target());
+    assert_eq!(found, ("serial", "by-id/usb-A", "by-id/usb-A?baud=9600&bits=8"));
+    assert_eq!(ListenUrl::parse("radio://7?power=9").unwrap().target(), "7?power=9");
+    assert_eq!(options::value("baud=9600&bits=8", "bits"), Some("8"));
+    assert_eq!(options::value("baud=9600", "bits"), None);
+}
+
+#[test]
 fn every_broken_rule_of_a_listening_url_is_named() {
     for (text, word) in [
         ("0.0.0.0:7400", "`scheme://` is missing"),
@@ -122,6 +168,9 @@ fn every_broken_rule_of_a_listening_url_is_named() {
         ("tcp://0.0.0.0:7400/", "no path"),
         ("memory://desk/robot", "no path"),
         ("tcp://0.0.0.0:7400?scope=own", "no options"),
+        ("serial:///dev/ttyUSB0?scope=own", "option `scope` is not known; there is `baud=`"),
+        ("serial:///dev/ttyUSB0?baud=0", "not `0`"),
+        ("serial://", "no serial port"),
         ("tcp://:7400", "0.0.0.0"),
         ("tcp://*:7400", "0.0.0.0"),
         ("unix://run/robot.sock", "three slashes"),
@@ -138,7 +187,7 @@ fn every_broken_rule_of_a_listening_url_is_named() {
 
 proptest! {
     #[test]
-    fn any_text_gives_a_url_or_an_error(text in "(tcp|unix|memory|x)?(://)?[\\PC/?&=:\\[\\]%]{0,40}") {
+    fn any_text_gives_a_url_or_an_error(text in "(tcp|unix|memory|serial|x)?(://)?[\\PC/?&=:\\[\\]%]{0,40}") {
         if let Ok(url) = PeerUrl::parse(&text) {
             prop_assert_eq!(url.to_string(), text.clone());
         }

@@ -28,12 +28,15 @@ use std::time::Duration;
 impl Engine {
     pub(super) fn add_dialler(&mut self, url: Arc<PeerUrl>) -> LinkId {
         let id = self.new_link();
-        let backoff = Backoff::new(self.settings.backoff_min, self.settings.backoff_max);
+        let longest = if url.scheme() == "serial" { LONGEST_FOR_PORTS } else { Duration::MAX };
+        let max = self.settings.backoff_max.min(longest);
+        let backoff = Backoff::new(self.settings.backoff_min.min(max), max);
         let link = Link {
             id,
             peer: Arc::new(PeerName { path: url.path().cloned(), url: url.to_string() }),
             own_scope: url.scope().unwrap_or(self.settings.scope) == Scope::Own,
             ping_interval: self.settings.ping_interval,
+            handshake_extra: Duration::ZERO,
             dialler: Some(Dialler { url, backoff, attempt: 0, held: None }),
             phase: Phase::Down,
             reason: None,
@@ -61,6 +64,7 @@ impl Engine {
             peer: Arc::new(peer),
             own_scope: self.settings.scope == Scope::Own,
             ping_interval: self.settings.ping_interval,
+            handshake_extra: Duration::ZERO,
             phase: Phase::Handshaking(Box::new(handshake)),
             reason: None,
             not_advertised: BTreeSet::new(),
@@ -113,8 +117,17 @@ impl Engine {
             let peer = link.peer_name();
             self.tell(Event::LinkHandshaking { peer });
         }
-        self.timers.set(id, Timer::Handshake, self.now + self.settings.handshake_deadline);
+        self.expect_handshake(id);
         self.send(id, Control::Hello(hello), Order::Ahead);
+    }
+
+    /// Sets the time by which the handshake of a link must be done.
+    pub(super) fn expect_handshake(&mut self, id: LinkId) {
+        let Some(Link { phase: Phase::Handshaking(_), handshake_extra, .. }) = self.links.get(&id) else {
+            return;
+        };
+        let deadline = self.now + self.settings.handshake_deadline + *handshake_extra;
+        self.timers.set(id, Timer::Handshake, deadline);
     }
 
     /// A frame while the handshake is not done.
@@ -403,3 +416,7 @@ impl Engine {
         }
     }
 }
+
+/// The longest wait before a serial port is tried again. Nobody is troubled by that, as a machine with many peers
+/// would be, and a port that is plugged in should be back at once.
+const LONGEST_FOR_PORTS: Duration = Duration::from_millis(500);

@@ -159,10 +159,12 @@ impl Engine {
 
     /// The connection of a link carries no more than `rate` bytes a second: it is pinged less often
     /// if pings would take more than a hundredth of that. Said before `dialled`, or after `accepted`.
-    pub(crate) fn set_rate(&mut self, link: LinkId, rate: Option<u64>) {
+    pub(crate) fn set_rate(&mut self, link_id: LinkId, rate: Option<u64>) {
         let interval = self.settings.ping_interval.max(fitting_interval(rate));
-        if let Some(link) = self.links.get_mut(&link) {
+        if let Some(link) = self.links.get_mut(&link_id) {
             link.ping_interval = interval;
+            link.handshake_extra = handshake_time(rate);
+            self.expect_handshake(link_id);
         }
     }
 
@@ -265,7 +267,9 @@ impl Engine {
             match timer {
                 Timer::Redial => self.dial(link),
                 Timer::Handshake => {
-                    self.hang_up(link, words::handshake_late(self.settings.handshake_deadline));
+                    let extra = self.links.get(&link).map_or(Duration::ZERO, |link| link.handshake_extra);
+                    let deadline = self.settings.handshake_deadline + extra;
+                    self.hang_up(link, words::handshake_late(deadline));
                 }
                 Timer::Ping => self.ping(link, due),
                 Timer::Silence => self.listen(link, heard(link)),
@@ -346,6 +350,12 @@ impl Engine {
     pub(super) fn tell(&mut self, event: Event) {
         self.actions.push_back(Action::Event(event));
     }
+}
+
+/// How long the frames of a handshake take on a line of this many bytes a second, with what is repeated.
+fn handshake_time(rate: Option<u64>) -> Duration {
+    const BYTES: u64 = 1000;
+    rate.map_or(Duration::ZERO, |rate| Duration::from_micros(BYTES * 1_000_000 / rate.max(1)))
 }
 
 /// How often a line of this many bytes a second can be pinged: each way a PING and a PONG of 46 bytes with

@@ -75,6 +75,8 @@ pub(super) struct Link {
     pub(super) own_scope: bool,
     /// How often its peer is pinged.
     pub(super) ping_interval: Duration,
+    /// How much longer than elsewhere its handshake may take, as its line is slow.
+    pub(super) handshake_extra: Duration,
     pub(super) phase: Phase,
     /// Why it was last down.
     pub(super) reason: Option<Reason>,

@@ -19,6 +19,7 @@
 //! | `backoff`, `timers` | when to try again |
 //! | `words` | what is said of a fault |
 //! | `view` | what status calls see |
+//! | `group` | groups, apart from all of the above: members, and who wants what of whom |
 
 use crate::delivery::Delivery;
 use crate::event::{Event, PeerName};
@@ -35,6 +36,7 @@ mod backoff;
 mod claims;
 mod connection;
 pub(crate) mod engine;
+pub(crate) mod group;
 mod handshake;
 mod link;
 mod liveness;

@@ -6,6 +6,7 @@ use super::line::Line;
 use super::refusals::Refusals;
 use super::session::{self, LineSettings};
 use super::threads::Threads;
+use crate::diagnosis::Diagnosis;
 use crate::transport::{Connection, Listener};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::sync::Arc;
@@ -40,8 +41,13 @@ impl Acceptor {
                 }
                 Err(_) if self.is_closed() => return,
                 Err(error) => {
+                    let found = error.get_ref().and_then(|inner| inner.downcast_ref::<Diagnosis>());
+                    let text = match found {
+                        Some(found) => found.to_string(),
+                        None => format!("cannot accept: {error}; trying again in {pause:?}"),
+                    };
                     // Out of descriptors, most likely: accepting at once again would spin.
-                    if !self.report(format!("cannot accept: {error}; trying again in {pause:?}")) {
+                    if !self.report(text) {
                         return;
                     }
                     if self.closed.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {

@@ -152,6 +152,7 @@ impl Dispatcher {
         let outlet = Outlet::Remote { line: Arc::clone(line), lane, lossless: delivery.is_lossless() };
         self.edits.open(intent, Place::Remote(link, alias), outlet);
         self.outgoing.insert((link, alias), intent);
+        self.checkups.linked(link, line);
         self.losses.begin(Stream::Out(link, alias));
     }
 
@@ -178,7 +179,7 @@ impl Dispatcher {
             self.publish();
         }
         if let Some(lane) = line.lane(alias) {
-            outlets.give_retained(|Retained { payload, sent }| {
+            outlets.give_retained(|Retained { payload, sent, .. }| {
                 line.put_first(lane, Outgoing { payload, shared: Some(payload) }, *sent);
             });
         }
@@ -197,6 +198,7 @@ impl Dispatcher {
         source.open();
         inbox.supplier_came();
         self.incoming.insert((link, alias), (interest, source));
+        self.checkups.linked(link, line);
         self.losses.begin(Stream::In(link, alias));
     }
 

@@ -27,6 +27,7 @@ impl Dispatcher {
         for intent in self.intents.values() {
             intent.close();
         }
+        self.groups.iter().for_each(|group| group.close());
         self.engine.close(self.clock.now());
         self.apply_all();
         self.publish();
@@ -140,6 +141,7 @@ impl Drop for Dispatcher {
                 listener.close();
             }
         }
+        self.groups.iter().for_each(|group| group.close());
         for line in self.lines.values() {
             line.abort();
         }

@@ -5,6 +5,7 @@ use super::input::Input;
 use super::line::Line;
 use super::session::{self, LineSettings};
 use super::threads::Threads;
+use crate::diagnosis::Diagnosis;
 use crate::peer::PeerUrl;
 use crate::proto::LinkId;
 use crate::transport::{Cancel, Transport};
@@ -28,7 +29,7 @@ impl Dialler {
     /// Connects when told to, and reads what the connection brings until it ends.
     pub(crate) fn run(self) {
         while let Ok(url) = self.orders.recv() {
-            let dialled = self.transport.dial(url.address(), self.settings.dial_timeout, &self.cancel);
+            let dialled = self.transport.dial(url.target(), self.settings.dial_timeout, &self.cancel);
             let input = match dialled {
                 Ok(connection) => {
                     let dispatcher = self.dispatcher.clone();
@@ -48,7 +49,10 @@ impl Dialler {
                     }
                     continue;
                 }
-                Err(error) => Input::DialFailed(self.link, error.to_string()),
+                Err(error) => {
+                    let found = error.get_ref().and_then(|inner| inner.downcast_ref::<Diagnosis>());
+                    Input::DialFailed(self.link, error.to_string(), found.cloned())
+                }
             };
             if self.dispatcher.send(input).is_err() {
                 return;

@@ -4,11 +4,13 @@
 //! number stands for. It never waits but for its one channel and the engine's next wake-up.
 
 use super::actions::Relayed;
+use super::checkups::Checkups;
 use super::clock::Clock;
 use super::closing::Lingering;
 use super::edits::Edits;
 use super::events::EventSender;
 use super::gate::Gate;
+use super::group::Group;
 use super::inbox::Inbox;
 use super::input::{Input, LineInput};
 use super::line::Line;
@@ -51,6 +53,8 @@ pub(crate) struct Dispatcher {
     pub(super) relayed: BTreeMap<(LinkId, u32), Relayed>,
     pub(super) local: HashMap<(IntentId, InterestId), SourceRef>,
     pub(super) losses: Losses,
+    pub(super) checkups: Checkups,
+    pub(super) groups: Vec<Arc<Group>>,
     /// Connections that were turned away, to be told.
     pub(super) refused: Refused,
     /// What changed in where intents send, to be published.
@@ -78,12 +82,13 @@ pub(crate) struct Parts {
     pub(crate) inputs: Receiver<Input>,
     pub(crate) events: EventSender,
     pub(crate) dials: HashMap<LinkId, Sender<Arc<PeerUrl>>>,
+    pub(crate) groups: Vec<Arc<Group>>,
     pub(crate) ends: Ends,
 }
 
 impl Dispatcher {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { engine, clock, inputs, events, dials, ends } = parts;
+        let Parts { engine, clock, inputs, events, dials, groups, ends } = parts;
         Self {
             engine,
             clock,
@@ -100,6 +105,8 @@ impl Dispatcher {
             relayed: BTreeMap::new(),
             local: HashMap::new(),
             losses: Losses::new(clock.now()),
+            checkups: Checkups::new(clock.now()),
+            groups,
             refused: Refused::new(clock.now()),
             edits: Edits::default(),
             ready: VecDeque::new(),
@@ -131,8 +138,10 @@ impl Dispatcher {
         }
         let now = self.clock.now();
         let lingering = self.lingering.iter().map(|rest| rest.until).min();
-        let wakes = [self.engine.next_wake(), lingering, self.losses.next_wake(), self.refused.next_wake()];
-        let wake = wakes.into_iter().flatten().min();
+        let others = [self.losses.next_wake(), self.refused.next_wake(), self.next_checkup()];
+        let wakes = [self.engine.next_wake(), lingering].into_iter().chain(others);
+        let groups = self.groups.iter().filter_map(|group| group.next_wake());
+        let wake = wakes.flatten().chain(groups).min();
         let received = match wake {
             Some(wake) if wake <= now => self.inputs.try_recv().map_err(|_| RecvTimeoutError::Timeout),
             // One more microsecond, as the clock counts whole ones and must not come a fraction early.
@@ -156,7 +165,13 @@ impl Dispatcher {
         if self.losses.is_due(now) {
             self.report_losses(now);
         }
+        if self.checkup_is_due(now) {
+            self.check_up(now);
+        }
         self.refused.report(now, &self.events);
+        for group in self.groups.iter().filter(|group| group.is_due(now)) {
+            group.tick();
+        }
     }
 
     /// Serves each line that has inputs for a while, in turn, so that none keeps the others waiting.
@@ -182,9 +197,9 @@ impl Dispatcher {
     fn overdue(&mut self) {
         if !self.ready.is_empty() || !self.inputs.is_empty() {
             let now = self.clock.now();
-            let wakes = [self.engine.next_wake(), self.refused.next_wake()];
+            let wakes = [self.engine.next_wake(), self.refused.next_wake(), self.next_checkup()];
             let due = wakes.into_iter().flatten().any(|wake| wake <= now);
-            if due || self.losses.is_due(now) {
+            if due || self.losses.is_due(now) || self.groups.iter().any(|group| group.is_due(now)) {
                 self.tick();
             }
         }
@@ -204,7 +219,12 @@ impl Dispatcher {
                 self.adopt(link, line, &begin);
                 self.engine.dialled(now, link);
             }
-            Input::DialFailed(link, text) => self.engine.dial_failed(now, link, text),
+            Input::DialFailed(link, text, diagnosis) => {
+                if diagnosis.is_some() {
+                    self.diagnosed(link, diagnosis);
+                }
+                self.engine.dial_failed(now, link, text);
+            }
             Input::LineEnded(line) => {
                 self.line_ended(&line);
                 // What a thread leaves behind is freed when it is joined.
@@ -215,18 +235,24 @@ impl Dispatcher {
             Input::ThreadPanicked { thread, text } => {
                 self.events.send(Event::ThreadPanicked { thread, text });
             }
-            Input::DeclareIntent(intent, declaration) => {
+            Input::DeclareIntent(intent, declaration, expected) => {
                 let (id, exclusive, retains) = (intent.id, intent.exclusive, intent.retains());
+                self.checkups.sent.extend(expected.map(|expected| (id, expected)));
+                self.groups.iter().for_each(|group| group.declare_intent(&intent, &declaration));
                 self.intents.insert(id, intent);
                 self.engine.declare_intent(now, id, declaration, exclusive, retains);
             }
             Input::WithdrawIntent(id) => {
+                self.groups.iter().for_each(|group| group.withdraw_intent(id));
                 self.engine.withdraw_intent(now, id);
                 self.apply_all();
                 self.intents.remove(&id);
+                self.checkups.sent.remove(&id);
             }
-            Input::DeclareInterest(interest, declaration) => {
+            Input::DeclareInterest(interest, declaration, expected) => {
                 let (id, delivery) = (interest.id, interest.delivery);
+                self.checkups.received.extend(expected.map(|expected| (id, expected)));
+                self.groups.iter().for_each(|group| group.declare_interest(&interest, &declaration));
                 self.interests.insert(id, interest);
                 self.engine.declare_interest(now, id, declaration, delivery);
             }
@@ -240,8 +266,9 @@ impl Dispatcher {
             Input::Status(answer) => {
                 let _ = answer.send(self.status());
             }
-            // A second close while the first one is under way.
-            Input::Close(_) => {}
+            // It is for the time this thread sleeps, which is computed anew; or a second close while the first
+            // one is under way.
+            Input::Tick | Input::Close(_) => {}
         }
         self.apply_all();
     }
@@ -252,8 +279,10 @@ impl Dispatcher {
     }
 
     fn withdraw_interest(&mut self, id: InterestId) {
+        self.groups.iter().for_each(|group| group.withdraw_interest(id));
         self.engine.withdraw_interest(self.clock.now(), id);
         self.apply_all();
+        self.checkups.received.remove(&id);
         if let Some(interest) = self.interests.remove(&id) {
             interest.discard();
         }
@@ -287,7 +316,9 @@ impl Dispatcher {
 
     fn status(&self) -> Vec<LinkStatus> {
         let views = self.engine.links(self.clock.now());
-        views.map(|view| LinkStatus::new(&view, self.lines.get(&view.id))).collect()
+        views
+            .map(|view| LinkStatus::new(&view, self.lines.get(&view.id), self.checkups.of(view.id)))
+            .collect()
     }
 
     pub(super) fn backlog(&mut self, link: LinkId) {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Where the dispatcher puts events: it never waits, the oldest goes when nobody reads.
+/// Where the dispatcher and groups put events: it never waits, the oldest goes when nobody reads.
+#[derive(Clone)]
 pub(crate) struct EventSender {
     sender: Sender<Event>,
     receiver: Receiver<Event>,

@@ -224,7 +224,7 @@ impl Inbox {
     /// A sample gets its number under the lock it is put in under, so this one never comes after a
     /// newer one, though it is another thread that gives it.
     pub(crate) fn deliver_first(&self, source: &SourceRef, retained: &Retained) {
-        let Retained { sent, payload } = retained;
+        let Retained { sent, payload, .. } = retained;
         let sent = *sent;
         match &self.sink {
             Sink::Callback(cell) => {
@@ -358,8 +358,10 @@ impl Inbox {
         }
     }
 
+    /// How many suppliers there are that may send.
     pub(crate) fn suppliers(&self) -> usize {
-        self.state.lock().suppliers.len()
+        let state = self.state.lock();
+        state.suppliers.len().saturating_sub(state.coming)
     }
 
     /// Adds a supplier that is about to begin: [`supplier_came`](Self::supplier_came) says that it has. So

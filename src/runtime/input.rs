@@ -4,8 +4,10 @@ use super::inbox::Inbox;
 use super::line::Line;
 use super::outlets::Outlets;
 use super::refusals::Refusals;
+use crate::diagnosis::Diagnosis;
 use crate::proto::{Declaration, IntentId, InterestId, LinkId};
 use crate::reason::Reason;
+use crate::settings::Expected;
 use crate::time::Timestamp;
 use crate::wire::control::Control;
 use crossbeam_channel::Sender;
@@ -20,7 +22,8 @@ pub(crate) enum Input {
     Accepted(Arc<Line>, Sender<()>),
     /// A dialled link has a connection.
     Dialled(LinkId, Arc<Line>, Sender<()>),
-    DialFailed(LinkId, String),
+    /// What the transport says, and what it found wrong with the line.
+    DialFailed(LinkId, String, Option<Diagnosis>),
     /// A reader and its writer are done with a line.
     LineEnded(Arc<Line>),
     /// A listener turned connections away, for the first time since that was reported.
@@ -33,12 +36,14 @@ pub(crate) enum Input {
         thread: String,
         text: String,
     },
-    DeclareIntent(Arc<Outlets>, Declaration),
+    DeclareIntent(Arc<Outlets>, Declaration, Option<Expected>),
     WithdrawIntent(IntentId),
-    DeclareInterest(Arc<Inbox>, Declaration),
+    DeclareInterest(Arc<Inbox>, Declaration, Option<Expected>),
     WithdrawInterest(InterestId),
     CallbackPanicked(InterestId, String),
     Status(Sender<Vec<super::status::LinkStatus>>),
+    /// A group wants to be ticked earlier than before.
+    Tick,
     /// Say BYE to all and end by then.
     Close(Instant),
 }

@@ -13,6 +13,7 @@
 //! | File | Thread | What |
 //! | --- | --- | --- |
 //! | `dispatcher`, `actions`, `losses`, `refusals` | dispatcher | takes inputs, asks the engine, does what it wants done; reports losses |
+//! | `checkups` | dispatcher | looks at lines of known speed once a second: faults, load, budget |
 //! | `closing`, `gate` | dispatcher | the end of lines and of the endpoint; what lets nothing in from then on |
 //! | `dial`, `acceptor` | reader, acceptor | make connections |
 //! | `session` | reader | one connection: the reader here, its writer beside it |
@@ -22,6 +23,7 @@
 //! | `outlets` | the sending one | an intent: the list of its outlets, and the way through them |
 //! | `feed` | reader, writer | samples passed on from one line to another, and their credit back |
 //! | `inbox`, `source` | reader, and the receiving one | an interest: its mailbox or callback, and each intent that supplies it |
+//! | `group` | a group's reader, the sending one, dispatcher | groups: a thread each, and no part of the above |
 //! | `signal`, `events`, `threads`, `clock`, `status`, `input` | | waking, the stream of events, naming and joining threads, time, views |
 //!
 //! # The path of a sample
@@ -96,6 +98,7 @@
 pub(crate) mod acceptor;
 mod actions;
 mod backlog;
+mod checkups;
 pub(crate) mod clock;
 mod closing;
 pub(crate) mod dial;
@@ -104,6 +107,7 @@ mod edits;
 pub(crate) mod events;
 pub(crate) mod feed;
 pub(crate) mod gate;
+pub(crate) mod group;
 pub(crate) mod inbox;
 pub(crate) mod inlets;
 pub(crate) mod input;

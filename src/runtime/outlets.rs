@@ -4,6 +4,7 @@
 //! over when its number changes. So a send takes no lock but that of the link it sends on.
 
 use super::edits::Place;
+use super::group::outlet::GroupOutlet;
 use super::inbox::Inbox;
 use super::line::Line;
 use super::signal::Signal;
@@ -55,6 +56,8 @@ pub(crate) enum Outlet {
         source: SourceRef,
         encoded: bool,
     },
+    /// Everyone in a group.
+    Group(Arc<GroupOutlet>),
 }
 
 /// The last sample of an intent.
@@ -62,6 +65,8 @@ pub(crate) enum Outlet {
 pub(crate) struct Retained {
     pub(crate) sent: Timestamp,
     pub(crate) payload: Bytes,
+    /// What [`Sending::count`] was.
+    pub(crate) number: u64,
 }
 
 /// What is there for latecomers.
@@ -147,7 +152,7 @@ impl Outlets {
 
     /// How many interests would get a sample now.
     pub(crate) fn interested(&self) -> usize {
-        self.list().iter().filter(|outlet| outlet.is_open()).count()
+        self.list().iter().map(Outlet::interested).sum()
     }
 
     pub(crate) fn close(&self) {
@@ -167,21 +172,24 @@ impl Outlet {
         match self {
             Outlet::Remote { line, lane, .. } => Some(Place::Remote(line.id()?, lane.alias)),
             Outlet::Local { inbox, .. } => Some(Place::Local(inbox.id)),
+            Outlet::Group(_) => None,
         }
     }
 
     /// The interest of this endpoint that it leads to.
     pub(super) fn local(&self) -> Option<(Arc<Inbox>, SourceRef)> {
         match self {
-            Outlet::Remote { .. } => None,
+            Outlet::Remote { .. } | Outlet::Group(_) => None,
             Outlet::Local { inbox, source, .. } => Some((Arc::clone(inbox), source.clone())),
         }
     }
 
-    fn is_open(&self) -> bool {
+    /// How many interests would get a sample now.
+    fn interested(&self) -> usize {
         match self {
-            Outlet::Remote { line, lane, .. } => line.is_open(*lane),
-            Outlet::Local { inbox, .. } => !inbox.is_closed(),
+            Outlet::Remote { line, lane, .. } => usize::from(line.is_open(*lane)),
+            Outlet::Local { inbox, .. } => usize::from(!inbox.is_closed()),
+            Outlet::Group(group) => group.interested(),
         }
     }
 
@@ -189,6 +197,7 @@ impl Outlet {
         match self {
             Outlet::Remote { line, .. } => line.peer(),
             Outlet::Local { .. } => None,
+            Outlet::Group(group) => Some(group.peer()),
         }
     }
 }
@@ -203,6 +212,8 @@ pub(crate) struct Sending {
     fates: Vec<Fate>,
     /// Room for an inline write.
     spare: Batch,
+    /// How many samples went to more than one outlet or to a group, and one.
+    count: u64,
 }
 
 /// In which forms a message is needed.
@@ -237,6 +248,7 @@ impl Sending {
             needs: Needs::default(),
             fates: Vec::new(),
             spare: Batch::default(),
+            count: 1,
         }
     }
 
@@ -258,6 +270,11 @@ impl Sending {
             };
         }
         self.needs
+    }
+
+    /// A number by which a group tells the samples that went to it from others.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
     }
 
     /// Whether nobody is interested, by the list taken over last.
@@ -321,6 +338,7 @@ impl Sending {
         let message = if self.needs.message { message() } else { None };
         let mut outcome = Outcome::NOBODY;
         let (mut sample, copy) = (sample, OnceCell::new());
+        self.count += 1;
         self.fates.clear();
         for outlet in self.list.iter() {
             let fate = match outlet {
@@ -342,6 +360,7 @@ impl Sending {
                     Some(message) if inbox.deliver_local(source, Arc::clone(message)) => Fate::Delivered,
                     _ => Fate::NoInterest,
                 },
+                Outlet::Group(group) => group.put(sample, self.count),
             };
             self.fates.push(fate);
             outcome = outcome.and(fate);
@@ -360,6 +379,7 @@ impl Sending {
                     line.put_first(*lane, sample, retained.sent);
                 }
                 Outlet::Local { inbox, source, .. } => inbox.deliver_first(source, retained),
+                Outlet::Group(group) => group.repeat(retained),
             }
         }
     }

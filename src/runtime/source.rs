@@ -55,8 +55,13 @@ struct Reading {
 }
 
 enum Back {
-    Line { line: Weak<Line>, alias: u32 },
+    Line {
+        line: Weak<Line>,
+        alias: u32,
+    },
     Local(Arc<Signal>),
+    /// A member of a group: nothing is granted, and its clock is known by how late its datagrams come.
+    Group,
 }
 
 /// A source by identity.
@@ -97,6 +102,11 @@ impl Source {
         Self::make(route, None, clock, window, Back::Local(room))
     }
 
+    /// An intent of a member of a group.
+    pub(crate) fn group(route: Route, peer: Arc<PeerName>, clock: Clock) -> SourceRef {
+        Self::make(route, Some(peer), clock, None, Back::Group)
+    }
+
     fn make(
         route: Route,
         peer: Option<Arc<PeerName>>,
@@ -124,6 +134,7 @@ impl Source {
         match &self.back {
             Back::Local(_) => Some(Duration::ZERO),
             Back::Line { line, .. } => line.upgrade()?.clock_error(),
+            Back::Group => None,
         }
     }
 
@@ -214,6 +225,7 @@ impl Source {
         self.reading.0.reported.store(taken, Ordering::Release);
         match &self.back {
             Back::Local(room) => room.raise(),
+            Back::Group => {}
             Back::Line { line, alias } => {
                 let Some(line) = line.upgrade() else { return };
                 let limit = if self.window == 0 { u64::MAX } else { taken + self.window };

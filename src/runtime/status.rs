@@ -1,6 +1,8 @@
 //! How a link is, for the application to see.
 
+use super::checkups::Checkup;
 use super::line::Line;
+use crate::diagnosis::{Diagnosis, LineCounts};
 use crate::event::PeerName;
 use crate::proto;
 use crate::reason::Reason;
@@ -68,10 +70,38 @@ pub struct LinkStatus {
     pub frames_skipped: u64,
     /// How many pairs of intent and interest are linked over it.
     pub routes: usize,
+    /// How many bytes a second the line carries each way, where that is known, as on a serial port.
+    pub rate: Option<u64>,
+    /// How much of that was used in the last second; `None` before the first, or where it is not known.
+    pub load: Option<Load>,
+    /// What went over the line with all overhead, where its transport counts it.
+    pub counts: Option<LineCounts>,
+    /// What is wrong with the line, as found when it was last looked at, where its transport can tell.
+    pub diagnosis: Option<Diagnosis>,
+}
+
+/// The shares of a line that are used, each way: 0 is an idle line, 1 a full one.
+///
+/// ```
+/// let endpoint = bowline::Endpoint::builder("desk").start()?;
+/// for link in endpoint.links() {
+///     if let Some(load) = link.load {
+///         println!("{}: {:.0} % sent, {:.0} % received", link.peer, load.sent * 100.0, load.received * 100.0);
+///     }
+/// }
+/// # Ok::<(), bowline::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+#[non_exhaustive]
+pub struct Load {
+    /// From here to the peer.
+    pub sent: f32,
+    /// From the peer to here.
+    pub received: f32,
 }
 
 impl LinkStatus {
-    pub(super) fn new(view: &proto::LinkView, line: Option<&Arc<Line>>) -> Self {
+    pub(super) fn new(view: &proto::LinkView, line: Option<&Arc<Line>>, checkup: Option<&Checkup>) -> Self {
         Self {
             peer: PeerName::clone(&view.peer),
             dialled: view.dialled,
@@ -96,6 +126,13 @@ impl LinkStatus {
             bytes_out: line.map_or(0, |line| line.bytes_out.load(Ordering::Relaxed)),
             frames_skipped: line.map_or(0, |line| line.skipped.load(Ordering::Relaxed)),
             routes: view.outlets + view.inlets,
+            rate: line.and_then(|line| line.connection.rate()),
+            load: checkup
+                .and_then(|checkup| checkup.load)
+                .filter(|_| line.is_some())
+                .map(|(sent, received)| Load { sent, received }),
+            counts: line.and_then(|line| line.connection.counts()),
+            diagnosis: checkup.and_then(|checkup| checkup.diagnosis.clone()),
         }
     }
 }

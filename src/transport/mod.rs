@@ -1,15 +1,18 @@
 //! Bytes in, bytes out: how connections are made and accepted.
 //!
 //! A [`Transport`] dials and listens for one URL scheme. TCP, Unix sockets and an in-process memory
-//! pair are built in; a program can add its own with
+//! pair are built in, and serial ports; a program can add its own with
 //! [`EndpointBuilder::transport`](crate::EndpointBuilder::transport).
 //!
 //! | Transport | Address | What a peer that reads nothing holds at most |
 //! | --- | --- | --- |
 //! | [`Tcp`] | `host:port` | 512 KiB in the system here, 2 MiB there |
+//! | [`Udp`] | `host:port` | 512 KiB in the system here, 1 MiB there |
 //! | `Unix` | `/path/of/socket` | 512 KiB in the system |
 //! | [`Memory`] | `name` | 64 KiB each way |
+//! | [`Serial`] | `/dev/ttyUSB0` | 16 KiB each way, and a packet in the system |
 
+use crate::diagnosis::{Diagnosis, LineCounts};
 use parking_lot::{Condvar, Mutex};
 use std::io;
 use std::sync::Arc;
@@ -20,13 +23,17 @@ pub mod memory;
 #[allow(dead_code)]
 mod packet;
 mod resolve;
+mod serial;
 mod socket;
 mod tcp;
+pub(crate) mod udp;
 #[cfg(unix)]
 mod unix;
 
 pub use memory::Memory;
+pub use serial::Serial;
 pub use tcp::Tcp;
+pub use udp::Udp;
 #[cfg(unix)]
 pub use unix::Unix;
 
@@ -35,7 +42,8 @@ pub trait Transport: Send + Sync + 'static {
     /// The scheme of the URLs it serves, such as `tcp`: lower-case letters, digits, `+`, `-`.
     fn scheme(&self) -> &str;
 
-    /// Connects to `address`, the part of the URL between `scheme://` and the peer's path.
+    /// Connects to `address`, the part of the URL between `scheme://` and the peer's path; behind it, where
+    /// the URL has options other than `scope`, a `?` and these: `/dev/ttyUSB0?baud=9600&parity=even`.
     ///
     /// It may block for `timeout`, and should look at `cancel` at least every 100 ms.
     ///
@@ -43,7 +51,7 @@ pub trait Transport: Send + Sync + 'static {
     /// Whatever the system says. It is reported in an event and tried again.
     fn dial(&self, address: &str, timeout: Duration, cancel: &Cancel) -> io::Result<Arc<dyn Connection>>;
 
-    /// Starts to listen at `address`.
+    /// Starts to listen at `address`, the part of the URL behind `scheme://`, with its options.
     ///
     /// # Errors
     /// Whatever the system says; [`EndpointBuilder::start`](crate::EndpointBuilder::start) returns it.
@@ -133,6 +141,18 @@ pub trait Connection: Send + Sync + 'static {
     /// in order, if `lossless`, else as soon as possible or not at all. Lines that lose nothing ignore it.
     fn lane(&self, alias: u32, lossless: bool) {
         let _ = (alias, lossless);
+    }
+
+    /// What went over the line so far, where the transport counts it itself because framing and repairs add to
+    /// what is read and written here.
+    fn counts(&self) -> Option<LineCounts> {
+        None
+    }
+
+    /// What is wrong with the line, where the transport can tell. It is asked about once a second and must
+    /// not wait.
+    fn diagnose(&self) -> Option<Diagnosis> {
+        None
     }
 
     /// Ends both directions and wakes a blocked read and write. Idempotent, from any thread.

@@ -6,6 +6,7 @@
 //! sends outside of it; who finds the turn taken leaves, and the holder looks again before it gives it back.
 
 use super::Connection;
+use crate::diagnosis::{Diagnosis, LineCounts};
 use crate::flow::courier::{Counts, Courier, Settings};
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex};
@@ -47,6 +48,16 @@ pub(crate) trait Port: Send + Sync + 'static {
 
     /// How many bytes a second the line carries, where it is known.
     fn rate(&self) -> Option<u64>;
+
+    /// As [`Connection::counts`].
+    fn counts(&self) -> Option<LineCounts> {
+        None
+    }
+
+    /// As [`Connection::diagnose`].
+    fn diagnose(&self) -> Option<Diagnosis> {
+        None
+    }
 }
 
 /// A [`Connection`] over a [`Port`].
@@ -57,6 +68,8 @@ pub(crate) struct PacketConnection<P> {
     room: Condvar,
     turn: AtomicU8,
     closed: AtomicBool,
+    /// What a writer met that ended it: the reader is the one to say it.
+    fault: Mutex<Option<io::Error>>,
     /// Until when the reader waits, in microseconds: who needs it earlier wakes it.
     reader_until: AtomicU64,
 }
@@ -88,6 +101,7 @@ impl<P: Port> PacketConnection<P> {
             room: Condvar::new(),
             turn: AtomicU8::new(FREE),
             closed: AtomicBool::new(false),
+            fault: Mutex::new(None),
             reader_until: AtomicU64::new(0),
         }
     }
@@ -106,6 +120,14 @@ impl<P: Port> PacketConnection<P> {
 
     /// Sends all packets that may go now, unless another thread is at it: that one does it then.
     fn pump(&self, may_wait: bool) -> io::Result<()> {
+        self.pump_all(may_wait).inspect_err(|error| {
+            if !self.is_closed() {
+                self.fault.lock().get_or_insert_with(|| io::Error::new(error.kind(), error.to_string()));
+            }
+        })
+    }
+
+    fn pump_all(&self, may_wait: bool) -> io::Result<()> {
         loop {
             if self.turn.compare_exchange(FREE, TAKEN, Ordering::AcqRel, Ordering::Acquire).is_err() {
                 // The holder looks again, unless it ends just now.
@@ -202,7 +224,7 @@ impl<P: Port> PacketConnection<P> {
                 return Ok(count);
             }
             if self.is_closed() {
-                return Ok(0);
+                return self.fault.lock().take().map_or(Ok(0), Err);
             }
             let (wake, unsent) = if due {
                 let state = self.state.lock();
@@ -231,7 +253,11 @@ impl<P: Port> PacketConnection<P> {
 
     /// What a read returns when the port fails: the end, if it was closed here.
     fn ended(&self, error: io::Error) -> io::Result<usize> {
-        if self.is_closed() { Ok(0) } else { Err(error) }
+        match self.fault.lock().take() {
+            Some(fault) => Err(fault),
+            None if self.is_closed() => Ok(0),
+            None => Err(error),
+        }
     }
 
     fn check_open(&self) -> io::Result<()> {
@@ -303,6 +329,14 @@ impl<P: Port> Connection for PacketConnection<P> {
 
     fn rate(&self) -> Option<u64> {
         self.port.rate()
+    }
+
+    fn counts(&self) -> Option<LineCounts> {
+        self.port.counts()
+    }
+
+    fn diagnose(&self) -> Option<Diagnosis> {
+        self.port.diagnose()
     }
 
     fn lane(&self, alias: u32, lossless: bool) {

@@ -155,19 +155,19 @@ fn name_of(address: &SockAddr) -> String {
 
 /// What went wrong at each address of a host, told as one error of the last one's kind.
 #[derive(Default)]
-struct Failures {
+pub(super) struct Failures {
     text: String,
     kind: Option<io::ErrorKind>,
 }
 
 impl Failures {
-    fn add(&mut self, address: SocketAddr, error: io::Error) {
+    pub(super) fn add(&mut self, address: SocketAddr, error: io::Error) {
         let separator = if self.text.is_empty() { "" } else { "; " };
         self.text.push_str(&format!("{separator}{address}: {error}"));
         self.kind = Some(error.kind());
     }
 
-    fn into_error(self) -> io::Error {
+    pub(super) fn into_error(self) -> io::Error {
         io::Error::new(self.kind.unwrap_or(io::ErrorKind::Other), self.text)
     }
 }
@@ -194,4 +194,4 @@ const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a name to listen at may take to be looked up. Nothing else can happen meanwhile.
-const LONGEST_LOOKUP: Duration = Duration::from_secs(10);
+pub(super) const LONGEST_LOOKUP: Duration = Duration::from_secs(10);

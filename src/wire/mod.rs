@@ -2,11 +2,14 @@
 //!
 //! `PROTOCOL.md` beside this file is the specification.
 
+pub(crate) mod cobs;
 pub(crate) mod control;
+mod crc;
 mod decode;
 mod encode;
 pub(crate) mod error;
 pub(crate) mod frame;
+pub(crate) mod group;
 pub(crate) mod kind;
 pub(crate) mod message;
 #[allow(dead_code)]
@@ -14,6 +17,7 @@ pub(crate) mod packet;
 pub(crate) mod stamp;
 pub(crate) mod varint;
 
+pub(crate) use crc::crc32c;
 pub(crate) use decode::decode;
 pub(crate) use encode::{Advertised, batches, encode};
 pub(crate) use frame::{Frame, Limits, SMALL_HEAD, Split, check_opening, split, split_small};

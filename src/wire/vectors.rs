@@ -437,3 +437,26 @@ fn payloads_are_encoded_as_the_page_says() {
         }
     }
 }
+
+#[test]
+fn packets_stand_on_a_serial_line_as_the_page_says() {
+    let contents = blocks("hex", "serial");
+    let lines = blocks("hex", "serial-line");
+    assert_eq!(
+        contents.iter().map(Block::name).collect::<Vec<_>>(),
+        lines.iter().map(Block::name).collect::<Vec<_>>()
+    );
+    let check = |content: &[u8], line: &[u8]| {
+        let mut written = Vec::new();
+        cobs::encode(content, &mut written);
+        assert_eq!(written, line);
+        let (mut deframer, mut input) = (cobs::Deframer::new(512), line);
+        assert_eq!(deframer.next(&mut input), Some(cobs::Found::Packet(content)));
+        assert_eq!(deframer.next(&mut input), None);
+    };
+    for (content, line) in contents.iter().zip(&lines) {
+        check(&content.bytes(), &line.bytes());
+    }
+    let line = [&[0xFF][..], &[7; 254], &[0x33], &[7; 46], &[0xE1, 0x53, 0x86, 0xC7, 0]].concat();
+    check(&[7; 300], &line);
+}

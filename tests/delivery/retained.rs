@@ -36,6 +36,8 @@ fn a_latecomer_gets_the_last_sample_with_its_true_age(kind: Kind) {
     // Nobody sends there: it is a pause that ends by itself.
     let pause: Interest<u8> = pair.desk.interest("robot.silence").expect("interest");
     assert!(pause.recv_timeout(MOMENT).is_err());
+    // Loose samples say their age to within a sixteenth.
+    let least = if kind == Kind::Udp { MOMENT - MOMENT / 16 } else { MOMENT };
     for settings in [
         InterestSettings::new().latest(),
         InterestSettings::new().queue(4),
@@ -45,7 +47,7 @@ fn a_latecomer_gets_the_last_sample_with_its_true_age(kind: Kind) {
         let sample = late.recv_timeout(SOON).expect("the last one");
         assert_eq!((*sample, sample.sequence()), (3, 0));
         let error = sample.age_error().unwrap_or_default();
-        assert!(sample.age() + error >= MOMENT, "{:?} is too young", sample.age());
+        assert!(sample.age() + error >= least, "{:?} is too young", sample.age());
         assert!(late.try_recv().is_err());
     }
     let (_subscription, given) = called(&pair.desk);

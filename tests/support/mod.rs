@@ -19,6 +19,7 @@ pub const MOMENT: Duration = Duration::from_millis(50);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Tcp,
+    Udp,
     Memory,
     /// Both in one endpoint.
     Local,
@@ -29,6 +30,7 @@ impl Kind {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         match self {
             Kind::Tcp => "tcp://127.0.0.1:0".to_owned(),
+            Kind::Udp => "udp://127.0.0.1:0".to_owned(),
             _ => format!("memory://pair-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
         }
     }
@@ -145,6 +147,11 @@ macro_rules! each_kind {
             }
 
             #[test]
+            fn over_udp() {
+                super::$name(Kind::Udp);
+            }
+
+            #[test]
             fn over_memory() {
                 super::$name(Kind::Memory);
             }
@@ -167,6 +174,11 @@ macro_rules! each_link {
             #[test]
             fn over_tcp() {
                 super::$name(Kind::Tcp);
+            }
+
+            #[test]
+            fn over_udp() {
+                super::$name(Kind::Udp);
             }
 
             #[test]

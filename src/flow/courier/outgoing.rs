@@ -25,7 +25,7 @@ pub(super) struct Outgoing {
     opening: bool,
     /// These are no frames: all goes into the repaired stream as it is.
     raw: bool,
-    /// The place behind the last END in the repaired stream.
+    /// The place in the repaired stream behind the last HANDSHAKE or END, which no PING may overtake.
     ended_at: u64,
     scratch: Vec<u8>,
 }
@@ -220,7 +220,7 @@ impl Courier {
                 self.lanes_out.gap(alias, count);
                 return whole;
             }
-            // Behind an END it stands in line until that arrived.
+            // Behind a HANDSHAKE or an END it stands in line until that arrived.
             Some(Ok(Control::Ping(ping))) if self.stream_out.acked() >= self.outgoing.ended_at => {
                 return self.slips.ping(ping).then_some(bytes.len());
             }
@@ -241,7 +241,11 @@ impl Courier {
         if kind == kind::BYE && !self.lanes_out.is_empty() {
             return None;
         }
-        self.pass(bytes, bytes.len())
+        let passed = self.pass(bytes, bytes.len());
+        if kind == kind::HANDSHAKE && passed.is_some() {
+            self.outgoing.ended_at = self.stream_out.end() + self.outgoing.passing as u64;
+        }
+        passed
     }
 
     fn end(&mut self, alias: u32, bytes: &[u8]) -> bool {

@@ -53,7 +53,8 @@ fn a_sender_that_was_held_up_never_sends_under_an_alias_of_another_pair() {
 fn who_comes_late_while_an_intent_sends_gets_what_is_the_last_one_then() {
     for is_sent in [true, false] {
         let (outlets, line) = bench(true);
-        let kept = |number: u8| Retained { sent: Timestamp::ZERO, payload: Bytes::from(vec![number]) };
+        let kept =
+            |number: u8| Retained { sent: Timestamp::ZERO, payload: Bytes::from(vec![number]), number: 1 };
         outlets.begin_send();
         assert!(outlets.end_send(Some(kept(1))).is_none(), "nobody came");
         let mut sending = Sending::new(Arc::clone(&outlets));
