@@ -286,8 +286,8 @@ impl<T: Message> Intent<T> {
             return Ok(Outcome::NOBODY);
         }
         let sample = match message.get().as_bytes() {
-            Some(bytes) => Outgoing { payload: bytes, shared: Some(bytes), retained: 0 },
-            None => Outgoing { payload: encoded, shared: None, retained: 0 },
+            Some(bytes) => Outgoing { payload: bytes, shared: Some(bytes) },
+            None => Outgoing { payload: encoded, shared: None },
         };
         match sending.send(sample, || None) {
             Ok(outcome) => Ok(outcome),
@@ -328,7 +328,6 @@ impl<T: Message> Intent<T> {
         }
         // A handle of its own, as the message may be given away before the bytes are written.
         let mut held = message.get().as_bytes().cloned();
-        let number = if retains { self.core.next_number() } else { 0 };
         if retains && held.is_none() {
             held = Some(Bytes::copy_from_slice(encoded));
         }
@@ -337,12 +336,9 @@ impl<T: Message> Intent<T> {
         // Looked at only once turned away: the first wait then ends at once, and the next is sure.
         let mut seen = 0;
         let why = loop {
-            // Seen by all who are linked from here on; so the list is read after it. What waits is not
-            // sent yet, so others do not get it either: below it is taken back.
-            let mut before = None;
-            if let Some(payload) = held.clone().filter(|_| retains) {
-                before = self.core.retain(Some(Retained { sent: self.clock.now(), payload, number }));
-            }
+            // Who is linked from here on is not in the list, and is given the sample once it was sent.
+            self.core.begin_send();
+            let sent = self.clock.now();
             // Who was linked while this waited may need the message in a form it is not in yet.
             let needs = sending.refresh();
             if needs.bytes && !is_encoded {
@@ -353,17 +349,23 @@ impl<T: Message> Intent<T> {
                 }
             }
             let sample = match &held {
-                Some(bytes) => Outgoing { payload: bytes, shared: Some(bytes), retained: number },
-                None => Outgoing { payload: encoded, shared: None, retained: 0 },
+                Some(bytes) => Outgoing { payload: bytes, shared: Some(bytes) },
+                None => Outgoing { payload: encoded, shared: None },
             };
             let give = || message.take().map(|message| -> Shared { message.into_arc() });
-            let turned = match sending.send(sample, give) {
+            let result = sending.send(sample, give);
+            if retains {
+                let payload = if result.is_ok() { held.clone() } else { None };
+                let number = sending.count();
+                let retained = payload.map(|payload| Retained { sent, payload, number });
+                if let Some(retained) = self.core.end_send(retained) {
+                    sending.give_missed(&retained);
+                }
+            }
+            let turned = match result {
                 Ok(outcome) => return Ok(outcome),
                 Err(turned) => turned,
             };
-            if retains {
-                self.core.retain(before);
-            }
             if let Err(why) = self.again(turned, sample, seen, &mut deadline, wait) {
                 break why;
             }
@@ -464,7 +466,7 @@ impl Intent<Bytes> {
         if sending.is_alone() {
             return Ok(Outcome::NOBODY);
         }
-        let sample = Outgoing { payload: bytes, shared: None, retained: 0 };
+        let sample = Outgoing { payload: bytes, shared: None };
         match sending.send(sample, || None) {
             Ok(outcome) => Ok(outcome),
             Err(turned) => {
@@ -516,3 +518,6 @@ impl<T> Carried<T> for Arc<T> {
 
 /// Longer than any program waits: what a longer wait is taken for.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+#[cfg(all(test, shuttle))]
+mod interleaved;

@@ -70,6 +70,7 @@ mod runtime;
 mod sample;
 mod schema;
 mod settings;
+mod sync;
 mod time;
 pub mod transport;
 mod wire;

@@ -4,6 +4,7 @@ use crate::bytes::{Buffer, Bytes, Pool};
 use crate::delivery::Delivery;
 use crate::event::PeerName;
 use crate::flow::batch::Batch;
+use crate::flow::lane::LaneId;
 use crate::flow::mailbox::Mailbox;
 use crate::flow::outbox::{Outbox, Outgoing, Put};
 use crate::flow::run::{Content, Head, Run};
@@ -27,6 +28,7 @@ use std::sync::Arc;
 /// The outgoing buffer of a link with one open lane.
 pub struct Outgo {
     outbox: Outbox,
+    lane: LaneId,
     batch: Batch,
     urgent: Vec<u8>,
 }
@@ -35,9 +37,9 @@ impl Default for Outgo {
     fn default() -> Self {
         let mut outbox = Outbox::new(1 << 20);
         outbox.set_max_frame(1 << 20);
-        outbox.open(0, Delivery::Queue(16));
+        let lane = outbox.open(0, Delivery::Queue(16));
         outbox.credit(Credit { alias: 0, limit: u64::MAX, taken: 0, lost: 0 });
-        Self { outbox, batch: Batch::default(), urgent: Vec::new() }
+        Self { outbox, lane, batch: Batch::default(), urgent: Vec::new() }
     }
 }
 
@@ -45,11 +47,11 @@ impl Outgo {
     /// Puts `count` samples in, then takes the batch as the writer does.
     pub fn put_and_take(&mut self, payload: &[u8], count: usize) {
         for _ in 0..count {
-            let sample = Outgoing { payload, shared: None, retained: 0 };
-            let put = self.outbox.put(0, sample, false, || Timestamp::from_micros(1));
+            let sample = Outgoing { payload, shared: None };
+            let put = self.outbox.put(self.lane, sample, false, || Timestamp::from_micros(1));
             assert!(matches!(put, Put::Queued | Put::Inline), "the outbox is not emptied: {put:?}");
         }
-        let Self { outbox, batch, urgent } = self;
+        let Self { outbox, batch, urgent, .. } = self;
         black_box(outbox.take(urgent, batch, || Timestamp::from_micros(2), true));
         batch.clear();
     }

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 ///                      └───────────────────────end───────────────┘
 /// ```
 pub(crate) struct Lane {
+    pub(crate) id: LaneId,
     pub(crate) delivery: Delivery,
     /// The sequence number of the next sample that enters the line.
     pub(crate) sequence: u64,
@@ -30,10 +31,17 @@ pub(crate) struct Lane {
     /// Samples that found the line full, oldest first.
     pub(crate) parked: VecDeque<Parked>,
     pub(crate) ending: bool,
-    /// The number of the retained sample it was given when it opened, or 0.
-    pub(crate) given: u64,
     /// What the line was granted that the samples come from, where they are passed on.
     pub(crate) upstream: Option<Box<Upstream>>,
+}
+
+/// One lane among all that its line ever has. An alias comes to stand for another pair once the lane it stood
+/// for has ended; whoever sends by an older list of outlets must not send to that one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LaneId {
+    pub(crate) alias: u32,
+    /// How many lanes the line opened before.
+    pub(crate) opening: u32,
 }
 
 /// A sample that waits for the line to take it.
@@ -60,8 +68,9 @@ impl Parked {
 }
 
 impl Lane {
-    pub(crate) fn new(delivery: Delivery) -> Self {
+    pub(crate) fn new(id: LaneId, delivery: Delivery) -> Self {
         Self {
+            id,
             delivery,
             sequence: 0,
             limit: None,
@@ -72,7 +81,6 @@ impl Lane {
             lost_here: 0,
             parked: VecDeque::new(),
             ending: false,
-            given: 0,
             upstream: None,
         }
     }
@@ -80,12 +88,6 @@ impl Lane {
     #[inline]
     pub(crate) fn has_credit(&self) -> bool {
         self.limit.is_some_and(|limit| self.sequence < limit)
-    }
-
-    /// Whether this retained sample is on its way already.
-    #[inline]
-    pub(crate) fn was_given(&self, retained: u64) -> bool {
-        retained > 0 && retained == self.given
     }
 
     /// Takes in what the other side grants; false where it goes backwards or past what was sent.

@@ -26,7 +26,7 @@
 
 use super::batch::{BY_REFERENCE, Batch};
 use super::coarse::Coarse;
-use super::lane::{Lane, Missing, Parked};
+use super::lane::{Lane, LaneId, Missing, Parked};
 use crate::bytes::Bytes;
 use crate::delivery::Delivery;
 use crate::time::Timestamp;
@@ -56,6 +56,8 @@ pub(crate) struct Outbox {
     /// What an inline write could not write.
     rest: Batch,
     lanes: Vec<Option<Lane>>,
+    /// How many lanes were opened.
+    openings: u32,
     /// Bytes parked in all lanes.
     parked: usize,
     /// The same of samples passed on that must not be lost.
@@ -89,7 +91,7 @@ pub(crate) enum Put {
     NotOpen,
     /// Larger than the peer takes.
     TooLarge,
-    /// The link is gone.
+    /// The lane or the link is gone.
     Closed,
 }
 
@@ -99,9 +101,6 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) payload: &'a [u8],
     /// The same bytes where they can be kept without copying.
     pub(crate) shared: Option<&'a Bytes>,
-    /// The number of a sample its intent retains, or 0. A latecomer may get it from the intent's thread or
-    /// from the dispatcher, whichever is first, and not from both.
-    pub(crate) retained: u64,
 }
 
 /// Who writes, and whether anyone else may.
@@ -128,6 +127,7 @@ impl Outbox {
             batch: Batch::default(),
             rest: Batch::default(),
             lanes: Vec::new(),
+            openings: 0,
             parked: 0,
             held: 0,
             moved: Vec::new(),
@@ -152,12 +152,15 @@ impl Outbox {
     }
 
     /// Makes a lane for samples under `alias`. They wait for its first credit.
-    pub(crate) fn open(&mut self, alias: u32, delivery: Delivery) {
+    pub(crate) fn open(&mut self, alias: u32, delivery: Delivery) -> LaneId {
         let place = alias as usize;
         if self.lanes.len() <= place {
             self.lanes.resize_with(place + 1, || None);
         }
-        self.lanes[place] = Some(Lane::new(delivery));
+        let id = LaneId { alias, opening: self.openings };
+        self.openings = self.openings.wrapping_add(1);
+        self.lanes[place] = Some(Lane::new(id, delivery));
+        id
     }
 
     /// Ends a lane: what is parked is sent, then END.
@@ -180,9 +183,9 @@ impl Outbox {
         }
     }
 
-    /// Whether samples under `alias` are taken.
-    pub(crate) fn is_open(&self, alias: u32) -> bool {
-        !self.closed && self.lane(alias).is_some_and(|lane| lane.limit.is_some())
+    /// Whether samples of this lane are taken.
+    pub(crate) fn is_open(&self, id: LaneId) -> bool {
+        !self.closed && self.lane(id.alias).is_some_and(|lane| lane.id == id && lane.limit.is_some())
     }
 
     pub(crate) fn lane(&self, alias: u32) -> Option<&Lane> {
@@ -195,17 +198,15 @@ impl Outbox {
     }
 
     /// Whether a sample of `size` bytes would be taken now, without taking it.
-    pub(crate) fn admits(&self, alias: u32, sample: Outgoing<'_>) -> Put {
-        let size = sample.payload.len();
-        let Some(lane) = self.lane(alias).filter(|lane| !lane.ending && !self.closed) else {
+    pub(crate) fn admits(&self, id: LaneId, size: usize) -> Put {
+        let Some(lane) = self.lane(id.alias).filter(|lane| lane.id == id && !lane.ending && !self.closed)
+        else {
             return Put::Closed;
         };
         if lane.limit.is_none() {
             Put::NotOpen
         } else if size > self.largest {
             Put::TooLarge
-        } else if lane.was_given(sample.retained) {
-            Put::Queued
         } else if lane.delivery.is_lossless() && !(lane.has_credit() && self.has_room(size)) {
             Put::NoRoom
         } else {
@@ -219,29 +220,27 @@ impl Outbox {
         waiting == 0 || waiting + size <= self.capacity
     }
 
-    /// Offers a sample. `forced` skips the check for room, which the caller made before.
+    /// Offers a sample. Whoever sends by a list of outlets that is out of date, and may have been held up since
+    /// for as long as it takes to give the alias to another pair, is told `Closed`. `forced` skips the check for room, which the caller made before.
     #[inline]
     pub(crate) fn put(
         &mut self,
-        alias: u32,
+        id: LaneId,
         sample: Outgoing<'_>,
         forced: bool,
         now: impl FnOnce() -> Timestamp,
     ) -> Put {
-        let size = sample.payload.len();
+        let (alias, size) = (id.alias, sample.payload.len());
         let has_room = forced || self.has_room(size);
         let Some(lane) = self.lanes.get_mut(alias as usize).and_then(Option::as_mut) else {
             return Put::Closed;
         };
-        if self.closed || lane.ending {
+        if self.closed || lane.ending || lane.id.opening != id.opening {
             return Put::Closed;
         }
         let Some(limit) = lane.limit else { return Put::NotOpen };
         if size > self.largest {
             return Put::TooLarge;
-        }
-        if lane.was_given(sample.retained) {
-            return Put::Queued;
         }
         if lane.delivery.is_lossless() {
             if !has_room || lane.sequence >= limit {
@@ -267,14 +266,13 @@ impl Outbox {
     }
 
     /// Sends a sample made earlier to a lane that has sent nothing yet, and does nothing to any other.
-    pub(crate) fn put_first(&mut self, alias: u32, sample: Outgoing<'_>, sent: Timestamp) {
+    pub(crate) fn put_first(&mut self, id: LaneId, sample: Outgoing<'_>, sent: Timestamp) {
         let fits = sample.payload.len() <= self.largest && !self.closed;
-        let Some(lane) = self.lane_mut(alias) else { return };
+        let Some(lane) = self.lane_mut(id.alias).filter(|lane| lane.id == id) else { return };
         let fresh = lane.sequence == 0 && lane.parked.is_empty() && lane.gap == 0;
         if fits && fresh && !lane.ending && lane.has_credit() {
             lane.sequence = 1;
-            lane.given = sample.retained;
-            self.append(alias, sent, sample);
+            self.append(id.alias, sent, sample);
         }
     }
 
@@ -332,7 +330,7 @@ impl Outbox {
             self.append(
                 alias,
                 sample.sent,
-                Outgoing { payload: &sample.payload, shared: Some(&sample.payload), retained: 0 },
+                Outgoing { payload: &sample.payload, shared: Some(&sample.payload) },
             );
             if ended {
                 self.finish_lane(alias);

@@ -148,8 +148,8 @@ impl Dispatcher {
             self.publish();
         }
         let (Some(line), Some(outlets)) = (self.lines.get(&link), self.intents.get(&intent)) else { return };
-        line.open_lane(alias, delivery, outlets.route.clone(), Arc::clone(&outlets.signal));
-        let outlet = Outlet::Remote { line: Arc::clone(line), alias, lossless: delivery.is_lossless() };
+        let lane = line.open_lane(alias, delivery, outlets.route.clone(), Arc::clone(&outlets.signal));
+        let outlet = Outlet::Remote { line: Arc::clone(line), lane, lossless: delivery.is_lossless() };
         self.edits.open(intent, Place::Remote(link, alias), outlet);
         self.outgoing.insert((link, alias), intent);
         self.checkups.linked(link, line);
@@ -178,10 +178,11 @@ impl Dispatcher {
             // What the intent sends from now on, it must send here too.
             self.publish();
         }
-        outlets.give_retained(|Retained { payload, sent, number }| {
-            let sample = Outgoing { payload, shared: Some(payload), retained: *number };
-            line.put_first(alias, sample, *sent);
-        });
+        if let Some(lane) = line.lane(alias) {
+            outlets.give_retained(|Retained { payload, sent, .. }| {
+                line.put_first(lane, Outgoing { payload, shared: Some(payload) }, *sent);
+            });
+        }
         outlets.signal.raise();
     }
 

@@ -1,7 +1,7 @@
 //! What the reader of one line has for the dispatcher.
 
 use super::input::LineInput;
-use parking_lot::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::time::Duration;
 

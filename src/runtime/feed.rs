@@ -2,8 +2,8 @@
 
 use super::line::Line;
 use crate::route::Route;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::wire::control::Credit;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 /// A flow of samples that is passed on, as its credit finds the way back.

@@ -10,11 +10,12 @@ use crate::flow::mailbox::{Mailbox, Slot};
 use crate::flow::run::{Content, Run, Taken};
 use crate::proto::InterestId;
 use crate::route::Route;
-use parking_lot::{Condvar, Mutex, ReentrantMutex, ReentrantMutexGuard};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Condvar, Mutex, yield_now};
+use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 use std::any::TypeId;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Where the samples of one interest go: to a mailbox, or to a callback at once.
@@ -153,7 +154,7 @@ impl Inbox {
 
     /// Puts in a message of this process; false if nobody takes it any more.
     #[inline]
-    pub(crate) fn deliver_local(&self, source: &SourceRef, message: Shared, retained: u64) -> bool {
+    pub(crate) fn deliver_local(&self, source: &SourceRef, message: Shared) -> bool {
         match &self.sink {
             Sink::Callback(cell) => {
                 let Some(cell) = enter(cell) else {
@@ -161,9 +162,6 @@ impl Inbox {
                     source.next_sequence();
                     return self.pass_over(source);
                 };
-                if source.was_given(retained) {
-                    return true;
-                }
                 let sequence = source.next_sequence();
                 let sent = source.clock.now();
                 let content = Content::Local(message);
@@ -173,9 +171,6 @@ impl Inbox {
                 let mut state = self.state.lock();
                 if self.closed.load(Ordering::Relaxed) {
                     return false;
-                }
-                if source.was_given(retained) {
-                    return true;
                 }
                 let State { mailbox, now, .. } = &mut *state;
                 let sent = now.now(mailbox.is_empty(), || source.clock.now());
@@ -191,16 +186,13 @@ impl Inbox {
     /// Puts in a message of this process as bytes, for an interest in another Rust type of the same shape;
     /// false if nobody takes it any more.
     #[cold]
-    pub(crate) fn deliver_bytes(&self, source: &SourceRef, payload: &[u8], retained: u64) -> bool {
+    pub(crate) fn deliver_bytes(&self, source: &SourceRef, payload: &[u8]) -> bool {
         match &self.sink {
             Sink::Callback(cell) => {
                 let Some(cell) = enter(cell) else {
                     source.next_sequence();
                     return self.pass_over(source);
                 };
-                if source.was_given(retained) {
-                    return true;
-                }
                 let (sequence, sent) = (source.next_sequence(), source.clock.now());
                 let content = Content::Encoded(Payload::new(payload));
                 self.call_locked(&cell, Taken { source, sequence, sent, content })
@@ -209,9 +201,6 @@ impl Inbox {
                 let mut state = self.state.lock();
                 if self.closed.load(Ordering::Relaxed) {
                     return false;
-                }
-                if source.was_given(retained) {
-                    return true;
                 }
                 let (sequence, sent) = (source.next_sequence(), source.clock.now());
                 let run = Run::whole(source.clone(), sequence, sent, Bytes::copy_from_slice(payload));
@@ -235,13 +224,13 @@ impl Inbox {
     /// A sample gets its number under the lock it is put in under, so this one never comes after a
     /// newer one, though it is another thread that gives it.
     pub(crate) fn deliver_first(&self, source: &SourceRef, retained: &Retained) {
-        let Retained { sent, payload, number } = retained;
-        let (sent, number) = (*sent, *number);
+        let Retained { sent, payload, .. } = retained;
+        let sent = *sent;
         match &self.sink {
             Sink::Callback(cell) => {
-                let cell = cell.lock();
+                // The intent's own thread may be in another callback.
+                let Some(cell) = enter(cell) else { return };
                 if !source.has_sent() {
-                    source.note_given(number);
                     let sequence = source.next_sequence();
                     let content = Content::Encoded(Payload::of(payload));
                     self.call_locked(&cell, Taken { source, sequence, sent, content });
@@ -250,7 +239,6 @@ impl Inbox {
             Sink::Mailbox => {
                 let mut state = self.state.lock();
                 if !source.has_sent() {
-                    source.note_given(number);
                     let run = Run::whole(source.clone(), source.next_sequence(), sent, payload.clone());
                     state.mailbox.put(run, SourceRef::note_lost);
                     drop(state);
@@ -340,7 +328,7 @@ impl Inbox {
             if is_late || self.filled.swap(false, Ordering::Acquire) {
                 break;
             }
-            std::thread::yield_now();
+            yield_now();
         }
         self.wait(deadline, |state| !state.mailbox.is_empty())
     }
@@ -463,3 +451,6 @@ fn enter(
 
 /// How long a callback waits for another one that it sends to, before its sample is lost.
 const CALLBACK_PATIENCE: Duration = Duration::from_millis(100);
+
+#[cfg(all(test, shuttle))]
+mod interleaved;

@@ -145,7 +145,7 @@ impl Inlets {
                 }
             }
             Slot::Relay(relay) => {
-                if !relay.pass(alias, sent, Outgoing { payload, shared: None, retained: 0 })? {
+                if !relay.pass(alias, sent, Outgoing { payload, shared: None })? {
                     self.stall(alias);
                 }
             }
@@ -220,7 +220,7 @@ impl Inlets {
                 Ok(())
             }
             Slot::Relay(relay) => {
-                let sample = Outgoing { payload: &bytes, shared: Some(&bytes), retained: 0 };
+                let sample = Outgoing { payload: &bytes, shared: Some(&bytes) };
                 if !relay.pass(alias, sent, sample)? {
                     self.stall(alias);
                 }

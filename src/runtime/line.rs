@@ -11,18 +11,19 @@ use super::source::SourceRef;
 use crate::delivery::Delivery;
 use crate::event::PeerName;
 use crate::flow::batch::Batch;
+use crate::flow::lane::LaneId;
 use crate::flow::outbox::{Left, Outbox, Outgoing, Put, QUIET};
 use crate::proto::{LinkId, Order};
 use crate::reason::{Reason, ReasonCode};
 use crate::route::Route;
+use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard, Wake, Woken, thread_local, wake};
 use crate::time::Timestamp;
 use crate::transport::Connection;
 use crate::wire::control::{Control, Credit};
-use crossbeam_channel::{Receiver, Sender, bounded};
-use parking_lot::{Mutex, MutexGuard};
+use crossbeam_channel::Sender;
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 mod incoming;
@@ -36,8 +37,8 @@ pub(crate) struct Line {
     pub(crate) connection: Arc<dyn Connection>,
     out: Mutex<Out>,
     /// A token for the writer: there is something to write.
-    wake: Sender<()>,
-    woken: Receiver<()>,
+    wake: Wake,
+    woken: Woken,
     /// What the reader has for the dispatcher. Bounded for each line, so that a peer that floods
     /// control frames fills its own queue and waits, and no other's.
     inputs: Backlog,
@@ -119,7 +120,7 @@ impl Line {
         capacity: usize,
         dispatcher: Sender<Input>,
     ) -> Arc<Self> {
-        let (wake, woken) = bounded(1);
+        let (wake, woken) = wake();
         let capacity = match connection.rate() {
             Some(rate) => capacity.min(usize::try_from(rate / SLOW_LINE_AHEAD).unwrap_or(capacity)),
             None => capacity,
@@ -178,10 +179,16 @@ impl Line {
 
     // ---- samples out ------------------------------------------------------------------------
 
-    pub(crate) fn open_lane(&self, alias: u32, delivery: Delivery, route: Route, room: Arc<Signal>) {
+    pub(crate) fn open_lane(
+        &self,
+        alias: u32,
+        delivery: Delivery,
+        route: Route,
+        room: Arc<Signal>,
+    ) -> LaneId {
         self.connection.lane(alias, delivery.is_lossless());
         let mut out = self.out.lock();
-        out.outbox.open(alias, delivery);
+        let lane = out.outbox.open(alias, delivery);
         let place = alias as usize;
         if out.rooms.len() <= place {
             out.rooms.resize_with(place + 1, || None);
@@ -191,6 +198,7 @@ impl Line {
         }
         out.rooms[place] = Some(room);
         out.routes[place] = Some(route);
+        lane
     }
 
     pub(crate) fn end_lane(&self, alias: u32) {
@@ -203,8 +211,13 @@ impl Line {
         self.wake_after(out);
     }
 
-    pub(crate) fn is_open(&self, alias: u32) -> bool {
-        self.out.lock().outbox.is_open(alias)
+    pub(crate) fn is_open(&self, lane: LaneId) -> bool {
+        self.out.lock().outbox.is_open(lane)
+    }
+
+    /// The lane that an alias stands for now. Only the dispatcher, who opens them, can tell what for.
+    pub(crate) fn lane(&self, alias: u32) -> Option<LaneId> {
+        self.out.lock().outbox.lane(alias).map(|lane| lane.id)
     }
 
     /// Losses of a lane: dropped here, dropped there; and what its interest asked for.
@@ -213,20 +226,20 @@ impl Line {
     }
 
     /// Whether a sample would be taken. An intent that is turned away will be woken when to try again.
-    pub(crate) fn admits(&self, alias: u32, sample: Outgoing<'_>) -> Put {
+    pub(crate) fn admits(&self, lane: LaneId, size: usize) -> Put {
         let mut out = self.out.lock();
-        let put = out.outbox.admits(alias, sample);
+        let put = out.outbox.admits(lane, size);
         if put == Put::NoRoom {
-            out.note_starved(alias);
+            out.note_starved(lane.alias);
         }
         put
     }
 
     /// Sends a sample. `spare` is room for an inline write, empty before and after.
     #[inline]
-    pub(crate) fn put(&self, alias: u32, sample: Outgoing<'_>, forced: bool, spare: &mut Batch) -> Put {
+    pub(crate) fn put(&self, lane: LaneId, sample: Outgoing<'_>, forced: bool, spare: &mut Batch) -> Put {
         let mut out = self.out.lock();
-        let put = out.outbox.put(alias, sample, forced, || self.clock.now());
+        let put = out.outbox.put(lane, sample, forced, || self.clock.now());
         match put {
             Put::Queued | Put::Parked(_) if out.outbox.is_due() => self.write_due(out),
             // The writer comes by itself while it has work: most samples end here.
@@ -240,7 +253,7 @@ impl Line {
                 self.wake_after(out);
                 return Put::Queued;
             }
-            Put::NoRoom => out.note_starved(alias),
+            Put::NoRoom => out.note_starved(lane.alias),
             Put::NotOpen | Put::TooLarge | Put::Closed => {}
         }
         put
@@ -252,9 +265,9 @@ impl Line {
     }
 
     /// Sends a retained sample to a lane that has sent nothing yet.
-    pub(crate) fn put_first(&self, alias: u32, sample: Outgoing<'_>, sent: Timestamp) {
+    pub(crate) fn put_first(&self, lane: LaneId, sample: Outgoing<'_>, sent: Timestamp) {
         let mut out = self.out.lock();
-        out.outbox.put_first(alias, sample, sent);
+        out.outbox.put_first(lane, sample, sent);
         self.wake_after(out);
     }
 
@@ -292,7 +305,7 @@ impl Line {
         batch.wrote(count);
         self.bytes_out.fetch_add(count as u64, Ordering::Relaxed);
         let now = self.clock.now();
-        LAST_INLINE.set(now);
+        LAST_INLINE.with(|last| last.set(now));
         let mut out = self.out.lock();
         out.outbox.end_inline(batch, now);
         out
@@ -437,6 +450,14 @@ impl Line {
     }
 }
 
+#[cfg(test)]
+impl Line {
+    /// How many samples entered the lane that an alias stands for.
+    pub(super) fn sent(&self, alias: u32) -> Option<u64> {
+        self.out.lock().outbox.lane(alias).map(|lane| lane.sequence)
+    }
+}
+
 impl Out {
     fn note_starved(&mut self, alias: u32) {
         if !self.starved.contains(&alias) {
@@ -478,7 +499,7 @@ impl RoomMade {
 /// Whether this thread has not written inline just now. One that sends without pause, be it on many
 /// lines in turn, each of them quiet, leaves the writing to the writers.
 fn is_calm(now: Timestamp) -> bool {
-    now - LAST_INLINE.get() >= QUIET
+    now - LAST_INLINE.with(Cell::get) >= QUIET
 }
 
 thread_local! {
@@ -488,3 +509,6 @@ thread_local! {
 
 /// What part of a second's worth of a slow line may wait to be written: what waits there is late.
 const SLOW_LINE_AHEAD: u64 = 20;
+
+#[cfg(all(test, shuttle))]
+mod interleaved;

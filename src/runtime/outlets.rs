@@ -13,16 +13,17 @@ use crate::bytes::Bytes;
 use crate::event::PeerName;
 use crate::flow::Shared;
 use crate::flow::batch::Batch;
+use crate::flow::lane::LaneId;
 use crate::flow::outbox::{Outgoing, Put};
 use crate::outcome::{Fate, Outcome};
 use crate::proto::IntentId;
 use crate::route::Route;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::time::Timestamp;
-use parking_lot::Mutex;
 use std::any::TypeId;
 use std::cell::OnceCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// An intent as the threads see it.
 pub(crate) struct Outlets {
@@ -37,9 +38,7 @@ pub(crate) struct Outlets {
     /// Raised when there may be room or interest where there was none.
     pub(crate) signal: Arc<Signal>,
     /// The last sample, kept for latecomers; `None` where the intent does not retain.
-    retained: Option<Mutex<Option<Retained>>>,
-    /// How many samples were retained so far.
-    numbered: AtomicU64,
+    retained: Option<Mutex<Kept>>,
     closed: AtomicBool,
 }
 
@@ -48,7 +47,7 @@ pub(crate) struct Outlets {
 pub(crate) enum Outlet {
     Remote {
         line: Arc<Line>,
-        alias: u32,
+        lane: LaneId,
         lossless: bool,
     },
     /// `encoded` where the interest is in another Rust type, of the same shape.
@@ -66,8 +65,18 @@ pub(crate) enum Outlet {
 pub(crate) struct Retained {
     pub(crate) sent: Timestamp,
     pub(crate) payload: Bytes,
-    /// Tells it from all others of its intent; never 0.
+    /// What [`Sending::count`] was.
     pub(crate) number: u64,
+}
+
+/// What is there for latecomers.
+#[derive(Default)]
+struct Kept {
+    last: Option<Retained>,
+    /// The intent is sending: whether this or another sample is the last one will be known in a moment.
+    sending: bool,
+    /// Somebody came late meanwhile, and got nothing yet.
+    missed: bool,
 }
 
 impl Outlets {
@@ -81,7 +90,6 @@ impl Outlets {
             edition: AtomicU64::new(0),
             signal: Arc::default(),
             retained: retain.then(Mutex::default),
-            numbered: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         }
     }
@@ -90,21 +98,33 @@ impl Outlets {
         self.retained.is_some()
     }
 
-    /// The number of the next sample to retain.
-    pub(crate) fn next_number(&self) -> u64 {
-        self.numbered.fetch_add(1, Ordering::Relaxed) + 1
+    /// The intent is about to send; until [`end_send`](Self::end_send) no latecomer is given anything.
+    ///
+    /// A sample is the last one only once it was sent: what is turned away goes back to the application, and
+    /// comes again. And it must be retained as soon as it was sent, or who came late would miss it. So
+    /// whoever comes in between waits for the end.
+    pub(crate) fn begin_send(&self) {
+        if let Some(kept) = &self.retained {
+            kept.lock().sending = true;
+        }
     }
 
-    /// Keeps a sample for latecomers, and returns the one kept before.
-    pub(crate) fn retain(&self, sample: Option<Retained>) -> Option<Retained> {
-        std::mem::replace(&mut *self.retained.as_ref()?.lock(), sample)
+    /// The intent sent a sample to retain, or was turned away. Returns what is to be given to all who never
+    /// got anything, if one of them came meanwhile.
+    pub(crate) fn end_send(&self, sent: Option<Retained>) -> Option<Retained> {
+        let mut kept = self.retained.as_ref()?.lock();
+        kept.sending = false;
+        if sent.is_some() {
+            kept.last = sent;
+        }
+        if std::mem::take(&mut kept.missed) { kept.last.clone() } else { None }
     }
 
     /// Publishes another list.
     ///
-    /// A send stores what it retains before it reads the list, and the dispatcher publishes before it
-    /// reads what is retained: so a latecomer gets each sample by one of the two ways, or by both, where
-    /// its number tells. `put_first` and `deliver_first` see to it that none comes after a newer one.
+    /// A retaining send begins before it reads the list, and the dispatcher publishes before it reads what is
+    /// retained: so a latecomer that the send does not find in the list is given its sample. `put_first` and
+    /// `deliver_first` see to it that none is given twice, or after a newer one.
     pub(crate) fn publish(&self, change: impl FnOnce(&mut Vec<Outlet>)) {
         let mut list = self.list.lock();
         let mut outlets = Vec::clone(&list);
@@ -119,10 +139,15 @@ impl Outlets {
         Arc::clone(&self.list.lock())
     }
 
-    /// Gives what is retained to a latecomer. The intent cannot retain another sample meanwhile: it would
-    /// find room for that one which the older takes.
+    /// Gives what is retained to a latecomer, or leaves that to the intent if it is sending. It cannot begin
+    /// to send meanwhile: it would find room for another sample which this one takes.
     pub(crate) fn give_retained<T>(&self, give: impl FnOnce(&Retained) -> T) -> Option<T> {
-        self.retained.as_ref()?.lock().as_ref().map(give)
+        let mut kept = self.retained.as_ref()?.lock();
+        if kept.sending {
+            kept.missed = true;
+            return None;
+        }
+        kept.last.as_ref().map(give)
     }
 
     /// How many interests would get a sample now.
@@ -145,7 +170,7 @@ impl Outlet {
     /// Where it leads.
     pub(super) fn place(&self) -> Option<Place> {
         match self {
-            Outlet::Remote { line, alias, .. } => Some(Place::Remote(line.id()?, *alias)),
+            Outlet::Remote { line, lane, .. } => Some(Place::Remote(line.id()?, lane.alias)),
             Outlet::Local { inbox, .. } => Some(Place::Local(inbox.id)),
             Outlet::Group(_) => None,
         }
@@ -162,7 +187,7 @@ impl Outlet {
     /// How many interests would get a sample now.
     fn interested(&self) -> usize {
         match self {
-            Outlet::Remote { line, alias, .. } => usize::from(line.is_open(*alias)),
+            Outlet::Remote { line, lane, .. } => usize::from(line.is_open(*lane)),
             Outlet::Local { inbox, .. } => usize::from(!inbox.is_closed()),
             Outlet::Group(group) => group.interested(),
         }
@@ -187,6 +212,8 @@ pub(crate) struct Sending {
     fates: Vec<Fate>,
     /// Room for an inline write.
     spare: Batch,
+    /// How many samples went to more than one outlet or to a group, and one.
+    count: u64,
 }
 
 /// In which forms a message is needed.
@@ -221,6 +248,7 @@ impl Sending {
             needs: Needs::default(),
             fates: Vec::new(),
             spare: Batch::default(),
+            count: 1,
         }
     }
 
@@ -244,6 +272,11 @@ impl Sending {
         self.needs
     }
 
+    /// A number by which a group tells the samples that went to it from others.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
     /// Whether nobody is interested, by the list taken over last.
     #[inline]
     pub(crate) fn is_alone(&self) -> bool {
@@ -258,8 +291,8 @@ impl Sending {
         message: impl FnOnce() -> Option<Shared>,
     ) -> Result<Outcome, Turned> {
         let fate = match self.list.as_slice() {
-            [Outlet::Remote { line, alias, lossless }] => {
-                match line.put(*alias, sample, false, &mut self.spare) {
+            [Outlet::Remote { line, lane, lossless }] => {
+                match line.put(*lane, sample, false, &mut self.spare) {
                     Put::NoRoom => return Err(Turned::NoRoom),
                     Put::TooLarge if *lossless => return Err(line.too_large()),
                     put => fate_of(put),
@@ -268,11 +301,10 @@ impl Sending {
             // The message is moved: counting it up and down again on the way would cost as much as all the
             // rest, as its count is most often in the cache of another core.
             [Outlet::Local { inbox, source, encoded: false }] => {
-                if is_full(inbox, source, sample) {
+                if is_full(inbox, source) {
                     return Err(Turned::NoRoom);
                 }
-                let taken =
-                    message().is_some_and(|message| inbox.deliver_local(source, message, sample.retained));
+                let taken = message().is_some_and(|message| inbox.deliver_local(source, message));
                 if taken { Fate::Delivered } else { Fate::NoInterest }
             }
             _ => return self.send_to_many(sample, message),
@@ -290,12 +322,14 @@ impl Sending {
     ) -> Result<Outcome, Turned> {
         for outlet in self.list.iter() {
             match outlet {
-                Outlet::Remote { line, alias, lossless: true } => match line.admits(*alias, sample) {
-                    Put::NoRoom => return Err(Turned::NoRoom),
-                    Put::TooLarge => return Err(line.too_large()),
-                    _ => {}
-                },
-                Outlet::Local { inbox, source, .. } if is_full(inbox, source, sample) => {
+                Outlet::Remote { line, lane, lossless: true } => {
+                    match line.admits(*lane, sample.payload.len()) {
+                        Put::NoRoom => return Err(Turned::NoRoom),
+                        Put::TooLarge => return Err(line.too_large()),
+                        _ => {}
+                    }
+                }
+                Outlet::Local { inbox, source, .. } if is_full(inbox, source) => {
                     return Err(Turned::NoRoom);
                 }
                 _ => {}
@@ -304,11 +338,12 @@ impl Sending {
         let message = if self.needs.message { message() } else { None };
         let mut outcome = Outcome::NOBODY;
         let (mut sample, copy) = (sample, OnceCell::new());
+        self.count += 1;
         self.fates.clear();
         for outlet in self.list.iter() {
             let fate = match outlet {
-                Outlet::Remote { line, alias, lossless } => {
-                    let put = line.put(*alias, sample, *lossless, &mut self.spare);
+                Outlet::Remote { line, lane, lossless } => {
+                    let put = line.put(*lane, sample, *lossless, &mut self.spare);
                     if matches!(put, Put::Parked(_)) && sample.shared.is_none() {
                         // What the others park is one copy, however many interests a peer declares.
                         sample.shared = Some(copy.get_or_init(|| Bytes::copy_from_slice(sample.payload)));
@@ -316,23 +351,37 @@ impl Sending {
                     fate_of(put)
                 }
                 Outlet::Local { inbox, source, encoded: true } => {
-                    match inbox.deliver_bytes(source, sample.payload, sample.retained) {
+                    match inbox.deliver_bytes(source, sample.payload) {
                         true => Fate::Delivered,
                         false => Fate::NoInterest,
                     }
                 }
                 Outlet::Local { inbox, source, encoded: false } => match &message {
-                    Some(message) if inbox.deliver_local(source, Arc::clone(message), sample.retained) => {
-                        Fate::Delivered
-                    }
+                    Some(message) if inbox.deliver_local(source, Arc::clone(message)) => Fate::Delivered,
                     _ => Fate::NoInterest,
                 },
-                Outlet::Group(group) => group.put(sample),
+                Outlet::Group(group) => group.put(sample, self.count),
             };
             self.fates.push(fate);
             outcome = outcome.and(fate);
         }
         Ok(outcome)
+    }
+
+    /// Gives a retained sample to all who never got anything.
+    #[cold]
+    pub(crate) fn give_missed(&mut self, retained: &Retained) {
+        // Only to be given to: what the next send needs is told by its own look at the list.
+        for outlet in self.core.list().iter() {
+            match outlet {
+                Outlet::Remote { line, lane, .. } => {
+                    let sample = Outgoing { payload: &retained.payload, shared: Some(&retained.payload) };
+                    line.put_first(*lane, sample, retained.sent);
+                }
+                Outlet::Local { inbox, source, .. } => inbox.deliver_first(source, retained),
+                Outlet::Group(group) => group.repeat(retained),
+            }
+        }
     }
 
     /// What became of the last sample, for each peer; `None` for an interest of this endpoint.
@@ -343,8 +392,8 @@ impl Sending {
 
 /// Whether an interest of this endpoint must get this sample and has no room for it.
 #[inline]
-fn is_full(inbox: &Inbox, source: &SourceRef, sample: Outgoing<'_>) -> bool {
-    !source.has_room() && !inbox.is_closed() && !source.was_given(sample.retained)
+fn is_full(inbox: &Inbox, source: &SourceRef) -> bool {
+    !source.has_room() && !inbox.is_closed()
 }
 
 fn fate_of(put: Put) -> Fate {
@@ -358,3 +407,6 @@ fn fate_of(put: Put) -> Fate {
         Put::Closed => Fate::LinkDown,
     }
 }
+
+#[cfg(test)]
+mod tests;

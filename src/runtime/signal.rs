@@ -1,6 +1,6 @@
 //! Waking application threads that wait for a change.
 
-use parking_lot::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex};
 use std::time::Instant;
 
 /// A counter to wait on. Read it, look at what it guards, then wait for it to move on: no change in

@@ -5,9 +5,9 @@ use super::line::Line;
 use super::signal::Signal;
 use crate::event::{LostAt, PeerName};
 use crate::route::Route;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::time::Timestamp;
 use crate::wire::control::Credit;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -31,8 +31,6 @@ pub(crate) struct Source {
     lost_on_the_way: AtomicU64,
     /// The alias ended, or nobody wants its samples any more: no credit is granted from now on.
     ended: AtomicBool,
-    /// The number of the retained sample it was given when it was linked in this process, or 0.
-    given: AtomicU64,
 }
 
 /// Apart from its neighbours in memory: two threads on two cores that write to one cache line wait for
@@ -128,7 +126,6 @@ impl Source {
             lost_there: AtomicU64::new(0),
             lost_on_the_way: AtomicU64::new(0),
             ended: AtomicBool::new(false),
-            given: AtomicU64::new(0),
         }))
     }
 
@@ -208,17 +205,6 @@ impl Source {
         let taken = self.reading.0.taken.load(Ordering::Acquire);
         taken_seen.store(taken, Ordering::Relaxed);
         sent < taken + self.window
-    }
-
-    /// Notes that this retained sample was given, under the lock of its interest.
-    pub(crate) fn note_given(&self, retained: u64) {
-        self.given.store(retained, Ordering::Relaxed);
-    }
-
-    /// Whether this retained sample was given already. It is sure only under the lock of its interest.
-    #[inline]
-    pub(crate) fn was_given(&self, retained: u64) -> bool {
-        retained > 0 && retained == self.given.load(Ordering::Relaxed)
     }
 
     /// Whether an intent of this endpoint sent anything yet.

@@ -8,10 +8,10 @@
 use super::Connection;
 use crate::diagnosis::{Diagnosis, LineCounts};
 use crate::flow::courier::{Counts, Courier, Settings};
+use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use crate::sync::{Condvar, Mutex};
 use crate::time::{Timestamp, now};
-use parking_lot::{Condvar, Mutex};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// What packets go in and out of, once both sides opened a packet link: content alone, without framing,
@@ -379,3 +379,6 @@ const SHORTEST: Duration = Duration::from_micros(100);
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(all(test, shuttle))]
+mod interleaved;

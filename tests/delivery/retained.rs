@@ -9,6 +9,7 @@ crate::each_kind!(
     a_latecomer_gets_the_last_sample_with_its_true_age,
     a_latecomer_never_gets_it_after_a_newer_one,
     a_sample_that_is_taken_has_room_with_latecomers_too,
+    a_sample_that_was_turned_away_reaches_no_latecomer,
 );
 
 fn retaining(endpoint: &Endpoint) -> Intent<u64> {
@@ -98,6 +99,37 @@ fn a_latecomer_never_gets_it_after_a_newer_one(kind: Kind) {
         }
         drop(stop);
     });
+}
+
+fn a_sample_that_was_turned_away_reaches_no_latecomer(kind: Kind) {
+    let pair = pair(kind);
+    let intent = retaining(&pair.robot);
+    // Nobody reads it, so that it stays full.
+    let full: Interest<u64> =
+        pair.desk.interest_with("robot.mode", InterestSettings::new().lossless(1)).expect("interest");
+    assert!(intent.wait_interest(SOON));
+    intent.send(1).expect("room");
+    let (stop, stopped) = channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while stopped.try_recv() == Err(TryRecvError::Empty) {
+                assert!(intent.try_send(2).is_err_and(|error| error.is_no_credit()));
+            }
+        });
+        for round in 0..60 {
+            if round % 2 == 0 {
+                let late: Interest<u64> = pair.desk.interest("robot.mode").expect("interest");
+                assert_eq!(*late.recv_timeout(SOON).expect("the last one"), 1);
+                assert!(late.try_recv().is_err());
+            } else {
+                let (_subscription, given) = called(&pair.desk);
+                assert_eq!(*given.recv_timeout(SOON).expect("the last one"), 1);
+                assert!(given.try_recv().is_err());
+            }
+        }
+        drop(stop);
+    });
+    assert_eq!(*full.recv_timeout(SOON).expect("the first one"), 1);
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub(super) struct Bench {
     stamps: StampReader,
     /// The number of the next sample of each alias.
     next: BTreeMap<u32, u64>,
+    /// The lane opened last under each alias.
+    lanes: BTreeMap<u32, LaneId>,
     pub(super) got: Vec<Got>,
     wrote: bool,
 }
@@ -45,29 +47,41 @@ impl Bench {
             rest: Vec::new(),
             stamps: StampReader::default(),
             next: BTreeMap::new(),
+            lanes: BTreeMap::new(),
             got: Vec::new(),
             wrote: false,
         }
     }
 
+    /// A lane that waits for its first credit.
+    pub(super) fn open_waiting(&mut self, alias: u32, delivery: Delivery) {
+        let lane = self.outbox.open(alias, delivery);
+        self.lanes.insert(alias, lane);
+    }
+
+    /// The lane opened last under an alias, or one that never was.
+    pub(super) fn lane(&self, alias: u32) -> LaneId {
+        self.lanes.get(&alias).copied().unwrap_or(LaneId { alias, opening: u32::MAX })
+    }
+
     pub(super) fn open(&mut self, alias: u32, delivery: Delivery) {
-        self.outbox.open(alias, delivery);
+        self.open_waiting(alias, delivery);
         let limit = if delivery.is_lossless() { u64::from(delivery.depth()) } else { u64::MAX };
         assert_eq!(self.outbox.credit(Credit { alias, limit, taken: 0, lost: 0 }), Some(true));
     }
 
     pub(super) fn put(&mut self, alias: u32, payload: &[u8]) -> Put {
         let now = self.now;
-        self.outbox.put(alias, Outgoing { payload, shared: None, retained: 0 }, false, || now)
+        self.outbox.put(self.lane(alias), Outgoing { payload, shared: None }, false, || now)
     }
 
     pub(super) fn admits(&self, alias: u32, size: usize) -> Put {
-        self.outbox.admits(alias, Outgoing { payload: &vec![0; size], shared: None, retained: 0 })
+        self.outbox.admits(self.lane(alias), size)
     }
 
     fn put_shared(&mut self, alias: u32, payload: &Bytes) -> Put {
         let now = self.now;
-        self.outbox.put(alias, Outgoing { payload, shared: Some(payload), retained: 0 }, false, || now)
+        self.outbox.put(self.lane(alias), Outgoing { payload, shared: Some(payload) }, false, || now)
     }
 
     /// What the writer is given next: urgent frames and the batch, as bytes.
@@ -162,8 +176,8 @@ impl Bench {
     /// Fills the batch, by a lane of its own, so that what follows finds no room.
     fn fill(&mut self) {
         self.open(FILLER, Delivery::Lossless(1));
-        let sample = Outgoing { payload: &[0; CAPACITY], shared: None, retained: 0 };
-        assert_ne!(self.outbox.put(FILLER, sample, true, || Timestamp::ZERO), Put::NoRoom);
+        let sample = Outgoing { payload: &[0; CAPACITY], shared: None };
+        assert_ne!(self.outbox.put(self.lane(FILLER), sample, true, || Timestamp::ZERO), Put::NoRoom);
     }
 }
 

@@ -25,24 +25,24 @@ pub(crate) struct GroupOutlet {
 struct Numbers {
     /// Of the next sample.
     next: u32,
-    /// The retained sample that the last one was, or 0.
-    retained: u64,
+    /// What tells the last sample from others of its intent, or 0.
+    last: u64,
 }
 
 impl GroupOutlet {
     pub(crate) fn new(port: Arc<Port>, digest: Digest, sender: u32, intent: IntentId) -> Self {
-        let numbers = Mutex::new(Numbers { next: 0, retained: 0 });
+        let numbers = Mutex::new(Numbers { next: 0, last: 0 });
         Self { port, digest, sender, intent, interested: AtomicUsize::new(0), numbers }
     }
 
-    /// Sends a sample without waiting.
-    pub(crate) fn put(&self, sample: Outgoing<'_>) -> Fate {
+    /// Sends a sample without waiting. `number` tells it from others of its intent.
+    pub(crate) fn put(&self, sample: Outgoing<'_>, number: u64) -> Fate {
         if sample.payload.len() > self.port.largest {
             return Fate::TooLarge;
         }
         let sequence = {
             let mut numbers = self.numbers.lock();
-            numbers.retained = sample.retained;
+            numbers.last = number;
             let sequence = numbers.next;
             numbers.next = sequence.wrapping_add(1);
             sequence
@@ -51,15 +51,18 @@ impl GroupOutlet {
     }
 
     /// Sends the retained sample for one that came late. Under its old number, if it has one: whoever had
-    /// it then drops it now.
+    /// it then drops it now. A newer one went to the late one too.
     pub(crate) fn repeat(&self, retained: &Retained) {
         if retained.payload.len() > self.port.largest {
             return;
         }
         let sequence = {
             let mut numbers = self.numbers.lock();
-            if numbers.retained != retained.number {
-                numbers.retained = retained.number;
+            if numbers.last > retained.number {
+                return;
+            }
+            if numbers.last != retained.number {
+                numbers.last = retained.number;
                 numbers.next = numbers.next.wrapping_add(1);
             }
             numbers.next.wrapping_sub(1)

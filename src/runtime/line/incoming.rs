@@ -5,9 +5,9 @@ use super::{Change, Line};
 use crate::flow::outbox::Onward;
 use crate::reason::{Reason, ReasonCode};
 use crate::runtime::input::{Input, LineInput};
+use crate::sync::atomic::Ordering;
 use crate::time::Timestamp;
 use crate::wire::control::Credit;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 impl Line {

@@ -6,7 +6,7 @@ use super::*;
 fn samples_wait_for_the_first_credit() {
     let mut bench = Bench::new(CAPACITY);
     assert_eq!(bench.put(0, &[1]), Put::Closed, "no such lane");
-    bench.outbox.open(0, Delivery::default());
+    bench.open_waiting(0, Delivery::default());
     assert_eq!(bench.put(0, &[1]), Put::NotOpen);
     assert_eq!(bench.admits(0, 1), Put::NotOpen);
     assert_eq!(bench.outbox.credit(Credit { alias: 0, limit: u64::MAX, taken: 0, lost: 0 }), Some(true));
@@ -113,7 +113,7 @@ fn end_comes_after_all_that_was_parked() {
 #[test]
 fn end_is_said_for_a_lane_that_never_opened() {
     let mut bench = Bench::new(CAPACITY);
-    bench.outbox.open(3, Delivery::Latest);
+    bench.open_waiting(3, Delivery::Latest);
     bench.outbox.end(3);
     bench.write_all();
     assert_eq!(bench.got, [Got::Control(Control::End { alias: 3 })]);

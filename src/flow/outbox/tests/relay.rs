@@ -15,7 +15,7 @@ impl Bench {
     }
 
     fn forward(&mut self, payload: &[u8], sent: u64) -> Put {
-        let (now, sample) = (self.now, Outgoing { payload, shared: None, retained: 0 });
+        let (now, sample) = (self.now, Outgoing { payload, shared: None });
         self.outbox.forward(ALIAS, sample, Timestamp::from_micros(sent), || now)
     }
 
