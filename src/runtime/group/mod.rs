@@ -31,7 +31,7 @@ use crate::proto::group::{self, GroupAction, GroupSettings, MemberClock, Supply}
 use crate::proto::{Declaration, IntentId, InterestId};
 use crate::time::Timestamp;
 use crate::transport::udp::group::GroupSocket;
-use crate::wire::group::{Digest, SAMPLE_HEAD};
+use crate::wire::group::{Digest, Loss, SAMPLE_HEAD};
 use crossbeam_channel::Sender;
 use outlet::GroupOutlet;
 use parking_lot::Mutex;
@@ -84,8 +84,11 @@ struct OwnInterest {
 struct Feed {
     source: SourceRef,
     clock: Arc<MemberClock>,
-    /// What was reported of its losses, here and on the way.
+    /// What the application was told of its losses, here and on the way.
     seen: (u64, u64),
+    /// What its member was told of both, and how often it is to be told so again.
+    told: u64,
+    again: u8,
 }
 
 /// What is to be done once the lock is given back.
@@ -172,6 +175,7 @@ impl Group {
 
     pub(crate) fn withdraw_interest(&self, id: InterestId) {
         self.drive(|control, now| {
+            control.tell_losses(|interest| interest == id);
             control.core.withdraw_interest(now, id);
             // What it was supplied by goes while it is still there.
             self.apply(control, &mut After::default());
@@ -221,7 +225,11 @@ impl Group {
     pub(crate) fn close(&self) {
         // The farewell comes back to the reader, which then finds that it is over.
         if !self.closed.swap(true, Ordering::AcqRel) {
-            self.drive(|control, now| control.core.close(now));
+            self.drive(|control, now| {
+                control.losses_due = now;
+                self.report_losses(control, now);
+                control.core.close(now);
+            });
         }
     }
 
@@ -280,7 +288,7 @@ impl Group {
                     own.inbox.add_supplier(source.clone());
                     own.inbox.supplier_came();
                     control.orders.entry(supply).or_default();
-                    control.sources.insert((interest, supply), Feed { source, clock, seen: (0, 0) });
+                    control.sources.insert((interest, supply), Feed::new(source, clock));
                     changed = true;
                 }
                 GroupAction::Unsupplied { interest, supply } => {
@@ -353,6 +361,7 @@ impl Group {
         for (interest, supply) in feeds {
             self.report_loss(control, interest, supply);
         }
+        control.tell_losses(|_| true);
     }
 
     fn report_loss(&self, control: &mut Control, interest: InterestId, supply: Supply) {
@@ -374,7 +383,36 @@ impl Group {
     }
 }
 
+impl Feed {
+    fn new(source: SourceRef, clock: Arc<MemberClock>) -> Self {
+        Self { source, clock, seen: (0, 0), told: 0, again: 0 }
+    }
+
+    /// What its member is to be told of its losses, if that is so.
+    fn to_tell(&mut self, interest: InterestId, supply: Supply) -> Option<Loss> {
+        let lost = self.source.lost_here().saturating_add(self.source.lost_on_the_way());
+        if lost != self.told {
+            (self.told, self.again) = (lost, REPORTS);
+        }
+        self.again = self.again.checked_sub(1)?;
+        let Supply { sender, intent } = supply;
+        Some(Loss { sender, intent, interest: interest.0, lost })
+    }
+}
+
 impl Control {
+    /// Tells others what these interests missed of theirs.
+    fn tell_losses(&mut self, which: impl Fn(InterestId) -> bool) {
+        let Self { core, interests, sources, .. } = self;
+        let told = sources.iter_mut().filter_map(|((interest, supply), feed)| {
+            // What only wants the latest loses nothing.
+            let own = interests.get(interest).filter(|own| own.inbox.delivery != Delivery::Latest)?;
+            if which(own.inbox.id) { feed.to_tell(*interest, *supply) } else { None }
+        });
+        let losses: Vec<_> = told.collect();
+        core.report(&losses);
+    }
+
     /// The number of interests of others in an intent has changed.
     fn wanted(&mut self, intent: IntentId) {
         let count = self.core.wanted(intent);
@@ -397,5 +435,8 @@ impl Control {
     }
 }
 
-/// How often losses are looked at: an event for each intent of a member at most this often.
+/// How often losses are looked at: an event, and a report to the others, at most this often.
 const LOSSES_EVERY: Duration = Duration::from_secs(1);
+
+/// How many reports tell of a loss, as each of them may be lost.
+const REPORTS: u8 = 4;
