@@ -16,6 +16,8 @@ const SOON: Duration = Duration::from_secs(20);
 const COUNT: u64 = 3000;
 /// With its head it fills more than half of a datagram, so that each sample travels alone.
 const SIZE: usize = 700;
+/// As a robot might send, so that nothing but the rule loses any.
+const PACE: Duration = Duration::from_micros(100);
 
 /// Drops every tenth datagram that comes in, before anything looks at it.
 const ANY: &str = "meta l4proto udp";
@@ -185,11 +187,13 @@ fn robot(kind: &str, url: &str) {
     let raw: Intent<Bytes> = endpoint.intent("robot.raw").expect("an intent");
     say("ready", "");
     assert!(raw.wait_interest(SOON));
-    for number in 0..COUNT {
-        raw.send(Bytes::from(vec![7; SIZE])).expect("it is sent");
-        if number % 4 == 0 {
+    let mut next = Instant::now();
+    for _ in 0..COUNT {
+        while Instant::now() < next {
             thread::yield_now();
         }
+        next += PACE;
+        raw.send(Bytes::from(vec![7; SIZE])).expect("it is sent");
     }
     if kind == "group" {
         raw.send(Bytes::from(vec![7; 8])).expect("it is sent");

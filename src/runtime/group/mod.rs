@@ -389,7 +389,7 @@ impl Feed {
     }
 
     /// What its member is to be told of its losses, if that is so.
-    fn to_tell(&mut self, interest: InterestId, supply: Supply) -> Option<Loss> {
+    fn due_report(&mut self, interest: InterestId, supply: Supply) -> Option<Loss> {
         let lost = self.source.lost_here().saturating_add(self.source.lost_on_the_way());
         if lost != self.told {
             (self.told, self.again) = (lost, REPORTS);
@@ -407,7 +407,7 @@ impl Control {
         let told = sources.iter_mut().filter_map(|((interest, supply), feed)| {
             // What only wants the latest loses nothing.
             let own = interests.get(interest).filter(|own| own.inbox.delivery != Delivery::Latest)?;
-            if which(own.inbox.id) { feed.to_tell(*interest, *supply) } else { None }
+            if which(own.inbox.id) { feed.due_report(*interest, *supply) } else { None }
         });
         let losses: Vec<_> = told.collect();
         core.report(&losses);
