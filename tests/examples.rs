@@ -62,6 +62,20 @@ fn fan_in_and_fan_out_reach_everyone_in_order() {
     assert_eq!(text.matches("heard 500 commands in order").count(), 4, "{text}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_station_gets_what_a_board_measures_through_a_gateway() {
+    let text = run("gateway", &[]);
+    assert!(text.contains("the station got"), "{text}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_board_on_a_serial_line_is_back_after_its_cable_was_pulled() {
+    let text = run("serial_mcu", &["--seconds", "5"]);
+    assert!(text.contains("measurements in 5 s") || text.contains("nothing to show"), "{text}");
+}
+
 #[test]
 fn wrappers_hand_out_the_last_one_and_count_the_others() {
     let text = run("wrappers", &[]);

@@ -149,6 +149,21 @@ impl Schema {
         difference::difference(&self.shape, &theirs.shape)
     }
 
+    /// The name and the shape as they go over the wire, byte for byte what `PROTOCOL.md` describes under
+    /// "Schema fingerprint"; at most 16 KiB. For tools that make something of a type: the example `c_header`
+    /// prints C for it.
+    ///
+    /// ```
+    /// use bowline::Schema;
+    ///
+    /// let bytes = Schema::of::<[f32; 2]>()?.to_bytes();
+    /// assert_eq!(bytes, b"\x07[f32;2]\x23\x01\x02\x0C"); // the name, then one run of two f32
+    /// # Ok::<(), bowline::SchemaError>(())
+    /// ```
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.encode()
+    }
+
     /// The name and the shape as they go over the wire, at most [`ENCODED_LIMIT`] bytes.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();

@@ -64,7 +64,8 @@ impl StreamIn {
         sink(bytes);
         self.next = end;
         if self.ranges.is_empty() {
-            self.unacked += 1;
+            // An ACK can be long in going, while its thread waits for the line.
+            self.unacked = self.unacked.saturating_add(1);
             if self.unacked >= 2 {
                 self.ack_now(now);
             } else if self.ack_at.is_none() {

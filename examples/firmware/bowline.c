@@ -1,0 +1,1305 @@
+/* See bowline.h, and src/wire/PROTOCOL.md for every byte.
+ *
+ *   read() ─ COBS, CRC ─ packet_in ─┬─ SEGMENT ─ eat(cursor of the stream) ─ field, whole ─► what is to do
+ *                                   └─ others ── eat(a cursor of its own) ── field, whole ─► what is to do
+ *   what is to do ─ fill ─► frames in `stream` ─ SEGMENT ─┐
+ *   bowline_send ─ MESSAGE ───────────────────────────────┴─ packet_out ─ CRC, COBS ─ `transmit` ─► write()
+ *
+ * Whatever comes is read byte by byte by one table of fields, so that a frame may be of any length and cut
+ * anywhere. Times are compared in 32 bits of microseconds. */
+#include "bowline.h"
+
+#ifdef __GNUC__
+#define APART __attribute__((noinline))         /* copies of it would cost more than the call */
+#else
+#define APART
+#endif
+
+void *memcpy(void *to, const void *from, size_t size);
+
+/* ---- constants of the protocol ---- */
+
+enum {
+  HANDSHAKE = 1, BYE, PING, PONG, INTENTS, INTERESTS, NOTIFY, CREDIT, TIME, GAP, END, LOST = 0x0E, STREAM_TALLY,
+  MESSAGE = 0x20,
+};
+enum { OPEN = 1, RETRY, OPENED, RESET, SEGMENT, ACK, PACKET_PING, PACKET_PONG, TALLY, FRAGMENT, GROUP };
+enum {
+  NO_FAULT, CLOSING, DUPLICATE, NOT_BOWLINE, VERSION, WRONG_IDENTITY, HANDSHAKE_TIMEOUT, MALFORMED, TOO_LARGE,
+  UNKNOWN_KIND, UNKNOWN_ALIAS, SILENT = 12, NO_CREDIT = 16,
+  STOP = 0xFF,                  /* no fault, but what was being read is over */
+};
+enum {
+  MAX_FRAME = 1024, SMALLEST_FRAME = 64,
+  SMALLEST_PACKET = 64, LARGEST_SEGMENT = 256,
+  HANDSHAKE_MICROS = 2000000, BYE_MICROS = 250000, SECOND = 1000000, RTO_MOST = 2000000,
+};
+#define NUMBERS 0x80000000u             /* after so many samples of a pair the link begins anew */
+#define CRC_GOOD 0xB798B438u            /* of anything with its own checksum behind it, before the last inversion */
+
+/* Of a route: 0 the type, 1 the path, 2 the digest, 3 the codec. */
+static const char *name(const bowline_route *route, unsigned which) {
+  const char *found;
+  memcpy(&found, (const uint8_t *)route + which * sizeof found, sizeof found);
+  return which == 3 && !found ? "bincode-2" : found;
+}
+
+/* ---- states ---- */
+
+enum { IDLE, OPENED_UP, SHAKING, UP, LEAVING };         /* of the link */
+enum { FREE, NEW, ASSIGNED, FLOWING, ENDING, ENDED, PINGED };   /* of an outlet */
+enum {                                                  /* what is to do */
+  DO_RESET = 1, DO_OPENED = 2, DO_ACK = 4, DO_PONG = 8, DO_INITIAL = 16, DO_FINAL = 32, DO_BYE = 64, DO_REFUSE = 128,
+  DO_STREAM_PONG = 256,
+};
+
+/* ---- numbers ---- */
+
+APART static uint8_t *put(uint8_t *at, unsigned size, uint32_t value) {
+  for (; size; size--, value >>= 8) *at++ = (uint8_t)value;
+  return at;
+}
+
+APART static uint8_t *put4(uint8_t *at, uint32_t value) { return put(at, 4, value); }
+
+APART static uint8_t *put8(uint8_t *at, const uint64_t *value) {
+  return put4(put4(at, (uint32_t)*value), (uint32_t)(*value >> 32));
+}
+
+static uint8_t *put_var(uint8_t *at, uint32_t value) {
+  for (; value > 0x7F; value >>= 7) *at++ = (uint8_t)(value | 0x80);
+  *at++ = (uint8_t)value;
+  return at;
+}
+
+static size_t length(const char *text) {
+  size_t n = 0;
+  while (text && text[n]) n++;
+  return n;
+}
+
+static uint8_t *put_text(uint8_t *at, const char *text) {
+  size_t n = length(text);
+  at = put_var(at, (uint32_t)n);
+  memcpy(at, text, n);
+  return at + n;
+}
+
+static uint32_t crc_add(uint32_t crc, uint8_t byte) {
+  static const uint32_t table[16] = {
+    0x00000000, 0x105EC76F, 0x20BD8EDE, 0x30E349B1, 0x417B1DBC, 0x5125DAD3, 0x61C69362, 0x7198540D,
+    0x82F63B78, 0x92A8FC17, 0xA24BB5A6, 0xB21572C9, 0xC38D26C4, 0xD3D3E1AB, 0xE330A81A, 0xF36E6F75,
+  };
+  crc ^= byte;
+  crc = crc >> 4 ^ table[crc & 15];
+  return crc >> 4 ^ table[crc & 15];
+}
+
+static bool passed(const bowline *b, uint32_t time) { return (int32_t)((uint32_t)b->now - time) >= 0; }
+
+static uint32_t later(const bowline *b, uint32_t micros) { return (uint32_t)b->now + micros; }
+
+APART static uint32_t ping_micros(const bowline *b) {
+  return (b->config->ping_millis ? b->config->ping_millis : 1000) * 1000;
+}
+
+/* How long `bytes` take on the line, in microseconds. */
+APART static uint32_t line_micros(const bowline *b, uint32_t bytes) {
+  return b->config->baud ? bytes * 10000 / (b->config->baud / 1000 + 1) : 0;
+}
+
+static uint32_t rto_least(const bowline *b) {
+  return 100000 + line_micros(b, b->config->transmit_size + 2u * b->config->receive_size);
+}
+
+static void tell(bowline *b, bowline_event event, uint32_t what) {
+  if (b->config->event) b->config->event(b->config->user, event, (uint8_t)what);
+}
+
+APART static void clear(void *at, size_t size) {
+  volatile uint8_t *byte = at;          /* or it is made a call of memset */
+  while (size--) *byte++ = 0;
+}
+
+/* ---- packets out ---- */
+
+/* memcpy may not be used for what overlaps. */
+APART static void move_down(uint8_t *to, size_t by, size_t end) {
+  for (end -= by; end; end--, to++) *to = to[by];
+}
+
+typedef struct {
+  uint8_t *at, *code;
+} cobs;
+
+static void cobs_put(cobs *c, uint8_t byte) {
+  if (byte) *c->at++ = byte;
+  if (!byte || c->at - c->code == 255) {
+    *c->code = (uint8_t)(c->at - c->code);
+    c->code = c->at++;
+  }
+}
+
+/* Encodes a packet into `transmit`, if there is room: all of it or nothing. */
+static bool packet_out(bowline *b, const uint8_t *head, size_t head_size, const uint8_t *body, size_t body_size) {
+  uint8_t *transmit = b->config->transmit;
+  size_t size = head_size + body_size + 4, most = size + size / 254 + 2, i;
+  uint32_t crc = 0xFFFFFFFF;
+  cobs c;
+
+  if ((size_t)(b->config->transmit_size - b->tail) < most && b->head) {
+    move_down(transmit, b->head, b->tail);
+    b->tail -= b->head;
+    b->head = 0;
+  }
+  if ((size_t)(b->config->transmit_size - b->tail) < most) return false;
+  c.code = transmit + b->tail;
+  c.at = c.code + 1;
+  for (i = 0; i < size; i++) {
+    uint8_t byte;
+    if (i < size - 4) {
+      byte = i < head_size ? head[i] : body[i - head_size];
+      crc = crc_add(crc, byte);
+    } else {
+      byte = (uint8_t)(~crc >> 8 * (i - (size - 4)));
+    }
+    cobs_put(&c, byte);
+  }
+  *c.code = (uint8_t)(c.at - c.code);
+  *c.at++ = 0;
+  b->tail = (uint16_t)(c.at - transmit);
+  return true;
+}
+
+static void done(bowline *b, unsigned what) { b->todo = (uint16_t)(b->todo & ~what); }
+
+/* A packet without a body; that has been done which it does. */
+static bool small_out(bowline *b, const uint8_t *head, const uint8_t *end, unsigned what) {
+  if (!packet_out(b, head, (size_t)(end - head), NULL, 0)) return false;
+  done(b, what);
+  return true;
+}
+
+static void drain(bowline *b) {
+  while (b->head < b->tail) {
+    size_t n = b->config->write(b->config->user, b->config->transmit + b->head, (size_t)(b->tail - b->head));
+    if (!n) return;
+    b->head = (uint16_t)(b->head + n);
+  }
+  b->head = b->tail = 0;
+}
+
+/* How long what is given out now has to wait for what is ahead of it. */
+static uint32_t wait_micros(const bowline *b) { return line_micros(b, (uint32_t)(b->tail - b->head)); }
+
+static uint8_t age_code(uint32_t micros) {
+  uint32_t units = micros / 64, e = 0;
+  if (units < 16) return (uint8_t)units;
+  for (e = 1; units > 31; e++) units >>= 1;
+  return e > 10 ? 0xAE : (uint8_t)(e << 4 | (units - 16));      /* longer ones do not come from this line */
+}
+
+static uint32_t age_micros(uint8_t code) {
+  uint32_t e = code >> 4, m = code & 15;
+  return (e ? (16 + m) << (e - 1) : m) * 64;
+}
+
+/* ---- the stream out ---- */
+
+/* Where the body of a frame goes, if `most` bytes have room. */
+static uint8_t *begin(bowline *b, uint32_t tag, size_t most) {
+  uint32_t used = b->end - b->una;
+  uint8_t *at = b->config->stream + used;
+  if (b->config->stream_size - used < most + 3) return NULL;
+  at[1] = (uint8_t)tag;
+  return at + 2;
+}
+
+static void commit(bowline *b, uint8_t *end) {
+  uint8_t *at = b->config->stream + (b->end - b->una);
+  size_t size = (size_t)(end - at) - 1;
+  if (size > 0x7F) {
+    uint8_t *from = end;
+    for (; from > at + 1; from--) *from = from[-1];
+    end++;
+  }
+  put_var(at, (uint32_t)size);
+  b->end += (uint32_t)(end - at);
+}
+
+static uint32_t depth(const bowline_route *route) { return route->depth ? route->depth : 1; }
+
+/* CREDIT, if there is room for it now. */
+static void credit(bowline *b, bowline_inlet *in) {
+  const bowline_route *route = b->config->routes + in->route;
+  bool lossless = route->delivery == BOWLINE_LOSSLESS;
+  uint8_t *at = begin(b, CREDIT, 28);
+  if (!at) return;
+  in->granted = lossless ? in->next + depth(route) : ~(uint32_t)0;
+  at = put_var(at, (uint32_t)(in - b->inlets));
+  if (lossless) at = put_var(at, in->granted);
+  else at = put(put4(put4(at, ~(uint32_t)0), ~(uint32_t)0), 2, 0x01FF);
+  commit(b, put_var(put_var(at, in->next), in->lost));
+  in->said = in->lost;
+  in->due = 0;
+}
+
+static uint8_t *put_tally(uint8_t *at, const bowline_outlet *out, unsigned alias) {
+  return put_var(put_var(put_var(at, alias), out->count), out->dropped);
+}
+
+/* ---- samples in ---- */
+
+/* Says BYE and waits for it to go out. */
+static void leave(bowline *b, uint8_t code) {
+  if (b->state == IDLE || b->state == LEAVING) return;
+  b->state = LEAVING;
+  b->bye = code;
+  b->todo |= DO_BYE;
+  b->deadline = later(b, BYE_MICROS);
+}
+
+/* The inlet of an alias. Only as many aliases are taken as there are inlets: the smallest free one is used first. */
+static bowline_inlet *inlet(bowline *b, uint32_t alias) {
+  return alias < BOWLINE_PAIRS && b->inlets[alias].open ? b->inlets + alias : NULL;
+}
+
+/* The next `missing` samples will not come, of which the sender dropped `dropped`. */
+static void loss(bowline *b, bowline_inlet *in, uint32_t missing, uint32_t dropped) {
+  uint32_t lost = dropped < missing ? missing - dropped : 0;
+  in->next += missing;
+  in->missing += missing;
+  in->lost += lost;
+  b->counts.lost += lost;
+}
+
+static void deliver(bowline *b, bowline_inlet *in, const uint8_t *payload, size_t size, uint32_t age) {
+  const bowline_route *route = b->config->routes + in->route;
+  bowline_sample sample;
+  sample.payload = payload;
+  sample.size = size;
+  sample.number = in->next++;
+  sample.lost = in->missing;
+  sample.age = age + b->round_trip / 2;
+  in->missing = 0;
+  if (route->delivery == BOWLINE_LOSSLESS && in->granted - in->next <= depth(route) / 2) in->due = 1;
+  if (b->config->sample) b->config->sample(b->config->user, in->route, &sample);
+}
+
+/* Counts what the order of a sample says is missing before it. */
+static bowline_inlet *ordered(bowline *b, const bowline_cursor *c) {
+  bowline_inlet *in = inlet(b, c->alias);
+  if (in) {
+    uint32_t number = c->kept[0] & 0x7F, most = 0x7F, dropped = c->kept[1] >> 7, missing;
+    if (c->kept[0] & 0x80) number |= (c->kept[1] & 0x7F) << 7, most = 0x3FFF;
+    missing = (number - in->expected) & most;
+    in->dropped += dropped;
+    in->expected += missing + 1;
+    loss(b, in, missing + dropped, dropped);
+  }
+  return in;
+}
+
+/* ---- bytes in: what the fields are ---- */
+
+/* Whole numbers below V32 have their size as form. RAW has the size that stands as its limit, and EXACT is a text
+ * from `exact`, which must be just so. With SOME added, 0 and an empty text will not do. */
+enum { V32 = 9, V64, TEXT, RAW, EXACT, REST, LAST, SOME = 16 };
+
+/* What is to be done when a field is whole, beside keeping it. */
+enum {
+  NOTHING, IS_LENGTH, IS_TAG, IS_PHASE, IS_VERSION, IS_ROOM, IS_SESSION, IS_CLOCK, IS_COUNT, IS_ID, IS_FORM, IS_PATH, IS_PRINT,
+  IS_DEPTH, IS_NOTICE, IS_ORDER,
+};
+
+/* X(name, form, what is to be done; where it is kept: 1 to 4, or 0; the largest number or length, or 0 for any) */
+#define FIELDS(X) \
+  X(S_LENGTH, V32 + SOME, IS_LENGTH, 0, 0) X(S_TAG, V32, IS_TAG, 0, 0) \
+  X(H_PHASE, 1, IS_PHASE, 0, 1) X(H_MAGIC, EXACT, 0, 0, 4) X(H_MIN, 1 + SOME, 0, 1, 0) X(H_MAX, 1, IS_VERSION, 0, 0) \
+  X(H_CAPABILITIES, 4, 0, 0, 0) X(H_INSTANCE, RAW, 0, 0, 16) X(H_SESSION, 8, 0, 0, 0) X(H_FLAGS, 1, 0, 0, 0) \
+  X(H_FRAME, 4, IS_ROOM, 0, 0) X(H_PING, 4 + SOME, 0, 0, 0) X(H_CLOCK, 8, 0, 0, 0) X(H_PATH, TEXT + SOME, 0, 0, 255) \
+  X(H_EXPECTED, TEXT, 0, 0, 0) X(H_MORE, REST, 0, 0, 0) \
+  X(F_AGREED, EXACT, 0, 0, 5) X(F_SESSION, 8, IS_SESSION, 0, 0) X(F_LAST, LAST, 0, 0, 0) \
+  X(B_CODE, 1, 0, 1, 0) X(B_TEXT, TEXT, 0, 0, 512) X(B_LAST, LAST, 0, 0, 0) \
+  X(T_CLOCK, 8, IS_CLOCK, 0, 0) X(T_LAST, LAST, 0, 0, 0) \
+  X(P_ECHO, 8, 0, 1, 0) X(P_RECEIVED, 8, 0, 2, 0) X(P_SENT, 8, 0, 3, 0) X(P_LAST, LAST, 0, 0, 0) \
+  X(I_COUNT, V32, IS_COUNT, 0, 4096) X(I_OP, 1, 0, 1, 2) X(I_ID, V32, IS_ID, 2, 0) X(I_FORM, 1, IS_FORM, 3, 1) \
+  X(I_TYPE, TEXT + SOME, 0, 0, 127) X(I_PATH, TEXT + SOME, IS_PATH, 0, 255) X(I_DIGEST, RAW, IS_PATH, 0, 32) \
+  X(I_CODEC, TEXT, 0, 0, 32) X(I_LEASE, 4, 0, 0, 0) X(I_DELIVERY, 1, 0, 4, 0) X(I_DEPTH, V32, IS_DEPTH, 0, 0) X(I_ONLY, V32, IS_DEPTH, 0, 0) \
+  X(I_LAST, LAST, 0, 0, 0) X(I_PRINT, 8, IS_PRINT, 0, 0) \
+  X(N_NOTICE, 1, IS_NOTICE, 3, 3) X(N_MINE, V32, 0, 0, 0) X(N_YOURS, V32, 0, 1, 0) X(N_ALIAS, V32, 0, 2, 16383) \
+  X(N_LAST, LAST, 0, 0, 0) \
+  X(W_SUPPLIER, 1, 0, 0, 1) X(W_MINE, V32, 0, 0, 0) X(W_YOURS, V32, 0, 1, 0) X(W_TEXT, TEXT, 0, 0, 512) X(W_LAST, LAST, 0, 0, 0) \
+  X(V_SUPPLIER, 1, 0, 0, 1) X(V_MINE, V32, 0, 0, 0) X(V_YOURS, V32, 0, 1, 0) X(V_SCHEMA, TEXT, 0, 0, 16384) \
+  X(V_LAST, LAST, 0, 0, 0) \
+  X(C_ALIAS, V32, 0, 1, 16383) X(C_LIMIT, V64, 0, 2, 0) X(C_TAKEN, V64, 0, 3, 0) X(C_LOST, V64, 0, 4, 0) X(C_LAST, LAST, 0, 0, 0) \
+  X(G_ALIAS, V32, 0, 1, 16383) X(G_COUNT, V64, 0, 2, 0) X(G_LAST, LAST, 0, 0, 0) \
+  X(E_ALIAS, V32, 0, 1, 16383) X(E_LAST, LAST, 0, 0, 0) \
+  X(Y_ALIAS, V32, 0, 1, 16383) X(Y_NEXT, V64, 0, 2, 0) X(Y_DROPPED, V64, 0, 3, 0) X(Y_LAST, LAST, 0, 0, 0) \
+  X(M_STAMP, 2, 0, 0, 0) X(M_PAYLOAD, REST, 0, 0, 0) \
+  X(X_SKIP, REST, 0, 0, 0) \
+  X(O_MAGIC, EXACT, 0, 0, 5) X(O_TOKEN, 4, 0, 1, 0) X(O_PACKET, 2, 0, 2, 0) X(O_WINDOW, 4, 0, 3, 0) \
+  X(O_COOKIE, TEXT, 0, 0, 32) X(O_MORE, REST, 0, 0, 0) \
+  X(A_NEXT, 4, 0, 1, 0) X(A_WINDOW, 4, 0, 2, 0) X(A_RANGES, REST, 0, 0, 0) \
+  X(D_OFFSET, 4, 0, 1, 0) X(D_BYTES, REST, 0, 0, 0) \
+  X(L_ORDER, 1, IS_ORDER, 1, 0) X(L_MORE, V32, 0, 2, 0) X(L_AGE, 1, IS_ORDER, 3, 0) X(L_LONG, V64, 0, 4, 0) X(L_PAYLOAD, REST, 0, 0, 0)
+
+#define NAME(name, form, what, keep, most) name,
+#define LIMIT(most) \
+  ((most) == 0 ? 0 : (most) == 1 ? 1 : (most) == 2 ? 2 : (most) == 3 ? 3 : (most) == 4 ? 4 : (most) == 5 ? 5 \
+   : (most) == 16 ? 6 : (most) == 32 ? 7 : (most) == 127 ? 8 : (most) == 255 ? 9 : (most) == 512 ? 10 : (most) == 4096 ? 11 \
+   : (most) == 16383 ? 12 : 13)
+#define ROW(name, form, what, keep, most) (form) | (keep) << 5 | LIMIT(most) << 8 | (what) << 12,
+enum { FIELDS(NAME) };
+static const uint16_t limits[] = { 0, 1, 2, 3, 4, 5, 16, 32, 127, 255, 512, 4096, 16383, 16384 };
+static const uint16_t fields[] = { FIELDS(ROW) };
+
+static uint8_t form_of(uint8_t step) { return fields[step] & 15; }
+
+/* The first field of each kind of the stream and of each packet; 0: there is none such. */
+static const uint8_t stream_kinds[] = {
+  0, H_PHASE, B_CODE, T_CLOCK, P_ECHO, X_SKIP, I_COUNT, N_NOTICE, C_ALIAS, T_CLOCK, G_ALIAS, E_ALIAS, 0, 0, G_ALIAS, Y_ALIAS,
+};
+static const uint8_t packet_kinds[] = {
+  X_SKIP, O_MAGIC, X_SKIP, X_SKIP, X_SKIP, D_OFFSET, A_NEXT, T_CLOCK, P_ECHO, Y_ALIAS,
+};
+
+/* Packets are told from frames of the stream by this, added to their tags. A cursor has tags below 0x20; all MESSAGEs
+ * are one, with their alias apart. */
+enum { PACKET = 0x10 };
+
+static void go(bowline_cursor *c, uint8_t step) {
+  uint8_t form = form_of(step);
+  c->step = step;
+  c->at = 0;
+  c->value = c->high = 0;
+  c->place = 0;
+  c->count = 0;
+  c->text = form == RAW || form == EXACT;
+  if (c->text) c->count = limits[fields[step] >> 8 & 15];
+}
+
+/* ---- bytes in: what the fields mean ---- */
+
+/* The link is over, as far as this side is concerned. */
+static void over(bowline *b, uint8_t code) {
+  bool alive = b->alive;
+  if (b->state == LEAVING) b->todo |= DO_RESET;
+  b->todo &= DO_RESET;
+  clear(&b->state, offsetof(bowline, cobs_code) - offsetof(bowline, state));
+  if (alive) tell(b, BOWLINE_DOWN, code);
+}
+
+/* A byte of a text; at its begin, its length. Bit 0 of an initial's mask: the instance is our own; bit 1: the other
+ * texts are as they must be. Of an entry's, bit i: it may be of route i. What differs is not looked at again. */
+static uint8_t text(bowline *b, bowline_cursor *c, uint8_t byte, bool begins) {
+  const bowline_config *config = b->config;
+  const char *own = NULL;
+  uint32_t bit = 2, i, which = c->step - (uint32_t)I_TYPE, routes = which <= I_CODEC - I_TYPE ? config->route_count : 0;
+  uint16_t place = c->place;
+
+  if (!begins) c->place++;
+  if (routes) bit = 1;
+  else if (c->step == H_PATH) own = config->peer;
+  else if (c->step == H_EXPECTED) own = c->count ? config->path : NULL;
+  else if (c->step == H_MAGIC) own = "BWLN";
+  else if (c->step == F_AGREED) own = "\1\0\0\0";
+  else if (c->step == O_MAGIC) own = "BWLP\1";
+  else if (c->step == H_INSTANCE) own = (const char *)config->instance, bit = 1;
+  for (i = 0; i < routes || !i; i++, bit <<= 1) {
+    if (routes) own = name(config->routes + i, which);
+    if (own && c->mask & bit && (begins ? length(own) != c->count : (uint8_t)own[place] != byte)) c->mask &= ~bit;
+  }
+  return !routes && form_of(c->step) == EXACT && !(c->mask & 2) ? c->step == H_MAGIC ? NOT_BOWLINE : MALFORMED : NO_FAULT;
+}
+
+/* An outlet that nobody wants any more. */
+static void unwanted(bowline *b, bowline_outlet *out) {
+  uint8_t state = out->state;
+  if (state >= ENDING) return;
+  out->state = state == NEW ? FREE : ENDING;
+  if (state == FLOWING) tell(b, BOWLINE_UNWANTED, out->route);
+}
+
+/* An entry of INTERESTS. */
+static void entry(bowline *b, const bowline_cursor *c) {
+  uint32_t op = c->kept[0], id = c->kept[1];
+  unsigned i, k;
+  for (k = 0; op && k < BOWLINE_PAIRS; k++)
+    if (b->outlets[k].state && b->outlets[k].yours == id) unwanted(b, b->outlets + k);
+  for (i = 0; op != 2 && i < b->config->route_count; i++) {
+    bowline_outlet *out = b->outlets;
+    if (!(c->mask >> i & 1)) continue;
+    while (out < b->outlets + BOWLINE_PAIRS && out->state) out++;
+    if (out == b->outlets + BOWLINE_PAIRS) {
+      b->todo |= DO_REFUSE;
+      b->refused = id;
+      b->refused_route = (uint8_t)i;
+      continue;
+    }
+    out->next = out->limit = 0;
+    out->yours = id;
+    out->route = (uint8_t)i;
+    out->delivery = (uint8_t)(c->kept[3] & 0x7F);
+    out->state = NEW;
+  }
+}
+
+static void opened(bowline *b, const bowline_cursor *c) {
+  uint32_t token = c->kept[0];
+  if (c->kept[1] < SMALLEST_PACKET) return;
+  if (b->state == IDLE || b->token != token) {
+    over(b, NO_FAULT);
+    b->token = token;
+    b->packet = (uint16_t)c->kept[1];
+    b->window = c->kept[2];
+    do b->session += b->now + 0x9E3779B97F4A7C15u;
+    while (!(b->session & 0xFFFF));       /* its low half serves as the token */
+    b->state = OPENED_UP;
+    b->clock = ~(uint64_t)0 / 2;           /* so that TIME goes first */
+    b->rto = rto_least(b);
+    b->deadline = later(b, HANDSHAKE_MICROS);
+  }
+  b->todo |= DO_OPENED;
+}
+
+static void acked(bowline *b, uint32_t next, uint32_t window, bool holes) {
+  uint32_t count = next - b->una, used = b->end - b->una;
+  if (count > used) return;
+  b->window = window;
+  if (count) {
+    move_down(b->config->stream, count, used);
+    b->una = next;
+    if ((int32_t)(b->nxt - next) < 0) b->nxt = next;
+    b->rto = rto_least(b);
+    b->rto_at = later(b, b->rto);
+    b->rewound = 0;
+  } else if (holes && !b->rewound) {
+    b->rewound = 1;
+    b->nxt = b->una;
+    b->counts.repeats++;
+  }
+  b->timing = b->nxt != b->una;
+}
+
+static uint8_t linked(bowline *b, uint32_t route, uint32_t alias) {
+  bowline_inlet *in = b->inlets;
+  if (route >= b->config->route_count || b->config->routes[route].kind != BOWLINE_INTEREST || inlet(b, alias))
+    return MALFORMED;
+  if (alias < BOWLINE_PAIRS) {  /* else there is no room: without CREDIT nothing will come */
+    in += alias;
+    in->next = in->granted = in->lost = in->said = in->missing = 0;
+    in->route = (uint8_t)route;
+    in->open = in->due = 1;
+  }
+  return NO_FAULT;
+}
+
+static uint8_t credited(bowline *b, const bowline_cursor *c) {
+  bowline_outlet *out = b->outlets;
+  if (c->kept[0] >= BOWLINE_PAIRS) return NO_FAULT;
+  out += c->kept[0];
+  if (out->state != ASSIGNED && out->state != FLOWING) return NO_FAULT;
+  if (c->kept[1] < out->limit || c->kept[2] > out->next || c->kept[3] > out->next) return MALFORMED;
+  out->limit = c->kept[1];
+  if (out->state == ASSIGNED) {
+    out->state = FLOWING;
+    tell(b, BOWLINE_WANTED, out->route);
+  }
+  return NO_FAULT;
+}
+
+static void tallied(bowline *b, const bowline_cursor *c) {
+  bowline_inlet *in = inlet(b, c->kept[0]);
+  uint32_t dropped = c->kept[2], next = c->kept[1];
+  if (!in || next < in->expected || next >= NUMBERS) return;
+  dropped = dropped > in->dropped ? dropped - in->dropped : 0;
+  in->dropped += dropped;
+  loss(b, in, next - in->expected + dropped, dropped);
+  in->expected = next;
+}
+
+static void ponged(bowline *b, const bowline_cursor *c) {
+  uint32_t trip = (uint32_t)b->now - c->kept[0] - (c->kept[2] - c->kept[1]);
+  unsigned i;
+  if (c->kept[0] == b->ping_sent && (int32_t)trip >= 0) b->round_trip = trip;
+  for (i = 0; i < BOWLINE_PAIRS; i++)
+    if (b->outlets[i].state == PINGED && b->outlets[i].mark == c->kept[0]) b->outlets[i].state = FREE;
+}
+
+/* The dialler's initial. */
+static uint8_t met(bowline *b, const bowline_cursor *c) {
+  b->todo |= DO_INITIAL;
+  if (c->mask & 1) return DUPLICATE;
+  if (c->kept[0] > 1) return VERSION;
+  if (!(c->mask & 2)) return WRONG_IDENTITY;
+  b->todo |= DO_FINAL;
+  b->largest = c->entries;
+  b->state = SHAKING;
+  return NO_FAULT;
+}
+
+static void up(bowline *b) {
+  b->state = UP;
+  b->alive = 1;
+  b->ping_at = (uint32_t)b->now;
+  b->credit_at = later(b, SECOND);
+  tell(b, BOWLINE_UP, 0);
+}
+
+static void ended(bowline *b, uint32_t alias) {
+  bowline_inlet *in = inlet(b, alias);
+  if (!in) return;
+  credit(b, in);
+  in->open = 0;
+}
+
+/* A tag is whole: where it goes on. */
+static uint8_t kind(bowline *b, bowline_cursor *c, uint32_t tag) {
+  uint8_t step = X_SKIP, what = tag < MESSAGE ? (uint8_t)tag : MESSAGE;
+  c->mask = 3;
+  c->alias = tag - MESSAGE;
+  if (c->tag) {
+    if (b->state == IDLE && (what < OPEN || what > RESET)) {
+      if (passed(b, b->reset_at)) b->todo |= DO_RESET;
+      return STOP;
+    }
+    if (what == MESSAGE) step = L_ORDER;
+    else if (what < sizeof packet_kinds) step = packet_kinds[what];
+    what = what < 0x10 ? (uint8_t)(PACKET + what) : what;
+  } else {
+    if (b->state != UP && what != HANDSHAKE && what != BYE)
+      return b->state == OPENED_UP ? NOT_BOWLINE : what == MESSAGE ? UNKNOWN_ALIAS : MALFORMED;
+    if (what < sizeof stream_kinds) step = stream_kinds[what];
+    if (what == MESSAGE) step = inlet(b, c->alias) ? M_STAMP : 0;
+    if (!step || (what >= 0x18 && what < MESSAGE)) return what == MESSAGE ? UNKNOWN_ALIAS : UNKNOWN_KIND;
+  }
+  c->tag = what;
+  go(c, step);
+  return NO_FAULT;
+}
+
+static uint64_t wide(const bowline_cursor *c) { return (uint64_t)c->high << 32 | c->value; }
+
+/* A field is whole. */
+static uint8_t field(bowline *b, bowline_cursor *c, uint16_t row) {
+  uint32_t v = c->value, bit = 1, i;
+  uint8_t next = (uint8_t)(c->step + 1), keep = row >> 5 & 7;
+
+  if (keep) c->kept[keep - 1] = c->high && (row & 15) == V64 ? ~(uint32_t)0 : v;
+
+  switch (row >> 12) {
+  case IS_LENGTH:
+    if (v > (b->state == UP ? 65536 : MAX_FRAME)) return TOO_LARGE;
+    c->left = v;
+    break;
+  case IS_TAG:
+    return kind(b, c, v);
+  case IS_PHASE:
+    if (b->state == OPENED_UP && v) return NOT_BOWLINE;
+    if (b->state == UP || (b->state == SHAKING && !v)) return MALFORMED;
+    if (v) next = F_AGREED;
+    break;
+  case IS_VERSION:
+    if (v < c->kept[0]) return MALFORMED;
+    break;
+  case IS_ROOM:
+    if (v < SMALLEST_FRAME) return MALFORMED;
+    c->entries = (uint16_t)(v < MAX_FRAME ? v : MAX_FRAME);
+    break;
+  case IS_SESSION:
+    if (wide(c) != b->session) return MALFORMED;
+    break;
+  case IS_CLOCK:
+    if (c->tag != TIME) b->echo[c->tag == PING] = wide(c);
+    break;
+  case IS_COUNT:
+    if (2 * v > c->left) return MALFORMED;
+    c->entries = (uint16_t)v;
+    if (!v) next = I_LAST;
+    break;
+  case IS_ID:
+    if (c->kept[0] == 2) goto entry;
+    break;
+  case IS_FORM:
+    c->mask = ~(uint32_t)0;
+    if (v) next = I_PATH;
+    break;
+  case IS_PATH:
+    if (!c->kept[2] || next > I_DIGEST) next = I_PRINT;
+    break;
+  case IS_PRINT:
+    next = I_CODEC;
+    for (i = 0; i < b->config->route_count; i++, bit <<= 1) {
+      const bowline_route *route = b->config->routes + i;
+      if (route->fingerprint != wide(c) || route->kind == BOWLINE_INTEREST || !route->digest != !c->kept[2]) c->mask &= ~bit;
+    }
+    break;
+  case IS_DEPTH:
+    if (c->step == I_ONLY) {
+      c->mask &= v < 32 ? bit << v : 0;
+    } else {
+      i = c->kept[3] & 0x7F;
+      if (i > 2 || !v || v > (i ? 1048576 : 1)) return MALFORMED;
+      if (c->kept[3] & 0x80) break;
+    }
+  entry:
+    entry(b, c);
+    next = --c->entries ? I_OP : I_LAST;
+    break;
+  case IS_NOTICE:
+    if (v) next = v == 1 ? W_SUPPLIER : v == 2 ? V_SUPPLIER : W_YOURS;
+    break;
+  case IS_ORDER:                /* what stands behind it may be left out */
+    if (c->step == L_ORDER) c->kept[1] = 0;
+    if (c->step == L_ORDER ? !(v & 0x80) : v != 0xFF) next++;
+    break;
+  }
+  go(c, next);
+  return NO_FAULT;
+}
+
+static uint8_t eat(bowline *b, bowline_cursor *c, const uint8_t *at, size_t size);
+
+/* Bytes of the stream. They are taken in order only; what comes early has to come again. */
+static void segment(bowline *b, uint32_t offset, const uint8_t *bytes, size_t size) {
+  uint32_t known = b->next - offset;
+  uint8_t fault;
+  if (known >= size) {                  /* early, or all of it known */
+    b->segments = 2;
+    b->todo |= DO_ACK;
+    return;
+  }
+  b->next = offset + (uint32_t)size;
+  b->todo |= DO_ACK;
+  if (!b->segments++) b->ack_at = later(b, 20000);
+  if (b->state == LEAVING) return;
+  fault = eat(b, &b->cursor, bytes + known, size - known);
+  if (fault && fault != STOP) leave(b, fault);
+}
+
+/* A frame of the stream, or a packet, is whole. */
+static uint8_t whole(bowline *b, bowline_cursor *c) {
+  bowline_inlet *in;
+  switch (c->tag) {
+  case HANDSHAKE:
+    if (c->step == H_MORE) return met(b, c);
+    up(b);
+    break;
+  case BYE:
+    over(b, (uint8_t)c->kept[0]);
+    return STOP;
+  case PACKET + PACKET_PING:
+    b->received_at[0] = b->now;
+    b->todo |= DO_PONG;
+    break;
+  case PING:
+    b->received_at[1] = b->now;
+    b->todo |= DO_STREAM_PONG;
+    break;
+  case PACKET + PACKET_PONG: case PONG:
+    ponged(b, c);
+    break;
+  case NOTIFY:
+    if (!c->kept[2]) return linked(b, c->kept[0], c->kept[1]);
+    if (c->kept[2] == 2 && c->kept[0] < b->config->route_count) tell(b, BOWLINE_MISMATCH, c->kept[0]);
+    break;
+  case CREDIT:
+    return credited(b, c);
+  case GAP: case LOST:
+    in = inlet(b, c->kept[0]);
+    if (c->kept[1] > NUMBERS) return MALFORMED;
+    if (in) loss(b, in, c->kept[1], c->tag == GAP ? c->kept[1] : 0);
+    break;
+  case END:
+    ended(b, c->kept[0]);
+    break;
+  case PACKET + TALLY: case STREAM_TALLY:
+    tallied(b, c);
+    break;
+  case PACKET + OPEN:
+    opened(b, c);
+    break;
+  case PACKET + RESET:
+    over(b, NO_FAULT);
+    break;
+  case PACKET + SEGMENT:
+    segment(b, c->kept[0], c->rest, c->count);
+    break;
+  case PACKET + ACK:
+    acked(b, c->kept[0], c->kept[1], c->count);
+    break;
+  case MESSAGE:
+    if (c->step == L_PAYLOAD) {
+      in = ordered(b, c);
+      if (in) deliver(b, in, c->rest, c->count, c->kept[2] == 0xFF ? c->kept[3] : age_micros((uint8_t)c->kept[2]));
+    } else {
+      in = inlet(b, c->alias);
+      if (!in) return UNKNOWN_ALIAS;
+      if (in->next >= in->granted) return NO_CREDIT;
+      if (c->count > b->config->message_size) loss(b, in, 1, 0);
+      else deliver(b, in, b->config->message, c->count, 0);
+    }
+  }
+  return b->state == IDLE || b->state == LEAVING ? STOP : NO_FAULT;
+}
+
+/* One byte of a field other than the rest. */
+static uint8_t byte_in(bowline *b, bowline_cursor *c, uint32_t byte) {
+  uint16_t row = fields[c->step], most = limits[row >> 8 & 15];
+  uint32_t form = row & 15, place = c->at++, fault;
+  if (c->text) {
+    fault = text(b, c, (uint8_t)byte, false);
+    if (--c->count || fault) return (uint8_t)fault;
+    return field(b, c, row);
+  }
+  if (form < V32) {
+    if (place < 4) c->value |= byte << 8 * place;
+    else c->high |= byte << 8 * (place - 4);
+    if (c->at < form) return NO_FAULT;
+  } else {
+    uint32_t bits = byte & 0x7F;
+    if (place < 5) c->value |= bits << 7 * place;
+    if (place == 4) bits >>= 4;
+    if (place > 3) c->high |= bits;
+    if (place == 9 && byte > 1) return MALFORMED;
+    if (byte & 0x80) return place < (form == V64 ? 9 : 4) ? NO_FAULT : MALFORMED;
+    if (!byte && place) return MALFORMED;
+    if (form != V64 && c->high) return c->step == S_LENGTH ? TOO_LARGE : MALFORMED;
+  }
+  if ((most && c->value > most) || (row & SOME && !c->value)) return MALFORMED;
+  if (form == TEXT) {
+    c->count = c->value;
+    c->text = 1;
+    text(b, c, 0, true);
+    if (c->count) return NO_FAULT;
+  }
+  return field(b, c, row);
+}
+
+static uint8_t eat(bowline *b, bowline_cursor *c, const uint8_t *at, size_t size) {
+  while (size) {
+    uint8_t fault, form = form_of(c->step);
+    if (form == LAST) return MALFORMED;
+    if (form == REST) {
+      uint32_t n = size < c->left ? (uint32_t)size : c->left, i;
+      if (c->step == M_PAYLOAD)
+        for (i = 0; i < n && c->count + i < b->config->message_size; i++) b->config->message[c->count + i] = at[i];
+      c->rest = at;
+      c->count += n;
+      c->left -= n;
+      at += n;
+      size -= n;
+    } else {
+      size--;
+      c->left--;
+      fault = byte_in(b, c, *at++);
+      if (fault) return fault;
+    }
+    if (c->step != S_LENGTH && !c->left) {
+      form = form_of(c->step);
+      fault = form == REST || form == LAST ? whole(b, c) : MALFORMED;
+      if (fault) return fault;
+      c->tag = 0;
+      go(c, S_LENGTH);
+    }
+  }
+  return NO_FAULT;
+}
+
+/* ---- packets in ---- */
+
+static void packet_in(bowline *b) {
+  const uint8_t *bytes = b->config->receive;
+  size_t size = b->received, i;
+  uint32_t crc = 0xFFFFFFFF;
+  bowline_cursor c;
+  uint8_t fault;
+
+  if (size > b->config->receive_size) size = 0;
+  for (i = 0; i < size; i++) crc = crc_add(crc, bytes[i]);
+  if (size < 5 || crc != CRC_GOOD) {
+    b->counts.noise++;
+    return;
+  }
+  b->heard = (uint32_t)b->now;
+  go(&c, S_TAG);
+  c.tag = PACKET;
+  c.left = (uint32_t)size - 4;
+  c.rest = bytes;
+  fault = eat(b, &c, bytes, c.left);
+  if (fault && fault != STOP) b->counts.malformed++;
+}
+
+static void input(bowline *b, const uint8_t *at, size_t size) {
+  for (; size; size--) {
+    uint8_t byte = *at++;
+    if (!byte) {
+      if (b->received || b->cobs_code) {
+        if (b->cobs_left) b->received = 0;
+        packet_in(b);
+      }
+      b->received = 0;
+      b->cobs_left = b->cobs_code = 0;
+      continue;
+    }
+    if (!b->cobs_left) {
+      bool zero = b->cobs_code && b->cobs_code != 0xFF;
+      b->cobs_code = byte;
+      b->cobs_left = (uint8_t)(byte - 1);
+      if (!zero) continue;
+      byte = 0;
+    } else {
+      b->cobs_left--;
+    }
+    if (b->received < b->config->receive_size) b->config->receive[b->received] = byte;
+    if (b->received <= b->config->receive_size) b->received++;
+  }
+}
+
+/* ---- what is to go into the stream ---- */
+
+static uint8_t *put_route(uint8_t *at, const bowline_route *route, uint8_t id) {
+  at[0] = 1;                    /* one entry */
+  at[1] = 0;                    /* add */
+  at[2] = id;
+  at[3] = route->digest != NULL;
+  at += 4;
+  if (!route->digest) at = put_text(at, route->type);
+  at = put_text(at, route->path);
+  if (route->digest) {
+    memcpy(at, route->digest, 32);
+    at += 32;
+  }
+  at = put8(at, &route->fingerprint);
+  at = put_text(at, name(route, 3));
+  at = put4(at, 0);           /* lease */
+  if (route->kind == BOWLINE_INTENT) {
+    *at++ = route->flags & BOWLINE_EXCLUSIVE;
+    return at;
+  }
+  *at++ = route->delivery;
+  return put_var(at, route->delivery == BOWLINE_LATEST ? 1 : depth(route));
+}
+
+/* At most what put_route takes. */
+static size_t route_size(const bowline_route *route) {
+  return length(route->type) + length(route->path) + length(name(route, 3)) + 60;
+}
+
+static size_t initial_size(const bowline_config *config) {
+  return 64 + length(config->path) + (config->peer ? length(config->peer) : 0);
+}
+
+/* PING or PONG leave when what is ahead of them on the line is gone. No two PINGs have the same time. */
+static uint8_t *put_ping(uint8_t *at, bowline *b) {
+  uint64_t sent = b->now + wait_micros(b);
+  if ((int32_t)((uint32_t)sent - b->last_ping) <= 0) sent += b->last_ping + 1 - (uint32_t)sent;
+  b->last_ping = (uint32_t)sent;
+  return put8(at, &sent);
+}
+
+static uint8_t *put_pong(uint8_t *at, const bowline *b, unsigned which) {
+  uint64_t sent = b->now + wait_micros(b);
+  return put8(put8(put8(at, &b->echo[which]), &b->received_at[which]), &sent);
+}
+
+/* Puts frames behind each other as long as there is room. */
+static void fill(bowline *b) {
+  const bowline_config *config = b->config;
+  uint8_t *at;
+  unsigned i;
+
+  if (b->todo & DO_INITIAL) {
+    if (!(at = begin(b, HANDSHAKE, initial_size(config)))) return;
+    *at++ = 0;
+    at = put4(at, 0x4E4C5742);
+    *at++ = 1;                  /* versions */
+    *at++ = 1;
+    at = put4(at, 0);         /* capabilities */
+    memcpy(at, config->instance, 16);
+    at = put4(put4(at + 16, 0), 0);    /* session */
+    *at++ = config->scope_own;
+    at = put4(at, MAX_FRAME);
+    at = put4(at, ping_micros(b) / 1000);
+    at = put8(at, &b->now);
+    at = put_text(at, config->path);
+    commit(b, put_text(at, config->peer ? config->peer : ""));
+    done(b, DO_INITIAL);
+  }
+  if (b->todo & DO_BYE) {
+    if (!(at = begin(b, BYE, 2))) return;
+    commit(b, put(at, 2, b->bye));
+    done(b, DO_BYE | DO_FINAL);
+  }
+  if (b->todo & DO_FINAL) {
+    if (!(at = begin(b, HANDSHAKE, 14))) return;
+    *at++ = 1;
+    *at++ = 1;
+    commit(b, put8(put4(at, 0), &b->session));
+    done(b, DO_FINAL);
+  }
+  if (b->state != UP) return;
+  for (; b->told < config->route_count; b->told++) {
+    const bowline_route *route = config->routes + b->told;
+    if (!(at = begin(b, route->kind == BOWLINE_INTENT ? INTENTS : INTERESTS, route_size(route)))) return;
+    commit(b, put_route(at, route, b->told));
+  }
+  if (b->todo & DO_REFUSE) {
+    if (!(at = begin(b, NOTIFY, 20))) return;
+    *at++ = 1;
+    *at++ = 1;
+    *at++ = b->refused_route;
+    commit(b, put_text(put_var(at, b->refused), "no room"));
+    done(b, DO_REFUSE);
+  }
+  if (b->todo & DO_STREAM_PONG) {
+    if (!(at = begin(b, PONG, 24))) return;
+    commit(b, put_pong(at, b, 1));
+    done(b, DO_STREAM_PONG);
+  }
+  for (i = 0; i < BOWLINE_PAIRS; i++) {
+    bowline_outlet *out = b->outlets + i;
+    if (out->state == NEW) {
+      if (!(at = begin(b, NOTIFY, 8))) return;
+      *at++ = 0;
+      *at++ = out->route;
+      commit(b, put_var(put_var(at, out->yours), i));
+      out->state = ASSIGNED;
+    }
+    if (out->state == ENDING) {
+      if (!begin(b, END, 28)) return;
+      at = begin(b, STREAM_TALLY, 20);
+      commit(b, put_tally(at, out, i));
+      at = begin(b, END, 1);
+      commit(b, put_var(at, i));
+      out->dirty = 0;
+      out->state = ENDED;
+    }
+    if (out->state == ENDED) {          /* the PONG to a PING behind END sets the alias free */
+      if (!(at = begin(b, PING, 8))) return;
+      commit(b, put_ping(at, b));
+      out->mark = b->last_ping;
+      out->state = PINGED;
+    }
+    if (b->inlets[i].open && b->inlets[i].due) credit(b, b->inlets + i);
+  }
+}
+
+/* ---- what is to go as packets ---- */
+
+/* The number of each sample goes with it in seven bits, so the whole of it is said now and then. */
+static bool tally(bowline *b, bowline_outlet *out) {
+  uint8_t head[24];
+  head[0] = TALLY;
+  if (!small_out(b, head, put_tally(head + 1, out, (unsigned)(out - b->outlets)), 0)) return false;
+  out->block = (uint8_t)(out->count >> 6);
+  out->unsaid = 0;
+  out->dirty = 0;
+  return true;
+}
+
+static bool segments_out(bowline *b) {
+  uint32_t probe = 0, most = b->config->transmit_size - 24u, n;
+  uint8_t head[5];
+
+  if (b->timing && passed(b, b->rto_at)) {
+    b->nxt = b->una;
+    b->rto = b->rto > RTO_MOST / 2 ? RTO_MOST : 2 * b->rto;
+    b->timing = 0;
+    b->counts.repeats++;
+    probe = 1;
+  }
+  if (most > b->packet - 5u) most = b->packet - 5u;
+  if (most > LARGEST_SEGMENT) most = LARGEST_SEGMENT;
+  while (b->nxt != b->end) {
+    uint32_t ahead = b->nxt - b->una, window = b->window > probe ? b->window : probe;
+    if (!b->timing) {
+      b->timing = 1;
+      b->rto_at = later(b, b->rto);
+    }
+    if (ahead >= window) break;
+    n = b->end - b->nxt;
+    if (n > window - ahead) n = window - ahead;
+    if (n > most) n = most;
+    head[0] = SEGMENT;
+    put4(head + 1, b->nxt);
+    if (!packet_out(b, head, 5, b->config->stream + ahead, n)) return false;
+    b->nxt += n;
+  }
+  return true;
+}
+
+/* Everything but samples, which go only when nothing of this is left. */
+static bool control_out(bowline *b) {
+  const bowline_config *config = b->config;
+  uint32_t packet = config->receive_size - 4u;
+  uint8_t head[28], *at = head;
+  unsigned i;
+
+  if (b->todo & DO_RESET) {
+    put(head, 3, RESET);
+    if (!small_out(b, head, head + 3, DO_RESET)) return false;
+    b->reset_at = later(b, SECOND / 10);
+  }
+  if (b->state == IDLE) return true;
+  if (b->todo & DO_OPENED) {
+    *at++ = OPENED;
+    *at++ = 1;
+    at = put4(put4(at, b->token), (uint32_t)b->session);
+    at = put4(put(at, 2, packet), 2 * packet);
+    if (!small_out(b, head, at, DO_OPENED)) return false;
+  }
+  if (b->todo & DO_ACK && (b->segments > 1 || passed(b, b->ack_at))) {
+    head[0] = ACK;
+    at = put4(put4(head + 1, b->next), 2 * packet);
+    if (!small_out(b, head, at, DO_ACK)) return false;
+    b->segments = 0;
+  }
+  if (b->todo & DO_PONG) {
+    head[0] = PACKET_PONG;
+    at = put_pong(head + 1, b, 0);
+    if (!small_out(b, head, at, DO_PONG)) return false;
+  }
+  if (b->state == UP && passed(b, b->ping_at)) {
+    head[0] = PACKET_PING;
+    if (!small_out(b, head, put_ping(head + 1, b), 0)) return false;
+    b->ping_sent = b->last_ping;
+    b->ping_at = later(b, ping_micros(b));
+    for (i = 0; i < BOWLINE_PAIRS; i++) {
+      bowline_outlet *out = b->outlets + i;
+      if (out->dirty) out->dirty = 2;
+    }
+  }
+  for (i = 0; i < BOWLINE_PAIRS; i++)
+    if (b->outlets[i].dirty == 2 && !tally(b, b->outlets + i)) return false;
+  return segments_out(b);
+}
+
+static void give_out(bowline *b) {
+  fill(b);
+  b->hungry = !control_out(b);
+  drain(b);
+}
+
+/* ---- samples out ---- */
+
+static bool loose(bowline *b, bowline_outlet *out, const uint8_t *payload, size_t size) {
+  uint8_t head[16], *at;
+  if (b->hungry || ((uint8_t)(out->count >> 6) != out->block && !tally(b, out))) return false;
+  at = put_var(head, MESSAGE + (unsigned)(out - b->outlets));
+  *at++ = (uint8_t)((out->count & 0x7F) | (out->unsaid ? 0x80 : 0));
+  if (out->unsaid) at = put_var(at, out->unsaid << 7 | (out->count >> 7 & 0x7F));
+  *at++ = age_code(wait_micros(b));
+  if (!packet_out(b, head, (size_t)(at - head), payload, size)) return false;
+  out->unsaid = 0;
+  out->count++;
+  return true;
+}
+
+/* Into the stream, where begin() found room before. */
+static void repaired(bowline *b, uint32_t alias, const uint8_t *payload, size_t size) {
+  uint64_t wide = b->now - b->clock;
+  uint32_t span = (uint32_t)wide, shift = 0;
+  uint8_t *at;
+  if (wide > 134201344) {       /* the time never goes back */
+    at = begin(b, TIME, 8);
+    b->clock = b->now;
+    commit(b, put8(at, &b->now));
+    span = 0;
+  }
+  for (; span >= 0x2000; shift++) span >>= 1;
+  at = begin(b, MESSAGE + alias, size + 2);
+  at = put(at, 2, (shift << 12) + span);
+  memcpy(at, payload, size);
+  commit(b, at + size);
+  b->clock += span << shift;
+}
+
+bowline_result bowline_send(bowline *b, uint8_t route, const void *payload, size_t size) {
+  bowline_result result = BOWLINE_NOBODY;
+  size_t room = b->config->stream_size - (b->end - b->una), i;
+
+  if (b->state != UP) return result;
+  for (i = 0; i < BOWLINE_PAIRS; i++) {
+    bowline_outlet *out = b->outlets + i;
+    if (out->state != FLOWING || out->route != route) continue;
+    if (out->delivery != BOWLINE_LOSSLESS) {
+      size_t most = size + 20;
+      if (size + 10 > b->packet || most + most / 254 + 2 > b->config->transmit_size) return BOWLINE_TOO_LARGE;
+    } else {
+      if (size + 24 > b->config->stream_size) return BOWLINE_TOO_LARGE;
+      if (out->next >= out->limit || size + 24 > room) return BOWLINE_BUSY;
+      room -= size + 24;
+    }
+    if (size + 5 > b->largest) return BOWLINE_TOO_LARGE;
+  }
+  for (i = 0; i < BOWLINE_PAIRS; i++) {
+    bowline_outlet *out = b->outlets + i;
+    if (out->state != FLOWING || out->route != route) continue;
+    if (out->delivery == BOWLINE_LOSSLESS) {
+      repaired(b, (uint32_t)i, payload, size);
+    } else {
+      if (!out->dirty) out->dirty = 1;
+      if (!loose(b, out, payload, size)) {
+        out->dropped++;
+        out->unsaid++;
+        b->counts.dropped++;
+        result = BOWLINE_DROPPED;
+      }
+    }
+    out->next++;
+    if (result != BOWLINE_DROPPED) result = BOWLINE_SENT;
+  }
+  give_out(b);
+  return result;
+}
+
+/* ---- the rest ---- */
+
+bool bowline_init(bowline *b, const bowline_config *config, uint64_t now) {
+  unsigned i;
+
+  clear(b, sizeof *b);
+  b->config = config;
+  b->now = now;
+  memcpy(&b->session, config->instance, 8);
+  b->todo = DO_RESET;
+  config->transmit[b->tail++] = 0;      /* ends what may stand on the line */
+  for (i = 0; i < config->route_count; i++)
+    if (config->stream_size < route_size(config->routes + i) + 24) return false;
+  return config->receive_size >= 80 && config->transmit_size >= 96 && config->stream_size >= initial_size(config) + 32
+      && config->route_count <= 32;
+}
+
+void bowline_poll(bowline *b, uint64_t now) {
+  uint8_t bytes[32];
+  unsigned i;
+
+  b->now = now;
+  for (i = 0; i < 16; i++) {
+    size_t n = b->config->read(b->config->user, bytes, sizeof bytes);
+    if (!n) break;
+    input(b, bytes, n);
+  }
+  if (b->state == UP) {
+    if (passed(b, b->heard + ping_micros(b) / 2 * 7)) leave(b, SILENT);
+    if (passed(b, b->credit_at)) {
+      b->credit_at = later(b, SECOND);
+      for (i = 0; i < BOWLINE_PAIRS; i++) {
+        if (b->inlets[i].lost != b->inlets[i].said) b->inlets[i].due = 1;
+        if ((b->inlets[i].next | b->outlets[i].next) >= NUMBERS) leave(b, CLOSING);
+      }
+    }
+  } else if (b->state == LEAVING) {
+    if (passed(b, b->deadline) || (!(b->todo & DO_BYE) && b->una == b->end)) over(b, b->bye);
+  } else if (b->state != IDLE && passed(b, b->deadline)) {
+    leave(b, HANDSHAKE_TIMEOUT);
+  }
+  drain(b);
+  give_out(b);
+}
+
+bool bowline_is_up(const bowline *b) { return b->state == UP; }
+
+void bowline_close(bowline *b) { leave(b, CLOSING); }
+
+/* ---- bincode ---- */
+
+void bowline_put_bytes(bowline_writer *w, const void *bytes, size_t size) {
+  if ((size_t)(w->end - w->at) < size) {
+    w->failed = true;
+    w->at = w->end;
+  } else {
+    memcpy(w->at, bytes, size);
+    w->at += size;
+  }
+}
+
+static void put_sized(bowline_writer *w, uint64_t value, int mark, unsigned size) {
+  uint8_t bytes[9];
+  bytes[0] = (uint8_t)mark;
+  put4(put4(bytes + 1, (uint32_t)value), (uint32_t)(value >> 32));
+  if (mark) bowline_put_bytes(w, bytes, size + 1);
+  else bowline_put_bytes(w, bytes + 1, size);
+}
+
+void bowline_put_u8(bowline_writer *w, uint8_t value) { put_sized(w, value, 0, 1); }
+
+void bowline_put_uint(bowline_writer *w, uint64_t value) {
+  if (value < 251) put_sized(w, value, 0, 1);
+  else if (value <= 0xFFFF) put_sized(w, value, 251, 2);
+  else if (value <= 0xFFFFFFFF) put_sized(w, value, 252, 4);
+  else put_sized(w, value, 253, 8);
+}
+
+void bowline_put_int(bowline_writer *w, int64_t value) {
+  bowline_put_uint(w, value < 0 ? ~((uint64_t)value << 1) : (uint64_t)value << 1);
+}
+
+void bowline_put_f32(bowline_writer *w, float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, 4);
+  put_sized(w, bits, 0, 4);
+}
+
+void bowline_put_f64(bowline_writer *w, double value) {
+  uint64_t bits;
+  memcpy(&bits, &value, 8);
+  put_sized(w, bits, 0, 8);
+}
+
+void bowline_get_bytes(bowline_reader *r, void *bytes, size_t size) {
+  uint8_t *to = bytes;
+  if ((size_t)(r->end - r->at) < size) {
+    r->failed = true;
+    r->at = r->end;
+    while (size) to[--size] = 0;
+  } else {
+    memcpy(to, r->at, size);
+    r->at += size;
+  }
+}
+
+static uint64_t get_sized(bowline_reader *r, unsigned size) {
+  uint8_t bytes[8];
+  uint64_t value = 0;
+  bowline_get_bytes(r, bytes, size);
+  while (size) value = value << 8 | bytes[--size];
+  return value;
+}
+
+uint8_t bowline_get_u8(bowline_reader *r) { return (uint8_t)get_sized(r, 1); }
+
+bool bowline_get_bool(bowline_reader *r) {
+  uint8_t value = bowline_get_u8(r);
+  if (value > 1) r->failed = true;
+  return value == 1;
+}
+
+uint64_t bowline_get_uint(bowline_reader *r, uint64_t most) {
+  uint64_t value = bowline_get_u8(r);
+  if (value > 253) r->failed = true;
+  else if (value > 250) value = get_sized(r, 2u << (value - 251));
+  if (value > most) r->failed = true;
+  return r->failed ? 0 : value;
+}
+
+int64_t bowline_get_int(bowline_reader *r, uint64_t most) {
+  uint64_t value = bowline_get_uint(r, most << 1 | 1);
+  return (int64_t)(value & 1 ? ~(value >> 1) : value >> 1);
+}
+
+float bowline_get_f32(bowline_reader *r) {
+  uint32_t bits = (uint32_t)get_sized(r, 4);
+  float value;
+  memcpy(&value, &bits, 4);
+  return value;
+}
+
+double bowline_get_f64(bowline_reader *r) {
+  uint64_t bits = get_sized(r, 8);
+  double value;
+  memcpy(&value, &bits, 8);
+  return value;
+}
