@@ -301,6 +301,40 @@ fn who_sent_hears_of_what_others_missed() {
 }
 
 #[test]
+fn what_nobody_wants_is_dropped_by_the_system_until_somebody_does() {
+    let (group, _) = group();
+    let (robot, desk, other) = (member("robot", &group), member("desk", &group), member("other", &group));
+    let few: Intent<u32> = robot.intent("robot.few").unwrap();
+    let many: Intent<u32> = robot.intent("robot.many").unwrap();
+    let wanted: Interest<u32> = desk.interest("robot.few").unwrap();
+    let _elsewhere: Interest<u32> = other.interest("robot.many").unwrap();
+    assert!(few.wait_interest(SOON) && many.wait_interest(SOON));
+    let mut number = 0;
+    // What was sent before has been dropped, by the one or the other, once this arrives.
+    let mut unwanted_after = |count: u32| {
+        for number in 0..count {
+            many.send(number).unwrap();
+        }
+        number += 1;
+        few.send(number).unwrap();
+        assert_eq!(*wanted.recv_timeout(SOON).unwrap(), number);
+        desk.groups()[0].unwanted
+    };
+    if cfg!(target_os = "linux") {
+        until("the system drops them", || unwanted_after(0) == unwanted_after(20));
+    } else {
+        assert_eq!(unwanted_after(20), 20);
+    }
+    let late: Interest<u32> = desk.interest("robot.many").unwrap();
+    assert!(many.wait_interests(2, SOON));
+    for number in 0..20 {
+        many.send(number).unwrap();
+        assert_eq!(*late.recv_timeout(SOON).unwrap(), number, "from the first on");
+    }
+    assert_eq!(late.counts().lost_on_the_way, 0);
+}
+
+#[test]
 fn a_flood_of_rubbish_and_of_made_up_members_is_bounded_and_told() {
     let (group, _) = group();
     let (robot, desk) = (member("robot", &group), member("desk", &group));

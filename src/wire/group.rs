@@ -16,6 +16,13 @@ pub(crate) const MAGIC: [u8; 2] = *b"BG";
 /// The version of the formats in this file.
 pub(crate) const VERSION: u8 = 1;
 
+/// How a sample begins; its digest follows.
+#[cfg_attr(
+    not(any(target_os = "linux", target_os = "android")),
+    allow(dead_code, reason = "for a filter of Linux")
+)]
+pub(crate) const SAMPLE_START: [u8; 4] = [MAGIC[0], MAGIC[1], VERSION, SAMPLE];
+
 const SAMPLE: u8 = 1;
 const ANNOUNCE: u8 = 2;
 const LEAVE: u8 = 3;

@@ -6,12 +6,14 @@
 //! | `reader` | the thread that takes datagrams |
 //! | `table` | the look-up each datagram goes through |
 //! | `outlet` | a sample's way out: one datagram, written by the thread that sends |
+//! | `narrowing` | what the system drops before it wakes the reader |
 //! | `port` | the socket and the counts |
 //!
 //! The reader handles announcements by itself: a sample that follows one finds its interests told. The
 //! dispatcher hands over declarations and keeps the time. Both do it under one lock, which no sample takes, in
 //! either direction: samples see an immutable table, and lists of outlets as of links.
 
+mod narrowing;
 pub(crate) mod outlet;
 pub(crate) mod port;
 mod reader;
@@ -33,6 +35,7 @@ use crate::time::Timestamp;
 use crate::transport::udp::group::GroupSocket;
 use crate::wire::group::{Digest, Loss, SAMPLE_HEAD};
 use crossbeam_channel::Sender;
+use narrowing::Narrowing;
 use outlet::GroupOutlet;
 use parking_lot::Mutex;
 use port::{Port, Tallies};
@@ -52,6 +55,7 @@ pub(crate) struct Group {
     control: Mutex<Control>,
     /// When the dispatcher is to tick, in microseconds; `u64::MAX`: never.
     wake: AtomicU64,
+    narrowing: Narrowing,
     table: Mutex<Arc<Table>>,
     /// Counts the published tables.
     edition: AtomicU64,
@@ -130,6 +134,7 @@ impl Group {
                 losses_due: Timestamp::ZERO,
             }),
             wake: AtomicU64::new(0),
+            narrowing: Narrowing::new(),
             table: Mutex::new(table),
             edition: AtomicU64::new(0),
             joined: AtomicBool::new(joined),
@@ -155,6 +160,7 @@ impl Group {
     }
 
     pub(crate) fn declare_interest(&self, inbox: &Arc<Inbox>, declaration: &Declaration) {
+        self.widen();
         self.drive(|control, now| {
             let (id, delivery) = (inbox.id, inbox.delivery);
             let digest = Digest::of(&declaration.route);
@@ -174,6 +180,7 @@ impl Group {
     }
 
     pub(crate) fn withdraw_interest(&self, id: InterestId) {
+        self.widen();
         self.drive(|control, now| {
             control.tell_losses(|interest| interest == id);
             control.core.withdraw_interest(now, id);
@@ -197,6 +204,7 @@ impl Group {
 
     /// Does what is due.
     pub(crate) fn tick(&self) {
+        self.narrow();
         let trouble = self.join();
         self.drive(|control, now| {
             if let Some(text) = trouble {
