@@ -103,7 +103,7 @@ impl EndpointBuilder {
     /// [`MemberJoined`](crate::Event::MemberJoined) and [`MemberLeft`](crate::Event::MemberLeft) tell. A sample
     /// is one datagram, sent by the thread that calls `send`, and only while some member is interested. Nothing
     /// is repeated: what is lost is counted as lost [on the way](crate::LostAt::OnTheWay) by whoever missed
-    /// it, and unlike on a link the sender is not told. Interests that ask for `lossless` are refused there, in
+    /// it, which tells the sender about once a second. Interests that ask for `lossless` are refused there, in
     /// words, by a [`RouteRefused`](crate::Event::RouteRefused) on both sides. A sample that does not
     /// fit a datagram is [`TooLarge`](crate::Fate::TooLarge) for the group. Ages count from the fastest of
     /// the sender's last 16 announcements, so they are too small by what that one took on its way.

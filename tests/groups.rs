@@ -6,7 +6,8 @@ use bowline::{
     Bytes, Endpoint, Event, Fate, Intent, IntentSettings, Interest, InterestSettings, LostAt, ReasonCode,
     Refusal,
 };
-use std::net::{Ipv4Addr, UdpSocket};
+use socket2::{Domain, Socket, Type};
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 use support::{MOMENT, SOON, Watch, until};
@@ -28,6 +29,18 @@ fn stranger() -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let reference = socket2::SockRef::from(&socket);
     reference.set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
+    socket
+}
+
+/// A socket that hears what is sent to a group.
+fn listener(group: &str) -> UdpSocket {
+    let address: SocketAddrV4 = address(group).parse().unwrap();
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&address.into()).unwrap();
+    let socket = UdpSocket::from(socket);
+    socket.join_multicast_v4(address.ip(), &Ipv4Addr::LOCALHOST).unwrap();
+    socket.set_read_timeout(Some(SOON)).unwrap();
     socket
 }
 
@@ -176,6 +189,7 @@ fn a_sample_larger_than_a_datagram_is_too_large_for_the_group() {
 #[test]
 fn gaps_are_counted_and_told_by_who_missed_something() {
     let (group, _) = group();
+    let heard = listener(&group);
     let desk = member("desk", &group);
     let mut watch = Watch::new(&desk);
     let wanted: Interest<Bytes> = desk.interest("robot.raw").unwrap();
@@ -216,6 +230,15 @@ fn gaps_are_counted_and_told_by_who_missed_something() {
     assert_eq!(wanted.counts().lost_on_the_way, 3);
     watch.wait(|event| matches!(event, Event::SamplesLost { count: 3, lost: LostAt::OnTheWay, .. }));
     assert_eq!(desk.groups()[0].late, 2);
+    // Who sent them is told: one entry, of its intent 42.
+    let mut datagram = [0; 2048];
+    let report = loop {
+        let length = heard.recv(&mut datagram).expect("a report comes");
+        if datagram[..4] == [b'B', b'G', 1, 4] {
+            break &datagram[20..length];
+        }
+    };
+    assert_eq!((&report[..9], &report[13..]), (&[1, 9, 9, 9, 9, 42, 0, 0, 0][..], &3u64.to_le_bytes()[..]));
     // Of a sender nobody knows, and of a route nobody wants.
     let mut unknown = sample(17);
     unknown[20] = 8;
@@ -227,6 +250,88 @@ fn gaps_are_counted_and_told_by_who_missed_something() {
         let status = &desk.groups()[0];
         (status.strangers, status.unwanted) == (1, 1)
     });
+}
+
+#[test]
+fn who_sent_hears_of_what_others_missed() {
+    let (group, _) = group();
+    let robot = member("robot", &group);
+    let heard = listener(&group);
+    let mut watch = Watch::new(&robot);
+    let raw: Intent<Bytes> = robot.intent("robot.raw").unwrap();
+    // Another implementation wants it, and reports what it missed.
+    let mut announce = vec![b'B', b'G', 1, 2];
+    announce.extend([9; 16]);
+    announce.extend(0u64.to_le_bytes());
+    announce.extend(60_000u32.to_le_bytes());
+    announce.extend([1, 0, 0, 0, 0, 0, 1, 0, 4]);
+    announce.extend(b"desk");
+    announce.extend([1, 1, 42]);
+    announce.extend(digest_of("Bytes@robot.raw"));
+    announce.extend(0u64.to_le_bytes());
+    announce.push(3);
+    announce.extend(b"raw");
+    let socket = stranger();
+    socket.send_to(&announce, address(&group)).unwrap();
+    assert!(raw.wait_interest(SOON));
+    assert_eq!(raw.send(Bytes::from(vec![1])).unwrap().worst(), Fate::Written);
+    // The sample says who sent it and what its intent is called.
+    let mut sample = [0; 2048];
+    while sample[..4] != [b'B', b'G', 1, 1] {
+        heard.recv(&mut sample).expect("the sample comes");
+    }
+    let mut report = vec![b'B', b'G', 1, 4];
+    report.extend([9; 16]);
+    report.push(1);
+    report.extend(&sample[20..28]);
+    report.extend(42u32.to_le_bytes());
+    report.extend(5u64.to_le_bytes());
+    for _ in 0..3 {
+        socket.send_to(&report, address(&group)).unwrap();
+    }
+    let told = |event: &Event| match event {
+        Event::SamplesLost { peer: Some(peer), count, lost: LostAt::There, .. } => {
+            Some((peer.path.as_ref().unwrap().to_string(), *count))
+        }
+        _ => None,
+    };
+    assert_eq!(watch.find(told), ("desk".to_owned(), 5));
+    let again = watch.all().into_iter().filter(|event| matches!(event, Event::SamplesLost { .. })).count();
+    assert_eq!(again, 0, "what is repeated is told once");
+}
+
+#[test]
+fn what_nobody_wants_is_dropped_by_the_system_until_somebody_does() {
+    let (group, _) = group();
+    let (robot, desk, other) = (member("robot", &group), member("desk", &group), member("other", &group));
+    let few: Intent<u32> = robot.intent("robot.few").unwrap();
+    let many: Intent<u32> = robot.intent("robot.many").unwrap();
+    let wanted: Interest<u32> = desk.interest("robot.few").unwrap();
+    let _elsewhere: Interest<u32> = other.interest("robot.many").unwrap();
+    assert!(few.wait_interest(SOON) && many.wait_interest(SOON));
+    let mut number = 0;
+    // What was sent before has been dropped, by the one or the other, once this arrives.
+    let mut unwanted_after = |count: u32| {
+        for number in 0..count {
+            many.send(number).unwrap();
+        }
+        number += 1;
+        few.send(number).unwrap();
+        assert_eq!(*wanted.recv_timeout(SOON).unwrap(), number);
+        desk.groups()[0].unwanted
+    };
+    if cfg!(target_os = "linux") {
+        until("the system drops them", || unwanted_after(0) == unwanted_after(20));
+    } else {
+        assert_eq!(unwanted_after(20), 20);
+    }
+    let late: Interest<u32> = desk.interest("robot.many").unwrap();
+    assert!(many.wait_interests(2, SOON));
+    for number in 0..20 {
+        many.send(number).unwrap();
+        assert_eq!(*late.recv_timeout(SOON).unwrap(), number, "from the first on");
+    }
+    assert_eq!(late.counts().lost_on_the_way, 0);
 }
 
 #[test]

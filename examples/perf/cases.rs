@@ -1,6 +1,6 @@
 //! What is measured, and what is to be reached.
 
-use crate::options::{Mode, Via};
+use crate::options::{Line, Mode, Via};
 
 /// One line of the table that has a floor.
 #[derive(Clone, Debug)]
@@ -9,6 +9,7 @@ pub struct Case {
     pub mode: Mode,
     pub size: usize,
     pub via: Via,
+    pub line: Line,
     /// Server and client on different processors.
     pub pinned: bool,
     pub clients: usize,
@@ -86,6 +87,7 @@ pub fn cases() -> Vec<Case> {
         mode: Mode::Rtt,
         size: 64,
         via,
+        line: Line::Tcp,
         pinned: true,
         clients: 1,
         measure: Micros,
@@ -96,6 +98,7 @@ pub fn cases() -> Vec<Case> {
         mode: Mode::Thr,
         size,
         via: Via::Mailbox,
+        line: Line::Tcp,
         pinned,
         clients: 1,
         measure,
@@ -104,6 +107,10 @@ pub fn cases() -> Vec<Case> {
     vec![
         rtt("round trip 64 B, mailbox, p50", Via::Mailbox, &[RatioAtMost(1.4)]),
         rtt("round trip 64 B, callback, p50", Via::Callback, &[RatioAtMost(1.1)]),
+        Case {
+            line: Line::Udp,
+            ..rtt("round trip 64 B over UDP, callback, p50", Via::Callback, &[RatioAtMost(2.5)])
+        },
         thr("16 B", 16, true, MegaMessages, &[RatioAtLeast(0.35)]),
         thr("64 B", 64, true, MegaMessages, &[RatioAtLeast(0.5), AtLeast(15.0)]),
         thr("1 KiB", 1024, false, MegaMessages, &[RatioAtLeast(0.6)]),
@@ -114,6 +121,7 @@ pub fn cases() -> Vec<Case> {
             mode: Mode::Fan,
             size: 64,
             via: Via::Mailbox,
+            line: Line::Tcp,
             pinned: false,
             clients: 8,
             measure: MegaMessages,

@@ -13,7 +13,7 @@ const REPLY: Duration = Duration::from_secs(5);
 
 pub fn measure(options: &Options) -> Result<Value, String> {
     let endpoint = Endpoint::builder(format!("perf.client-{}", options.id))
-        .connect(format!("tcp://{}/{SERVER}", options.addr))
+        .connect(format!("{}://{}/{SERVER}", options.line.name(), options.addr))
         .largest_message(largest(options))
         .start()
         .map_err(|e| e.to_string())?;

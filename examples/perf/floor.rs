@@ -1,15 +1,18 @@
 //! The floor: the same work over plain blocking sockets of the standard library.
 
 use crate::meter::{Meter, RoundTrips, counter, stamp};
-use crate::options::{Mode, Options};
+use crate::options::{Line, Mode, Options};
 use serde_json::Value;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Serves until the process is ended.
 pub fn serve(options: &Options) -> Result<(), String> {
+    if options.line == Line::Udp {
+        return echo_datagrams(options).map_err(|e| format!("{}: {e}", options.addr));
+    }
     let listener = TcpListener::bind(&options.addr).map_err(|e| format!("{}: {e}", options.addr))?;
     println!("READY");
     loop {
@@ -35,6 +38,17 @@ fn echo(stream: &mut TcpStream, size: usize) -> io::Error {
         if let Err(e) = stream.read_exact(&mut message).and_then(|()| stream.write_all(&message)) {
             return e;
         }
+    }
+}
+
+/// One socket for all who send to it, as a listener has.
+fn echo_datagrams(options: &Options) -> io::Result<()> {
+    let socket = UdpSocket::bind(&options.addr)?;
+    println!("READY");
+    let mut message = vec![0; options.size];
+    loop {
+        let (length, from) = socket.recv_from(&mut message)?;
+        socket.send_to(&message[..length], from)?;
     }
 }
 
@@ -77,28 +91,42 @@ fn publish(streams: &mut Vec<TcpStream>, options: &Options) -> io::Error {
 
 /// Measures and returns the line of JSON.
 pub fn measure(options: &Options) -> Result<Value, String> {
+    if options.line == Line::Udp {
+        let socket = connect_datagrams(options).map_err(|e| format!("{}: {e}", options.addr))?;
+        return round_trips(options, |ping, pong| {
+            socket.send(ping)?;
+            socket.recv(pong).map(drop)
+        });
+    }
     let mut stream = connect(options)?;
     let failed = |e: io::Error| format!("{}: {e}", options.addr);
     match options.mode {
         Mode::Rtt => {
-            let mut trips = RoundTrips::new(options);
-            let (mut ping, mut pong) = (vec![7; options.size], vec![0; options.size]);
-            for number in 0.. {
-                stamp(&mut ping, number);
-                let sent = Instant::now();
-                stream.write_all(&ping).and_then(|()| stream.read_exact(&mut pong)).map_err(failed)?;
-                let goes_on = trips.note(sent, Instant::now());
-                if pong != ping {
-                    return Err(format!("reply {number} differs from what was sent"));
-                }
-                if !goes_on {
-                    break;
-                }
-            }
-            trips.report(options)
+            round_trips(options, |ping, pong| stream.write_all(ping).and_then(|()| stream.read_exact(pong)))
         }
         _ => receive(&mut stream, options).map_err(failed)?.report(options),
     }
+}
+
+fn round_trips(
+    options: &Options,
+    mut exchange: impl FnMut(&[u8], &mut [u8]) -> io::Result<()>,
+) -> Result<Value, String> {
+    let mut trips = RoundTrips::new(options);
+    let (mut ping, mut pong) = (vec![7; options.size], vec![0; options.size]);
+    for number in 0.. {
+        stamp(&mut ping, number);
+        let sent = Instant::now();
+        exchange(&ping, &mut pong).map_err(|e| format!("{}: {e}", options.addr))?;
+        let goes_on = trips.note(sent, Instant::now());
+        if pong != ping {
+            return Err(format!("reply {number} differs from what was sent"));
+        }
+        if !goes_on {
+            break;
+        }
+    }
+    trips.report(options)
 }
 
 fn receive(stream: &mut TcpStream, options: &Options) -> io::Result<Meter> {
@@ -138,4 +166,12 @@ fn connect(options: &Options) -> Result<TcpStream, String> {
             Err(_) => thread::sleep(Duration::from_millis(20)),
         }
     }
+}
+
+fn connect_datagrams(options: &Options) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.connect(&options.addr)?;
+    // On one machine none is lost; were it otherwise, it would wait for ever.
+    socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+    Ok(socket)
 }

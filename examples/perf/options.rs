@@ -68,6 +68,22 @@ impl Via {
     }
 }
 
+/// What the two processes are joined by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    Tcp,
+    Udp,
+}
+
+impl Line {
+    pub fn name(self) -> &'static str {
+        match self {
+            Line::Tcp => "tcp",
+            Line::Udp => "udp",
+        }
+    }
+}
+
 /// Everything the command line says.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -82,6 +98,9 @@ pub struct Options {
     pub start_ms: Option<u64>,
     pub id: u64,
     pub via: Via,
+    pub line: Line,
+    /// Orchestrator only: the lines of the table whose name contains this, and no others.
+    pub only: Option<String>,
     /// Floor only: bytes per write; 0 is one write per message.
     pub batch: usize,
     pub rounds: Option<usize>,
@@ -119,6 +138,8 @@ impl Options {
             start_ms: None,
             id: 0,
             via: Via::Mailbox,
+            line: Line::Tcp,
+            only: None,
             batch: 64 * 1024,
             rounds: None,
             quick: false,
@@ -140,6 +161,9 @@ impl Options {
         if !(options.secs > 0.0 && options.secs <= 60.0) {
             return Err(format!("--secs {} is out of range: above 0, at most 60", options.secs));
         }
+        if options.line == Line::Udp && options.mode != Mode::Rtt && options.role != Role::Orchestrator {
+            return Err(format!("--line udp is measured with --mode rtt, not {}", options.mode.name()));
+        }
         if options.clients == Some(0) || options.rounds == Some(0) {
             return Err("--clients and --rounds start at 1".into());
         }
@@ -159,6 +183,14 @@ impl Options {
                     _ => return Err(bad(name, value)),
                 }
             }
+            "--line" => {
+                self.line = match value {
+                    "tcp" => Line::Tcp,
+                    "udp" => Line::Udp,
+                    _ => return Err(bad(name, value)),
+                }
+            }
+            "--only" => self.only = Some(value.into()),
             "--size" => self.size = number(name, value)?,
             "--secs" => self.secs = number(name, value)?,
             "--addr" => self.addr = value.into(),
@@ -184,11 +216,13 @@ fn bad(name: &str, value: &str) -> String {
 }
 
 pub const USAGE: &str = "\
-usage: perf [--rounds N] [--secs S] [--quick] [--json]
+usage: perf [--only TEXT] [--rounds N] [--secs S] [--quick] [--json]
        perf server|client|raw-server|raw-client --mode rtt|thr|fan|idle
             --size N --secs S --addr HOST:PORT [--clients N] [--iters N --warmup N]
-            [--start-ms T] [--id I] [--via mailbox|callback] [--batch BYTES]
+            [--start-ms T] [--id I] [--via mailbox|callback] [--line tcp|udp]
+            [--batch BYTES]
        perf local --mode thread|channel|nobody|allocations --secs S
 
 Without a subcommand it starts servers and clients itself and prints a table.
+--only measures the lines whose name contains the text. udp is for rtt only.
 --batch is for the floor: bytes per write, 0 for one write per message.";

@@ -2,7 +2,7 @@
 
 use crate::cases::{Case, Goal, cases};
 use crate::meter::unix_now;
-use crate::options::{Mode, Options};
+use crate::options::{Line, Mode, Options};
 use crate::process::{Process, Processors, free_address};
 use crate::table::Row;
 use serde_json::Value;
@@ -29,7 +29,13 @@ pub fn run(options: &Options, mut progress: impl FnMut(&str)) -> Result<Vec<Row>
         settle: Duration::from_millis(if options.quick { 300 } else { 700 }),
         processors: Processors::find(),
     };
-    let cases = cases();
+    let mut cases = cases();
+    if let Some(only) = &options.only {
+        cases.retain(|case| case.name.contains(only.as_str()));
+        if cases.is_empty() {
+            return Err(format!("no line that has a floor contains `{only}`"));
+        }
+    }
     let mut rows: Vec<Row> = cases.iter().map(Row::of).collect();
     let mut others = Vec::new();
     for round in 0..plan.rounds {
@@ -42,6 +48,9 @@ pub fn run(options: &Options, mut progress: impl FnMut(&str)) -> Result<Vec<Row>
                 let goal = Goal::AtMost(32.0);
                 note(&mut others, "publisher's peak memory at 1 MiB", "MB", goal, None, measured.peak_mb);
             }
+        }
+        if options.only.is_some() {
+            continue;
         }
         progress(&format!("round {} of {}: idle, local", round + 1, plan.rounds));
         plan.idle(&mut others)?;
@@ -78,7 +87,7 @@ impl Plan {
 
     /// One server and its clients; with a batch size, those of the floor.
     fn pair(&self, case: &Case, batch: Option<usize>) -> Result<(f64, u64, Option<f64>), String> {
-        let addr = free_address()?;
+        let addr = free_address(case.line)?;
         let args = |role: &str, id: usize, start_ms: Option<u128>| {
             let role = if batch.is_some() { format!("raw-{role}") } else { role.to_string() };
             let mut args = vec![role];
@@ -88,6 +97,7 @@ impl Plan {
             add("--secs", self.secs.to_string());
             add("--addr", addr.clone());
             add("--clients", case.clients.to_string());
+            add("--line", case.line.name().into());
             add("--via", case.via.name().into());
             add("--id", id.to_string());
             add("--batch", batch.unwrap_or(0).to_string());
@@ -119,7 +129,7 @@ impl Plan {
 
     /// What a subscriber costs that does nothing but wait.
     fn idle(&self, rows: &mut Vec<Row>) -> Result<(), String> {
-        let addr = free_address()?;
+        let addr = free_address(Line::Tcp)?;
         let args = |role: &str| {
             [role, "--mode", "idle", "--size", "64", "--secs", "1", "--addr", &addr].map(String::from)
         };

@@ -1,9 +1,10 @@
 //! Starting this program again as server or client, pinned or not, and looking at it in /proc.
 
+use crate::options::Line;
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
 
 /// The two processors that processes are pinned to, where the system has two and `taskset`.
@@ -90,7 +91,10 @@ impl Drop for Process {
 }
 
 /// An address on this machine that nothing listens at.
-pub fn free_address() -> Result<String, String> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
-    listener.local_addr().map(|address| address.to_string()).map_err(|e| e.to_string())
+pub fn free_address(line: Line) -> Result<String, String> {
+    let address = match line {
+        Line::Tcp => TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()),
+        Line::Udp => UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()),
+    };
+    address.map(|address| address.to_string()).map_err(|e| e.to_string())
 }

@@ -36,7 +36,7 @@ pub fn largest(options: &Options) -> usize {
 /// Serves until the process is ended.
 pub fn serve(options: &Options) -> Result<(), String> {
     let endpoint = Endpoint::builder(SERVER)
-        .listen(format!("tcp://{}", options.addr))
+        .listen(format!("{}://{}", options.line.name(), options.addr))
         .largest_message(largest(options))
         .start()
         .map_err(|e| e.to_string())?;

@@ -11,7 +11,9 @@ use crate::schema::Schema;
 use crate::time::Timestamp;
 use crate::transport::udp::cookie::Cookies;
 use crate::transport::udp::sorter::{Sorted, Sorter};
-use crate::wire::group::{Announce, Datagram, Digest, Entry, Leave, Role, announce, leave, read};
+use crate::wire::group::{
+    Announce, Datagram, Digest, Entry, Leave, Loss, Role, announce, leave, read, report,
+};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +42,7 @@ pub fn datagrams(input: &[u8]) {
         match read(&datagram) {
             Ok(Datagram::Announce(announce)) => group.announced(now, "10.0.0.1:7400", announce),
             Ok(Datagram::Leave(leave)) => group.left(now, &leave),
+            Ok(Datagram::Report(report)) => group.reported(now, &report),
             Ok(Datagram::Sample(..)) => {}
             Err(useless) => group.useless(now, "10.0.0.1:7400", &useless),
         }
@@ -89,9 +92,19 @@ fn datagram(choices: &mut Choices<'_>, now: Timestamp) -> Vec<u8> {
     let mut instance = [0; 16];
     instance[0] = choices.below(6) as u8;
     instance[15] = choices.below(2) as u8;
-    let mut datagram = match choices.below(4) {
+    let mut datagram = match choices.below(5) {
         0 => (0..choices.below(80)).map(|_| choices.u8()).collect(),
         1 => leave(&Leave { instance, text: "so long".to_owned() }),
+        2 => {
+            let loss = |choices: &mut Choices<'_>| Loss {
+                sender: if choices.below(4) == 0 { 1 } else { 0xEEEE_EEEE },
+                intent: choices.below(8) as u32,
+                interest: choices.below(8) as u32,
+                lost: if choices.below(4) == 0 { choices.u64() } else { choices.below(1000) },
+            };
+            let losses: Vec<Loss> = (0..=choices.below(9)).map(|_| loss(choices)).collect();
+            report(&instance, &losses, 1200).concat()
+        }
         _ => {
             let roles = [
                 Role::WantsLatest,

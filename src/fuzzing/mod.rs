@@ -7,6 +7,7 @@ mod choices;
 mod datagrams;
 mod handshake;
 mod packets;
+mod serial;
 
 use crate::reason::Reason;
 use crate::wire::control::Control;
@@ -18,6 +19,7 @@ use choices::Choices;
 pub use datagrams::datagrams;
 pub use handshake::handshake;
 pub use packets::packets;
+pub use serial::serial;
 
 /// Any bytes as a stream: frames or an error, the same ones wherever the stream is cut, and every
 /// value in them can be sent again. The first two bytes choose limits and cut.
@@ -153,6 +155,11 @@ mod tests {
         #[test]
         fn no_datagrams_break_a_socket_or_a_group(input in prop::collection::vec(any::<u8>(), 0..4000)) {
             super::datagrams(&input);
+        }
+
+        #[test]
+        fn no_line_breaks_the_deframer(input in prop::collection::vec(any::<u8>(), 0..3000)) {
+            super::serial(&input);
         }
 
         #[test]

@@ -16,9 +16,17 @@ pub(crate) const MAGIC: [u8; 2] = *b"BG";
 /// The version of the formats in this file.
 pub(crate) const VERSION: u8 = 1;
 
+/// How a sample begins; its digest follows.
+#[cfg_attr(
+    not(any(target_os = "linux", target_os = "android")),
+    allow(dead_code, reason = "for a filter of Linux")
+)]
+pub(crate) const SAMPLE_START: [u8; 4] = [MAGIC[0], MAGIC[1], VERSION, SAMPLE];
+
 const SAMPLE: u8 = 1;
 const ANNOUNCE: u8 = 2;
 const LEAVE: u8 = 3;
+const REPORT: u8 = 4;
 
 /// How many bytes stand before a payload.
 pub(crate) const SAMPLE_HEAD: usize = 40;
@@ -26,6 +34,8 @@ pub(crate) const SAMPLE_HEAD: usize = 40;
 pub(crate) const MAX_ENTRIES: usize = 4096;
 /// The most pages the table of one member takes.
 pub(crate) const MAX_PAGES: u16 = 256;
+/// The most entries of one REPORT.
+const MAX_LOSSES: usize = 3276;
 /// The longest text of a LEAVE, in bytes.
 const MAX_TEXT: usize = 256;
 /// The longest name of a codec, in bytes.
@@ -51,6 +61,7 @@ pub(crate) enum Datagram<'a> {
     Sample(SampleHead, &'a [u8]),
     Announce(Announce),
     Leave(Leave),
+    Report(Report),
 }
 
 /// What stands before the payload of a sample.
@@ -151,6 +162,24 @@ pub(crate) struct Leave {
     pub(crate) text: String,
 }
 
+/// What a member missed of the intents of others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) instance: [u8; 16],
+    pub(crate) losses: Vec<Loss>,
+}
+
+/// How many samples of one intent an interest missed since the two met: on the way, or unread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Loss {
+    /// Whose intent it is.
+    pub(crate) sender: u32,
+    pub(crate) intent: u32,
+    /// The reporting member's.
+    pub(crate) interest: u32,
+    pub(crate) lost: u64,
+}
+
 /// The short name of an instance, which samples carry.
 pub(crate) fn sender_of(instance: &[u8; 16]) -> u32 {
     u32::from_le_bytes([instance[0], instance[1], instance[2], instance[3]])
@@ -212,6 +241,29 @@ pub(crate) fn leave(leave: &Leave) -> Vec<u8> {
     out
 }
 
+/// The datagrams that report these losses, each of at most `limit` bytes.
+pub(crate) fn report(instance: &[u8; 16], losses: &[Loss], limit: usize) -> Vec<Vec<u8>> {
+    let most = limit.saturating_sub(REPORT_HEAD) / LOSS_BYTES;
+    let datagram = |losses: &[Loss]| {
+        let mut out = vec![MAGIC[0], MAGIC[1], VERSION, REPORT];
+        out.extend_from_slice(instance);
+        varint::put(&mut out, losses.len() as u64);
+        for loss in losses {
+            out.extend_from_slice(&loss.sender.to_le_bytes());
+            out.extend_from_slice(&loss.intent.to_le_bytes());
+            out.extend_from_slice(&loss.interest.to_le_bytes());
+            out.extend_from_slice(&loss.lost.to_le_bytes());
+        }
+        out
+    };
+    losses.chunks(most.clamp(1, MAX_LOSSES)).map(datagram).collect()
+}
+
+/// What stands before the entries of a REPORT, at most.
+const REPORT_HEAD: usize = 4 + 16 + varint::MAX_BYTES_U32;
+/// The bytes of one of its entries.
+const LOSS_BYTES: usize = 20;
+
 /// Where the number of the page stands in an ANNOUNCE.
 const PAGE_AT: usize = 4 + 16 + 8 + 4 + 4;
 
@@ -270,7 +322,8 @@ pub(crate) fn read(datagram: &[u8]) -> Result<Datagram<'_>, Useless> {
         SAMPLE => Err(Fault::Ends { field: "head" }),
         ANNOUNCE => body.announce().map(Datagram::Announce),
         LEAVE => body.leave().map(Datagram::Leave),
-        kind => Err(Fault::Value { field: "kind", value: kind.into(), rule: "1 to 3" }),
+        REPORT => body.report().map(Datagram::Report),
+        kind => Err(Fault::Value { field: "kind", value: kind.into(), rule: "1 to 4" }),
     };
     match (read, body.rest.len()) {
         (Ok(datagram), 0) => Ok(datagram),
@@ -340,6 +393,25 @@ impl<'a> Body<'a> {
 
     fn leave(&mut self) -> Taken<Leave> {
         Ok(Leave { instance: self.array("instance")?, text: self.text("text", MAX_TEXT)?.to_owned() })
+    }
+
+    fn report(&mut self) -> Taken<Report> {
+        let instance = self.array("instance")?;
+        let count = self.number("count")? as usize;
+        if count > MAX_LOSSES.min(self.rest.len() / LOSS_BYTES) {
+            let rule = "at most 3276, and one for every 20 bytes after it";
+            return Err(Fault::Value { field: "count", value: count as u64, rule });
+        }
+        let mut losses = Vec::with_capacity(count);
+        for _ in 0..count {
+            losses.push(Loss {
+                sender: u32::from_le_bytes(self.array("sender")?),
+                intent: u32::from_le_bytes(self.array("intent")?),
+                interest: u32::from_le_bytes(self.array("interest")?),
+                lost: u64::from_le_bytes(self.array("lost")?),
+            });
+        }
+        Ok(Report { instance, losses })
     }
 
     fn number(&mut self, field: &'static str) -> Taken<u32> {

@@ -28,6 +28,14 @@ impl Role {
         Self::spawn(shell, role, told)
     }
 
+    /// The same in a network namespace, as `ip netns` names it.
+    pub fn start_in_namespace(namespace: &str, role: &str, told: &[&str]) -> Self {
+        let program = std::env::current_exe().expect("Linux tells");
+        let mut ip = Command::new("ip");
+        ip.args(["netns", "exec", namespace]).arg(program);
+        Self::spawn(ip, role, told)
+    }
+
     fn spawn(mut command: Command, role: &str, told: &[&str]) -> Self {
         command.args(["--exact", "child_process", "--nocapture", "--test-threads=1"]);
         command.env(ROLE, role).env(TOLD, told.join("\n"));

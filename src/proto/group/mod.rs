@@ -13,6 +13,7 @@
 //! Pure, as all of `proto`: give it an input with `now`, take [`GroupAction`]s with `poll` until there are none,
 //! ask `next_wake` when it next wants a `tick`.
 
+mod losses;
 mod member;
 mod pairs;
 #[cfg(test)]
@@ -108,6 +109,7 @@ pub(crate) struct Group {
     told: Option<Timestamp>,
     untold: u64,
     counts: GroupCounts,
+    missed: losses::Missed,
     closed: bool,
     actions: VecDeque<GroupAction>,
 }
@@ -141,6 +143,7 @@ impl Group {
             told: None,
             untold: 0,
             counts: GroupCounts::default(),
+            missed: losses::Missed::default(),
             closed: false,
             actions: VecDeque::new(),
         }
@@ -217,6 +220,7 @@ impl Group {
         let Some(own) = self.own.remove(&id) else { return };
         self.wanted.remove(&id);
         self.unannounced.remove(&id);
+        self.missed.forget_intent(id);
         if let Some(ids) = self.by_digest.get_mut(&own.entry.digest) {
             ids.remove(&id);
             if ids.is_empty() {
@@ -274,6 +278,7 @@ impl Group {
         let sender = sender_of(&leave.instance);
         if self.members.get(&sender).is_some_and(|member| member.instance == leave.instance) {
             self.forget(sender, Reason::by_peer(ReasonCode::Closing, plain(&leave.text)));
+            self.missed.forget_member(sender);
         }
     }
 
@@ -323,6 +328,7 @@ impl Group {
             let text = format!("nothing was heard of it for {:?}", member.patience());
             self.forget(sender, Reason::new(ReasonCode::Silent, text));
         }
+        self.tell_missed();
         if now >= self.due {
             self.announce();
         }
@@ -333,7 +339,7 @@ impl Group {
         if self.closed {
             return None;
         }
-        self.members.values().map(Member::lost_at).chain([self.due]).min()
+        self.members.values().map(Member::lost_at).chain([self.due]).chain(self.missed.due()).min()
     }
 
     /// The next thing to do.

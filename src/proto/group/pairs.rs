@@ -128,6 +128,7 @@ impl Group {
         member.linked.retain(|pair| !which(pair.0, pair.1));
         let peer = Some((*member.name).clone());
         for (id, theirs) in ended {
+            self.tell_missed_of(sender, id, theirs);
             let Some(own) = self.own.get(&id) else { continue };
             let route = own.route.clone();
             let supplier = if own.entry.role.supplies() {

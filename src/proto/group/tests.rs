@@ -1,7 +1,7 @@
 use super::*;
 use crate::delivery::Delivery;
-use crate::event::{Refusal, Side};
-use crate::wire::group::{Datagram, read};
+use crate::event::{LostAt, Refusal, Side};
+use crate::wire::group::{Datagram, Loss, read};
 
 /// Members of one group in virtual time; every datagram reaches everyone else at once.
 struct Room {
@@ -68,6 +68,7 @@ impl Room {
                             group.announced(self.now, "somewhere", announce);
                         }
                         Datagram::Leave(leave) if number != from => group.left(self.now, &leave),
+                        Datagram::Report(report) if number != from => group.reported(self.now, &report),
                         _ => {}
                     }
                 }
@@ -301,4 +302,77 @@ fn ages_are_taken_from_the_fastest_announcement() {
         member.hear(Timestamp::from_micros(arrival), &announce);
     }
     assert_eq!(member.clock.ours(Timestamp::from_micros(10_000)).micros(), 11_000);
+}
+
+#[test]
+fn who_sent_is_told_what_was_missed_once_a_second_and_once_each() {
+    let mut room = Room::new(&["robot", "desk"]);
+    let now = room.now;
+    room.groups[0].declare_intent(now, IntentId(5), &declaration("Imu@robot.imu", 1), false, false);
+    room.groups[1].declare_interest(now, InterestId(7), &declaration("Imu@robot.imu", 1), Delivery::Queue(4));
+    room.run(Duration::from_millis(100));
+    let loss = Loss { sender: room.groups[0].sender(), intent: 5, interest: 7, lost: 0 };
+    let told = |room: &mut Room| -> Vec<u64> {
+        let told = room.events(0).into_iter().filter_map(|event| match event {
+            Event::SamplesLost { peer: Some(peer), count, lost: LostAt::There, .. } => {
+                assert_eq!(peer.path, Some(Path::parse("desk").unwrap()));
+                Some(count)
+            }
+            _ => None,
+        });
+        told.collect()
+    };
+    // Each is repeated, as it may be lost; and what is meant for others, or for pairs that there are not, is not told.
+    for lost in [3, 3, 10, 10] {
+        let elsewhere = [
+            Loss { sender: 9, lost: 99, ..loss },
+            Loss { intent: 6, lost: 99, ..loss },
+            Loss { interest: 8, lost: 99, ..loss },
+        ];
+        room.groups[1].report(&[elsewhere[0], elsewhere[1], Loss { lost, ..loss }, elsewhere[2]]);
+        room.run(Duration::from_millis(10));
+    }
+    assert_eq!(told(&mut room), [3]);
+    room.run(Duration::from_secs(1));
+    assert_eq!(told(&mut room), [7]);
+    // It met us anew.
+    room.groups[1].report(&[Loss { lost: 2, ..loss }]);
+    room.run(Duration::from_secs(1));
+    assert_eq!(told(&mut room), [2]);
+    // What was not told yet is told when they part.
+    room.groups[1].report(&[Loss { lost: 4, ..loss }]);
+    room.settle();
+    let now = room.now;
+    room.groups[1].withdraw_interest(now, InterestId(7));
+    room.run(Duration::from_millis(100));
+    assert_eq!(told(&mut room), [2]);
+    room.groups[1].report(&[Loss { lost: 5, ..loss }]);
+    room.run(Duration::from_secs(2));
+    assert_eq!(told(&mut room), [0; 0], "they are no pair any more");
+}
+
+#[test]
+fn a_member_that_was_not_heard_for_a_while_goes_on_counting_where_it_was() {
+    let mut room = Room::new(&["robot", "desk"]);
+    let now = room.now;
+    room.groups[0].declare_intent(now, IntentId(5), &declaration("Imu@robot.imu", 1), false, false);
+    room.groups[1].declare_interest(now, InterestId(7), &declaration("Imu@robot.imu", 1), Delivery::Queue(4));
+    room.run(Duration::from_millis(100));
+    let loss = |room: &Room, lost| Loss { sender: room.groups[0].sender(), intent: 5, interest: 7, lost };
+    let losses = [loss(&room, 3), loss(&room, 5)];
+    room.groups[1].report(&losses[..1]);
+    room.run(Duration::from_millis(100));
+    let absent = room.groups.pop().unwrap();
+    room.run(Duration::from_secs(5));
+    assert_eq!(room.groups[0].members().count(), 0);
+    room.groups.push(absent);
+    room.run(Duration::from_secs(2));
+    room.groups[1].report(&losses[1..]);
+    room.run(Duration::from_secs(2));
+    let counts: Vec<u64> = room
+        .events(0)
+        .iter()
+        .filter_map(|event| if let Event::SamplesLost { count, .. } = event { Some(*count) } else { None })
+        .collect();
+    assert_eq!(counts, [3, 2]);
 }

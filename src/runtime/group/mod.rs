@@ -6,12 +6,14 @@
 //! | `reader` | the thread that takes datagrams |
 //! | `table` | the look-up each datagram goes through |
 //! | `outlet` | a sample's way out: one datagram, written by the thread that sends |
+//! | `narrowing` | what the system drops before it wakes the reader |
 //! | `port` | the socket and the counts |
 //!
 //! The reader handles announcements by itself: a sample that follows one finds its interests told. The
 //! dispatcher hands over declarations and keeps the time. Both do it under one lock, which no sample takes, in
 //! either direction: samples see an immutable table, and lists of outlets as of links.
 
+mod narrowing;
 pub(crate) mod outlet;
 pub(crate) mod port;
 mod reader;
@@ -31,8 +33,9 @@ use crate::proto::group::{self, GroupAction, GroupSettings, MemberClock, Supply}
 use crate::proto::{Declaration, IntentId, InterestId};
 use crate::time::Timestamp;
 use crate::transport::udp::group::GroupSocket;
-use crate::wire::group::{Digest, SAMPLE_HEAD};
+use crate::wire::group::{Digest, Loss, SAMPLE_HEAD};
 use crossbeam_channel::Sender;
+use narrowing::Narrowing;
 use outlet::GroupOutlet;
 use parking_lot::Mutex;
 use port::{Port, Tallies};
@@ -52,6 +55,7 @@ pub(crate) struct Group {
     control: Mutex<Control>,
     /// When the dispatcher is to tick, in microseconds; `u64::MAX`: never.
     wake: AtomicU64,
+    narrowing: Narrowing,
     table: Mutex<Arc<Table>>,
     /// Counts the published tables.
     edition: AtomicU64,
@@ -84,8 +88,11 @@ struct OwnInterest {
 struct Feed {
     source: SourceRef,
     clock: Arc<MemberClock>,
-    /// What was reported of its losses, here and on the way.
+    /// What the application was told of its losses, here and on the way.
     seen: (u64, u64),
+    /// What its member was told of both, and how often it is to be told so again.
+    told: u64,
+    again: u8,
 }
 
 /// What is to be done once the lock is given back.
@@ -127,6 +134,7 @@ impl Group {
                 losses_due: Timestamp::ZERO,
             }),
             wake: AtomicU64::new(0),
+            narrowing: Narrowing::new(),
             table: Mutex::new(table),
             edition: AtomicU64::new(0),
             joined: AtomicBool::new(joined),
@@ -152,6 +160,7 @@ impl Group {
     }
 
     pub(crate) fn declare_interest(&self, inbox: &Arc<Inbox>, declaration: &Declaration) {
+        self.widen();
         self.drive(|control, now| {
             let (id, delivery) = (inbox.id, inbox.delivery);
             let digest = Digest::of(&declaration.route);
@@ -171,7 +180,9 @@ impl Group {
     }
 
     pub(crate) fn withdraw_interest(&self, id: InterestId) {
+        self.widen();
         self.drive(|control, now| {
+            control.tell_losses(|interest| interest == id);
             control.core.withdraw_interest(now, id);
             // What it was supplied by goes while it is still there.
             self.apply(control, &mut After::default());
@@ -193,6 +204,7 @@ impl Group {
 
     /// Does what is due.
     pub(crate) fn tick(&self) {
+        self.narrow();
         let trouble = self.join();
         self.drive(|control, now| {
             if let Some(text) = trouble {
@@ -221,7 +233,11 @@ impl Group {
     pub(crate) fn close(&self) {
         // The farewell comes back to the reader, which then finds that it is over.
         if !self.closed.swap(true, Ordering::AcqRel) {
-            self.drive(|control, now| control.core.close(now));
+            self.drive(|control, now| {
+                control.losses_due = now;
+                self.report_losses(control, now);
+                control.core.close(now);
+            });
         }
     }
 
@@ -280,7 +296,7 @@ impl Group {
                     own.inbox.add_supplier(source.clone());
                     own.inbox.supplier_came();
                     control.orders.entry(supply).or_default();
-                    control.sources.insert((interest, supply), Feed { source, clock, seen: (0, 0) });
+                    control.sources.insert((interest, supply), Feed::new(source, clock));
                     changed = true;
                 }
                 GroupAction::Unsupplied { interest, supply } => {
@@ -353,6 +369,7 @@ impl Group {
         for (interest, supply) in feeds {
             self.report_loss(control, interest, supply);
         }
+        control.tell_losses(|_| true);
     }
 
     fn report_loss(&self, control: &mut Control, interest: InterestId, supply: Supply) {
@@ -374,7 +391,36 @@ impl Group {
     }
 }
 
+impl Feed {
+    fn new(source: SourceRef, clock: Arc<MemberClock>) -> Self {
+        Self { source, clock, seen: (0, 0), told: 0, again: 0 }
+    }
+
+    /// What its member is to be told of its losses, if that is so.
+    fn due_report(&mut self, interest: InterestId, supply: Supply) -> Option<Loss> {
+        let lost = self.source.lost_here().saturating_add(self.source.lost_on_the_way());
+        if lost != self.told {
+            (self.told, self.again) = (lost, REPORTS);
+        }
+        self.again = self.again.checked_sub(1)?;
+        let Supply { sender, intent } = supply;
+        Some(Loss { sender, intent, interest: interest.0, lost })
+    }
+}
+
 impl Control {
+    /// Tells others what these interests missed of theirs.
+    fn tell_losses(&mut self, which: impl Fn(InterestId) -> bool) {
+        let Self { core, interests, sources, .. } = self;
+        let told = sources.iter_mut().filter_map(|((interest, supply), feed)| {
+            // What only wants the latest loses nothing.
+            let own = interests.get(interest).filter(|own| own.inbox.delivery != Delivery::Latest)?;
+            if which(own.inbox.id) { feed.due_report(*interest, *supply) } else { None }
+        });
+        let losses: Vec<_> = told.collect();
+        core.report(&losses);
+    }
+
     /// The number of interests of others in an intent has changed.
     fn wanted(&mut self, intent: IntentId) {
         let count = self.core.wanted(intent);
@@ -397,5 +443,8 @@ impl Control {
     }
 }
 
-/// How often losses are looked at: an event for each intent of a member at most this often.
+/// How often losses are looked at: an event, and a report to the others, at most this often.
 const LOSSES_EVERY: Duration = Duration::from_secs(1);
+
+/// How many reports tell of a loss, as each of them may be lost.
+const REPORTS: u8 = 4;

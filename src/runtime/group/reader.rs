@@ -69,6 +69,7 @@ impl Group {
                 self.drive(|control, now| control.core.announced(now, &from.to_string(), announce));
             }
             Ok(Datagram::Leave(leave)) => self.drive(|control, now| control.core.left(now, &leave)),
+            Ok(Datagram::Report(report)) => self.drive(|control, now| control.core.reported(now, &report)),
             Ok(Datagram::Sample(..)) => {}
             Err(useless) => {
                 self.drive(|control, now| control.core.useless(now, &from.to_string(), &useless));

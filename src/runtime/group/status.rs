@@ -27,7 +27,8 @@ pub struct GroupStatus {
     pub unsent: u64,
     /// Samples handed to interests.
     pub taken: u64,
-    /// Samples nobody here wants, dropped after one look-up.
+    /// Samples nobody here wants, dropped after one look-up. Once there were 100 of them Linux drops the like,
+    /// so that they cost nothing, and they are no longer counted until something else is wanted.
     pub unwanted: u64,
     /// Samples of a wanted route by somebody who did not announce it, dropped.
     pub strangers: u64,

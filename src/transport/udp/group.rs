@@ -1,6 +1,9 @@
 //! The socket of a group.
 
 use crate::peer::group::{GroupUrl, Interface};
+use crate::wire::group::Digest;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use socket2::SockFilter;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockAddr, SockRef, Socket, Type};
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, ToSocketAddrs, UdpSocket};
@@ -95,6 +98,25 @@ impl GroupSocket {
         let parts = [IoSlice::new(head), IoSlice::new(payload)];
         SockRef::from(&self.socket).send_to_vectored_with_flags(&parts, &self.target, NO_WAIT)?;
         Ok(())
+    }
+
+    /// Has the system drop the samples of all digests but these, which then cost nothing here; `None`: of
+    /// none. False where it cannot.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn narrow(&self, wanted: Option<&[Digest]>) -> bool {
+        let socket = SockRef::from(&self.socket);
+        let Some(wanted) = wanted else { return socket.detach_filter().is_ok() };
+        let program: Vec<SockFilter> = super::filter::program(wanted)
+            .into_iter()
+            .map(|(code, yes, no, operand)| SockFilter::new(code, yes, no, operand))
+            .collect();
+        socket.attach_filter(&program).is_ok()
+    }
+
+    /// Only Linux can.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(crate) fn narrow(&self, _: Option<&[Digest]>) -> bool {
+        false
     }
 
     /// Takes nothing more from the system. Only once nobody receives any more: what ends a wait in this way has

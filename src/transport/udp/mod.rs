@@ -6,10 +6,12 @@
 //! | `listen` | a bound socket, the thread that sorts its datagrams, the acceptor's ends |
 //! | `sorter`, `cookie` | whose a datagram is, and who may begin; pure |
 //! | `link`, `options` | what both ends have in common; what follows the `?` of an address |
-//! | `group` | the socket of a group |
+//! | `group`, `filter` | the socket of a group; what the system drops of it unseen |
 
 pub(crate) mod cookie;
 mod dial;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod filter;
 pub(crate) mod group;
 mod link;
 mod listen;

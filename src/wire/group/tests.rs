@@ -60,7 +60,8 @@ fn every_cut_of_every_kind_is_refused() {
     let bye = leave(&Leave { instance: front().instance, text: text.clone() });
     assert_eq!(read(&bye), Ok(Datagram::Leave(Leave { instance: front().instance, text })));
     let page = announce(&front(), &[entry(1, Role::Supplies)], 1200).remove(0);
-    for whole in [bye, page] {
+    let missed = report(&front().instance, &[Loss { sender: 1, intent: 2, interest: 3, lost: 4 }], 1200);
+    for whole in [bye, page, missed.concat()] {
         assert!(read(&whole).is_ok());
         for cut in 0..whole.len() {
             assert!(read(&whole[..cut]).is_err(), "cut at {cut}");
@@ -79,6 +80,25 @@ fn a_count_takes_no_memory_that_is_not_there() {
 }
 
 #[test]
+fn losses_come_back_from_their_reports_and_each_fits() {
+    let losses: Vec<_> = (0..5000)
+        .map(|n| Loss { sender: n, intent: n + 1, interest: n + 2, lost: u64::MAX - u64::from(n) })
+        .collect();
+    for (limit, count) in [(600, 179), (1200, 87), (65_507, 2)] {
+        let datagrams = report(&front().instance, &losses, limit);
+        let mut again = Vec::new();
+        for datagram in &datagrams {
+            assert!(datagram.len() <= limit);
+            let Ok(Datagram::Report(report)) = read(datagram) else { panic!("{datagram:?}") };
+            assert_eq!(report.instance, front().instance);
+            again.extend(report.losses);
+        }
+        assert_eq!((again, datagrams.len()), (losses.clone(), count), "{limit}");
+    }
+    assert_eq!(report(&front().instance, &[], 1200).len(), 0);
+}
+
+#[test]
 fn a_long_farewell_is_cut_between_letters() {
     let bye = leave(&Leave { instance: [1; 16], text: "ä".repeat(200) });
     let Ok(Datagram::Leave(read)) = read(&bye) else { panic!() };
@@ -87,7 +107,7 @@ fn a_long_farewell_is_cut_between_letters() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_a_datagram_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..5) {
+    fn any_bytes_are_a_datagram_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..6) {
         let mut front = vec![MAGIC[0], MAGIC[1], VERSION, kind];
         front.extend(&bytes);
         for datagram in [&bytes[..], &front[..]] {
@@ -132,6 +152,11 @@ fn the_vectors_of_the_specification_are_read_and_written() {
     let expected = Announce { clock: sent, path, entries: entries.clone(), ..front() };
     assert_eq!(told, expected);
     assert_eq!(announce(&expected, &entries, 1200), [page]);
+
+    let missed = Loss { sender: 0xB3B2_B1B0, intent: 7, interest: 300, lost: 65_537 };
+    assert_eq!(report(&instance, &[missed], 1200), [vector("report")]);
+    let told = Report { instance, losses: vec![missed] };
+    assert_eq!(read(&vector("report")), Ok(Datagram::Report(told)));
 
     let bye = Leave { instance, text: "bye".into() };
     assert_eq!(read(&vector("leave")), Ok(Datagram::Leave(bye.clone())));
