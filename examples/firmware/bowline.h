@@ -119,7 +119,6 @@ typedef struct {          /* reads fields out of bytes that may be cut anywhere 
   uint32_t left;          /* bytes of the frame to come */
   uint32_t count;         /* bytes of the text to come, or of the payload so far */
   uint32_t mask;          /* routes an entry may still be of */
-  uint32_t alias;
   const uint8_t *rest;
   uint32_t value, high, kept[4];
 } bowline_cursor;
