@@ -48,30 +48,13 @@ APART static const char *name(const void *of, unsigned which) {
 /* ---- states ---- */
 
 enum { IDLE, OPENED_UP, SHAKING, UP, LEAVING };         /* of the link */
-enum { FREE, NEW, ASSIGNED, FLOWING, ENDING, ENDED, PINGED };   /* of an outlet */
-enum {                                                  /* what is to do */
-  DO_RESET = 1, DO_OPENED = 2, DO_ACK = 4, DO_PONG = 8, DO_INITIAL = 16, DO_FINAL = 32, DO_BYE = 64, DO_REFUSE = 128,
-  DO_STREAM_PONG = 256,
+enum { FREE, NEW, ASSIGNED, FLOWING, ENDING, TALLIED, ENDED, PINGED };  /* of an outlet */
+enum {                                                  /* what is to do, in this order: packets, then frames */
+  DO_RESET = 1, DO_OPENED = 2, DO_ACK = 4, DO_PONG = 8, DO_PING = 16, PACKETS = 5,
+  DO_INITIAL = 32, DO_BYE = 64, DO_FINAL = 128, DO_REFUSE = 256, DO_STREAM_PONG = 512, ALL_FRAMES = 10,
 };
 
 /* ---- numbers ---- */
-
-APART static uint8_t *put(uint8_t *at, unsigned size, uint32_t value) {
-  for (; size; size--, value >>= 8) *at++ = (uint8_t)value;
-  return at;
-}
-
-APART static uint8_t *put4(uint8_t *at, uint32_t value) { return put(at, 4, value); }
-
-APART static uint8_t *put8(uint8_t *at, const uint64_t *value) {
-  return put4(put4(at, (uint32_t)*value), (uint32_t)(*value >> 32));
-}
-
-static uint8_t *put_var(uint8_t *at, uint32_t value) {
-  for (; value > 0x7F; value >>= 7) *at++ = (uint8_t)(value | 0x80);
-  *at++ = (uint8_t)value;
-  return at;
-}
 
 static size_t length(const char *text) {
   size_t n = 0;
@@ -79,15 +62,8 @@ static size_t length(const char *text) {
   return n;
 }
 
-static uint8_t *put_text(uint8_t *at, const char *text) {
-  size_t n = length(text);
-  at = put_var(at, (uint32_t)n);
-  memcpy(at, text, n);
-  return at + n;
-}
-
 /* Bit by bit: 40 cycles a byte on a Cortex-M3, which is 1 % of one of 48 MHz at 115200 baud. A table is faster, and larger. */
-APART static uint32_t crc_add(uint32_t crc, uint8_t byte) {
+APART static uint32_t crc_add(uint32_t crc, uint32_t byte) {
   unsigned i;
   crc ^= byte;
   for (i = 0; i < 8; i++) crc = crc >> 1 ^ (crc & 1 ? 0x82F63B78 : 0);
@@ -120,7 +96,101 @@ APART static void clear(void *at, size_t size) {
   while (size--) *byte++ = 0;
 }
 
-/* ---- packets out ---- */
+/* How long what is given out now has to wait for what is ahead of it. */
+APART static uint32_t wait_micros(const bowline *b) { return line_micros(b, (uint32_t)(b->tail - b->head)); }
+
+/* ---- what is written: n bytes at `to`, and no more than fits; one byte of `room` always stays free ---- */
+
+APART static void put1(bowline *b, unsigned byte) {
+  if (b->n + 1 < b->room) b->to[b->n] = (uint8_t)byte;
+  b->n++;
+}
+
+APART static void put(bowline *b, unsigned size, uint32_t value) {
+  for (; size; size--, value >>= 8) put1(b, value);
+}
+
+APART static void put_var(bowline *b, uint32_t value) {
+  for (; value > 0x7F; value >>= 7) put1(b, value | 0x80);
+  put1(b, value);
+}
+
+static void put_raw(bowline *b, const void *from, size_t size) {
+  const uint8_t *byte = from;
+  while (size--) put1(b, *byte++);
+}
+
+APART static void put_text(bowline *b, const char *text) {
+  size_t n = length(text);
+  put_var(b, (uint32_t)n);
+  put_raw(b, text, n);
+}
+
+/* A form says what a frame or packet holds: its tag, then what stands there, each with what it is from, and 0. */
+#define BYTES(n) (n)                            /* so many bytes, which follow in the form */
+#define OF(op, type, from, field) (uint8_t)((op) << 5 | (offsetof(type, field) - offsetof(type, from)) / 4)
+#define OUR2(field) OF(1, bowline, now, field)  /* numbers of the link: of two bytes, of four, of eight, varints */
+#define OUR4(field) OF(2, bowline, now, field)
+#define OUR8(field) OF(4, bowline, now, field)
+#define OUR_VAR(field) OF(3, bowline, now, field)
+#define OUT_VAR(field) OF(3, bowline_outlet, route, field)
+#define IN_VAR(field) OF(3, bowline_inlet, route, field)
+
+static const struct forms {
+  uint8_t reset[5], opened[10], ack[4], segment[3], pong[5], ping[3];
+  uint8_t initial[33], bye[5], final[10], refuse[8], stream_pong[5];
+  uint8_t time[3], linked[7], tally[5], stream_tally[5], end[3], stream_ping[3];
+  uint8_t credit[6], credit_all[17];
+} forms = {
+  { RESET, BYTES(2), 0, 0, 0 },
+  { OPENED, BYTES(1), 1, OUR4(token), OUR4(session), OUR2(own_packet), OUR4(own_window), 0 },
+  { ACK, OUR4(next), OUR4(own_window), 0 },
+  { SEGMENT, OUR4(nxt), 0 },
+  { PACKET_PONG, OUR8(echo[0]), OUR8(received_at[0]), OUR8(sent), 0 },
+  { PACKET_PING, OUR8(sent), 0 },
+  { HANDSHAKE, BYTES(11), 0, 'B', 'W', 'L', 'N', 1, 1, 0, 0, 0, 0, OUR8(instance[0]), OUR8(instance[1]),
+    BYTES(8), 0, 0, 0, 0, 0, 0, 0, 0, OUR_VAR(scope), BYTES(4), 0, MAX_FRAME >> 8, 0, 0, OUR4(ping_millis), OUR8(now), 0 },
+  { BYE, OUR_VAR(bye), BYTES(1), 0, 0 },
+  { HANDSHAKE, BYTES(6), 1, 1, 0, 0, 0, 0, OUR8(session), 0 },
+  { NOTIFY, BYTES(2), 1, 1, OUR_VAR(refused_route), OUR_VAR(refused), BYTES(1), 0 },
+  { PONG, OUR8(echo[1]), OUR8(received_at[1]), OUR8(sent), 0 },
+  { TIME, OUR8(now), 0 },
+  { NOTIFY, BYTES(1), 0, OUT_VAR(route), OUT_VAR(yours), OUT_VAR(alias), 0 },
+  { TALLY, OUT_VAR(alias), OUT_VAR(count), OUT_VAR(dropped), 0 },
+  { STREAM_TALLY, OUT_VAR(alias), OUT_VAR(count), OUT_VAR(dropped), 0 },
+  { END, OUT_VAR(alias), 0 },
+  { PING, OUR8(sent), 0 },
+  { CREDIT, IN_VAR(alias), IN_VAR(granted), IN_VAR(next), IN_VAR(lost), 0 },
+  { CREDIT, IN_VAR(alias), BYTES(10), 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, IN_VAR(next), IN_VAR(lost), 0 },
+};
+#define FORM(name) (uint8_t)offsetof(struct forms, name)
+
+/* Writes what a form says; `from` is the first of the numbers it is about. */
+static void compose(bowline *b, unsigned form, const void *from) {
+  const uint8_t *at = (const uint8_t *)&forms + form;
+  unsigned op;
+  put1(b, *at++);
+  while ((op = *at++)) {
+    unsigned size = op >> 5;            /* half of it */
+    const uint8_t *number = (const uint8_t *)from + (op & 31) * 4;
+    uint32_t value;
+    memcpy(&value, number, 4);
+    if (!size) {
+      while (op--) put1(b, *at++);
+    } else if (size == 3) {
+      put_var(b, value);
+    } else {
+      if (size == 4) {
+        uint64_t whole;
+        memcpy(&whole, number, 8);
+        put(b, 4, (uint32_t)whole);
+        value = (uint32_t)(whole >> 32);
+        size = 2;
+      }
+      put(b, 2 * size, value);
+    }
+  }
+}
 
 /* memcpy may not be used for what overlaps. */
 APART static void move_down(uint8_t *to, size_t by, size_t end) {
@@ -139,30 +209,31 @@ static void cobs_put(cobs *c, uint8_t byte) {
   }
 }
 
-/* Encodes a packet into `transmit`, if there is room: all of it or nothing. */
-static bool packet_out(bowline *b, const uint8_t *head, size_t head_size, const uint8_t *body, size_t body_size) {
+/* Encodes a packet of what was written and `body` into `transmit`, if there is room: all of it or nothing. */
+static bool packet_out(bowline *b, const uint8_t *body, size_t body_size) {
   uint8_t *transmit = b->config->transmit;
-  size_t size = head_size + body_size + 4, most = size + size / 254 + 2, i;
+  size_t size = b->n + body_size + 4, most = size + size / 254 + 2, i;
   uint32_t crc = 0xFFFFFFFF;
   cobs c;
 
-  if ((size_t)(b->config->transmit_size - b->tail) < most && b->head) {
+  if (b->tail + most > b->config->transmit_size) {
     move_down(transmit, b->head, b->tail);
     b->tail -= b->head;
     b->head = 0;
+    if (b->tail + most > b->config->transmit_size) return false;
   }
-  if ((size_t)(b->config->transmit_size - b->tail) < most) return false;
   c.code = transmit + b->tail;
   c.at = c.code + 1;
   for (i = 0; i < size; i++) {
-    uint8_t byte;
+    unsigned byte;
     if (i < size - 4) {
-      byte = i < head_size ? head[i] : body[i - head_size];
+      byte = i < b->n ? b->packet_head[i] : body[i - b->n];
       crc = crc_add(crc, byte);
     } else {
-      byte = (uint8_t)(~crc >> 8 * (i - (size - 4)));
+      byte = ~crc & 0xFF;
+      crc = crc >> 8 | 0xFF000000;
     }
-    cobs_put(&c, byte);
+    cobs_put(&c, (uint8_t)byte);
   }
   *c.code = (uint8_t)(c.at - c.code);
   *c.at++ = 0;
@@ -170,13 +241,20 @@ static bool packet_out(bowline *b, const uint8_t *head, size_t head_size, const 
   return true;
 }
 
-static void done(bowline *b, unsigned what) { b->todo = (uint16_t)(b->todo & ~what); }
+/* Begins what is written. `sent` is when it gets on the line. */
+APART static void begin(bowline *b, uint8_t *to, uint32_t room) {
+  b->to = to;
+  b->room = room;
+  b->n = 0;
+  b->sent = b->now + wait_micros(b);
+}
 
-/* A packet without a body; that has been done which it does. */
-static bool small_out(bowline *b, const uint8_t *head, const uint8_t *end, unsigned what) {
-  if (!packet_out(b, head, (size_t)(end - head), NULL, 0)) return false;
-  done(b, what);
-  return true;
+/* Begins a packet: all of it, or what stands before its body. */
+static void packet(bowline *b) { begin(b, b->packet_head, sizeof b->packet_head); }
+
+static void packet_of(bowline *b, unsigned form, const void *from) {
+  packet(b);
+  compose(b, form, from);
 }
 
 static void drain(bowline *b) {
@@ -188,14 +266,11 @@ static void drain(bowline *b) {
   b->head = b->tail = 0;
 }
 
-/* How long what is given out now has to wait for what is ahead of it. */
-static uint32_t wait_micros(const bowline *b) { return line_micros(b, (uint32_t)(b->tail - b->head)); }
-
-static uint8_t age_code(uint32_t micros) {
+static unsigned age_code(uint32_t micros) {
   uint32_t units = micros / 64, e = 0;
-  if (units < 16) return (uint8_t)units;
+  if (units < 16) return units;
   for (e = 1; units > 31; e++) units >>= 1;
-  return e > 10 ? 0xAE : (uint8_t)(e << 4 | (units - 16));      /* longer ones do not come from this line */
+  return e > 10 ? 0xAE : (e << 4) + units - 16;      /* longer ones do not come from this line */
 }
 
 static uint32_t age_micros(uint32_t code) {
@@ -205,25 +280,33 @@ static uint32_t age_micros(uint32_t code) {
 
 /* ---- the stream out ---- */
 
-/* Where the body of a frame goes, if `most` bytes have room. */
-static uint8_t *begin(bowline *b, uint32_t tag, size_t most) {
+/* Begins a frame behind the others. */
+static void frame(bowline *b) {
   uint32_t used = b->end - b->una;
-  uint8_t *at = b->config->stream + used;
-  if (b->config->stream_size - used < most + 3) return NULL;
-  at[1] = (uint8_t)tag;
-  return at + 2;
+  begin(b, b->config->stream + used, b->config->stream_size - used);
+  b->n = 1;                     /* its length */
 }
 
-static void commit(bowline *b, uint8_t *end) {
-  uint8_t *at = b->config->stream + (b->end - b->una);
-  size_t size = (size_t)(end - at) - 1;
-  if (size > 0x7F) {
-    uint8_t *from = end;
-    for (; from > at + 1; from--) *from = from[-1];
-    end++;
+/* It belongs to the stream now, if there was room for it. */
+static bool commit(bowline *b) {
+  uint32_t size = b->n, i;
+  if (size >= b->room) return false;
+  b->end += size;
+  size--;
+  b->to[0] = (uint8_t)size;
+  if (size > 0x7F) {            /* the length takes another byte */
+    for (i = size; i; i--) b->to[i + 1] = b->to[i];
+    b->to[0] |= 0x80;
+    b->to[1] = (uint8_t)(size >> 7);
+    b->end++;
   }
-  put_var(at, (uint32_t)size);
-  b->end += (uint32_t)(end - at);
+  return true;
+}
+
+static bool frame_of(bowline *b, unsigned form, const void *from) {
+  frame(b);
+  compose(b, form, from);
+  return commit(b);
 }
 
 static uint32_t depth(const bowline_route *route) { return route->depth ? route->depth : 1; }
@@ -232,19 +315,14 @@ static uint32_t depth(const bowline_route *route) { return route->depth ? route-
 static void credit(bowline *b, bowline_inlet *in) {
   const bowline_route *route = b->config->routes + in->route;
   bool lossless = route->delivery == BOWLINE_LOSSLESS;
-  uint8_t *at = begin(b, CREDIT, 28);
-  if (!at) return;
+  uint32_t granted = in->granted;
   in->granted = lossless ? in->next + depth(route) : ~(uint32_t)0;
-  at = put_var(at, (uint32_t)(in - b->inlets));
-  if (lossless) at = put_var(at, in->granted);
-  else at = put(put4(put4(at, ~(uint32_t)0), ~(uint32_t)0), 2, 0x01FF);
-  commit(b, put_var(put_var(at, in->next), in->lost));
-  in->said = in->lost;
-  in->due = 0;
-}
-
-static uint8_t *put_tally(uint8_t *at, const bowline_outlet *out, unsigned alias) {
-  return put_var(put_var(put_var(at, alias), out->count), out->dropped);
+  if (frame_of(b, lossless ? FORM(credit) : FORM(credit_all), in)) {
+    in->said = in->lost;
+    in->due = 0;
+  } else {
+    in->granted = granted;
+  }
 }
 
 /* ---- samples in ---- */
@@ -282,7 +360,7 @@ static void deliver(bowline *b, bowline_inlet *in, const uint8_t *payload, size_
   sample.age = age + b->round_trip / 2;
   in->missing = 0;
   if (route->delivery == BOWLINE_LOSSLESS && in->granted - in->next <= depth(route) / 2) in->due = 1;
-  if (b->config->sample) b->config->sample(b->config->user, in->route, &sample);
+  if (b->config->sample) b->config->sample(b->config->user, (uint8_t)in->route, &sample);
 }
 
 /* Counts what the order of a sample says is missing before it. */
@@ -378,9 +456,12 @@ static void go(bowline_cursor *c, uint8_t step) {
 /* The link is over, as far as this side is concerned. */
 static void over(bowline *b, uint8_t code) {
   bool alive = b->alive;
-  if (b->state == LEAVING) b->todo |= DO_RESET;
-  b->todo &= DO_RESET;
-  clear(&b->state, offsetof(bowline, cobs_code) - offsetof(bowline, state));
+  uint64_t now = b->now;
+  unsigned todo = b->state == LEAVING ? DO_RESET : b->todo & DO_RESET;
+  clear(&b->state, offsetof(bowline, session) - offsetof(bowline, state));
+  clear(&b->clock, offsetof(bowline, reset_at) - offsetof(bowline, clock));
+  b->now = now;
+  b->todo = todo;
   if (alive) tell(b, BOWLINE_DOWN, code);
 }
 
@@ -428,12 +509,12 @@ static void entry(bowline *b, const bowline_cursor *c) {
     if (out == b->outlets + BOWLINE_PAIRS) {
       b->todo |= DO_REFUSE;
       b->refused = id;
-      b->refused_route = (uint8_t)i;
+      b->refused_route = i;
       continue;
     }
     out->next = out->limit = 0;
     out->yours = id;
-    out->route = (uint8_t)i;
+    out->route = i;
     out->delivery = (uint8_t)(c->kept[3] & 0x7F);
     out->state = NEW;
   }
@@ -451,6 +532,8 @@ static void opened(bowline *b, const bowline_cursor *c) {
     while (!(b->session & 0xFFFF));       /* its low half serves as the token */
     b->state = OPENED_UP;
     b->clock = ~(uint64_t)0 / 2;           /* so that TIME goes first */
+    b->own_packet = b->config->receive_size - 4u;
+    b->own_window = 2 * b->own_packet;
     b->rto = rto_least(b);
     b->deadline = later(b, HANDSHAKE_MICROS);
   }
@@ -483,7 +566,8 @@ static uint8_t linked(bowline *b, uint32_t route, uint32_t alias) {
   if (alias < BOWLINE_PAIRS) {  /* else there is no room: without CREDIT nothing will come */
     in += alias;
     in->next = in->granted = in->lost = in->said = in->missing = 0;
-    in->route = (uint8_t)route;
+    in->alias = alias;
+    in->route = route;
     in->open = in->due = 1;
   }
   return NO_FAULT;
@@ -546,7 +630,10 @@ static uint8_t kind(bowline *b, bowline_cursor *c, uint32_t tag) {
   c->kept[0] = tag - MESSAGE;   /* the alias of a MESSAGE */
   if (c->tag) {
     if (b->state == IDLE && (what < OPEN || what > RESET)) {
-      if (passed(b, b->reset_at)) b->todo |= DO_RESET;
+      if (passed(b, b->reset_at)) {
+        b->reset_at = later(b, SECOND / 10);
+        b->todo |= DO_RESET;
+      }
       return STOP;
     }
     if (what == MESSAGE) step = L_ORDER;
@@ -856,128 +943,83 @@ static void input(bowline *b, const uint8_t *at, size_t size) {
 
 /* ---- what is to go into the stream ---- */
 
-static uint8_t *put_route(uint8_t *at, const bowline_route *route, uint8_t id) {
-  at[0] = 1;                    /* one entry */
-  at[1] = 0;                    /* add */
-  at[2] = id;
-  at[3] = route->digest != NULL;
-  at += 4;
-  if (!route->digest) at = put_text(at, route->type);
-  at = put_text(at, route->path);
-  if (route->digest) {
-    memcpy(at, route->digest, 32);
-    at += 32;
-  }
-  at = put8(at, &route->fingerprint);
-  at = put_text(at, name(route, 3));
-  at = put4(at, 0);           /* lease */
+/* An entry of the table. */
+static bool route_out(bowline *b, unsigned id) {
+  const bowline_route *route = b->config->routes + id;
+  bool hashed = route->digest != NULL;
+  frame(b);
+  put1(b, route->kind == BOWLINE_INTENT ? INTENTS : INTERESTS);
+  put(b, 2, 1);                 /* one entry: add */
+  put1(b, id);
+  put1(b, hashed);
+  if (!hashed) put_text(b, route->type);
+  put_text(b, route->path);
+  if (hashed) put_raw(b, route->digest, 32);
+  put(b, 4, (uint32_t)route->fingerprint);
+  put(b, 4, (uint32_t)(route->fingerprint >> 32));
+  put_text(b, name(route, 3));
+  put(b, 4, 0);                 /* lease */
   if (route->kind == BOWLINE_INTENT) {
-    *at++ = route->flags & BOWLINE_EXCLUSIVE;
-    return at;
+    put1(b, route->flags & BOWLINE_EXCLUSIVE);
+  } else {
+    put1(b, route->delivery);
+    put_var(b, route->delivery == BOWLINE_LATEST ? 1 : depth(route));
   }
-  *at++ = route->delivery;
-  return put_var(at, route->delivery == BOWLINE_LATEST ? 1 : depth(route));
+  return commit(b);
 }
 
-/* At most what put_route takes. */
-static size_t route_size(const bowline_route *route) {
-  return length(route->type) + length(route->path) + length(name(route, 3)) + 60;
+/* No two PINGs have the same time. */
+APART static uint32_t ping_time(bowline *b) {
+  int32_t ahead = (int32_t)((uint32_t)b->sent - b->last_ping);
+  if (ahead <= 0) b->sent += (uint32_t)(1 - ahead);
+  return b->last_ping = (uint32_t)b->sent;
 }
 
-static size_t initial_size(const bowline_config *config) {
-  return 64 + length(config->path) + (config->peer ? length(config->peer) : 0);
-}
+/* What bits 0 to 9 of `todo` say. */
+static const uint8_t to_say[] = {
+  FORM(reset), FORM(opened), FORM(ack), FORM(pong), FORM(ping), FORM(initial), FORM(bye), FORM(final), FORM(refuse),
+  FORM(stream_pong),
+};
 
-/* PING or PONG leave when what is ahead of them on the line is gone. No two PINGs have the same time. */
-static uint8_t *put_ping(uint8_t *at, bowline *b) {
-  uint64_t sent = b->now + wait_micros(b);
-  if ((int32_t)((uint32_t)sent - b->last_ping) <= 0) sent += b->last_ping + 1 - (uint32_t)sent;
-  b->last_ping = (uint32_t)sent;
-  return put8(at, &sent);
-}
-
-static uint8_t *put_pong(uint8_t *at, const bowline *b, unsigned which) {
-  uint64_t sent = b->now + wait_micros(b);
-  return put8(put8(put8(at, &b->echo[which]), &b->received_at[which]), &sent);
-}
+/* What an outlet says in a state, to be in the next one then. */
+static const uint8_t to_say_of_outlet[] = {
+  0, FORM(linked), 0, 0, FORM(stream_tally), FORM(end), FORM(stream_ping), 0,
+};
 
 /* Puts frames behind each other as long as there is room. */
 static void fill(bowline *b) {
-  const bowline_config *config = b->config;
-  uint8_t *at;
   unsigned i;
 
-  if (b->todo & DO_INITIAL) {
-    if (!(at = begin(b, HANDSHAKE, initial_size(config)))) return;
-    *at++ = 0;
-    at = put4(at, 0x4E4C5742);
-    *at++ = 1;                  /* versions */
-    *at++ = 1;
-    at = put4(at, 0);         /* capabilities */
-    memcpy(at, config->instance, 16);
-    at = put4(put4(at + 16, 0), 0);    /* session */
-    *at++ = config->scope_own;
-    at = put4(at, MAX_FRAME);
-    at = put4(at, ping_micros(b) / 1000);
-    at = put8(at, &b->now);
-    at = put_text(at, config->path);
-    commit(b, put_text(at, config->peer ? config->peer : ""));
-    done(b, DO_INITIAL);
-  }
-  if (b->todo & DO_BYE) {
-    if (!(at = begin(b, BYE, 2))) return;
-    commit(b, put(at, 2, b->bye));
-    done(b, DO_BYE | DO_FINAL);
-  }
-  if (b->todo & DO_FINAL) {
-    if (!(at = begin(b, HANDSHAKE, 14))) return;
-    *at++ = 1;
-    *at++ = 1;
-    commit(b, put8(put4(at, 0), &b->session));
-    done(b, DO_FINAL);
+  for (i = PACKETS; i < ALL_FRAMES; i++) {
+    if (!(b->todo >> i & 1)) continue;
+    frame(b);
+    compose(b, to_say[i], &b->now);
+    if (1u << i == DO_INITIAL) {
+      put_text(b, b->config->path);
+      put_text(b, b->config->peer);
+    }
+    if (!commit(b)) return;
+    if (1u << i == DO_BYE) b->todo &= ~DO_FINAL;
+    b->todo &= ~(1u << i);
   }
   if (b->state != UP) return;
-  for (; b->told < config->route_count; b->told++) {
-    const bowline_route *route = config->routes + b->told;
-    if (!(at = begin(b, route->kind == BOWLINE_INTENT ? INTENTS : INTERESTS, route_size(route)))) return;
-    commit(b, put_route(at, route, b->told));
-  }
-  if (b->todo & DO_REFUSE) {
-    if (!(at = begin(b, NOTIFY, 20))) return;
-    *at++ = 1;
-    *at++ = 1;
-    *at++ = b->refused_route;
-    commit(b, put_text(put_var(at, b->refused), "no room"));
-    done(b, DO_REFUSE);
-  }
-  if (b->todo & DO_STREAM_PONG) {
-    if (!(at = begin(b, PONG, 24))) return;
-    commit(b, put_pong(at, b, 1));
-    done(b, DO_STREAM_PONG);
-  }
+  for (; b->told < b->config->route_count; b->told++)
+    if (!route_out(b, b->told)) return;
   for (i = 0; i < BOWLINE_PAIRS; i++) {
     bowline_outlet *out = b->outlets + i;
-    if (out->state == NEW) {
-      if (!(at = begin(b, NOTIFY, 8))) return;
-      *at++ = 0;
-      *at++ = out->route;
-      commit(b, put_var(put_var(at, out->yours), i));
-      out->state = ASSIGNED;
-    }
-    if (out->state == ENDING) {
-      if (!begin(b, END, 28)) return;
-      at = begin(b, STREAM_TALLY, 20);
-      commit(b, put_tally(at, out, i));
-      at = begin(b, END, 1);
-      commit(b, put_var(at, i));
+    unsigned form;
+    out->alias = i;
+    while ((form = to_say_of_outlet[out->state])) {
+      const void *from = &out->route;
+      frame(b);
+      if (out->state == ENDED) {        /* the PONG to a PING behind END sets the alias free */
+        from = &b->now;
+        out->mark = ping_time(b);
+      }
+      compose(b, form, from);
+      if (!commit(b)) return;
       out->dirty = 0;
-      out->state = ENDED;
-    }
-    if (out->state == ENDED) {          /* the PONG to a PING behind END sets the alias free */
-      if (!(at = begin(b, PING, 8))) return;
-      commit(b, put_ping(at, b));
-      out->mark = b->last_ping;
-      out->state = PINGED;
+      out->state++;
     }
     if (b->inlets[i].open && b->inlets[i].due) credit(b, b->inlets + i);
   }
@@ -987,9 +1029,8 @@ static void fill(bowline *b) {
 
 /* The number of each sample goes with it in seven bits, so the whole of it is said now and then. */
 static bool tally(bowline *b, bowline_outlet *out) {
-  uint8_t head[24];
-  head[0] = TALLY;
-  if (!small_out(b, head, put_tally(head + 1, out, (unsigned)(out - b->outlets)), 0)) return false;
+  packet_of(b, FORM(tally), &out->route);
+  if (!packet_out(b, NULL, 0)) return false;
   out->block = (uint8_t)(out->count >> 6);
   out->unsaid = 0;
   out->dirty = 0;
@@ -998,7 +1039,6 @@ static bool tally(bowline *b, bowline_outlet *out) {
 
 static bool segments_out(bowline *b) {
   uint32_t probe = 0, most = b->config->transmit_size - 24u, n;
-  uint8_t head[5];
 
   if (b->timing && passed(b, b->rto_at)) {
     b->nxt = b->una;
@@ -1019,9 +1059,8 @@ static bool segments_out(bowline *b) {
     n = b->end - b->nxt;
     if (n > window - ahead) n = window - ahead;
     if (n > most) n = most;
-    head[0] = SEGMENT;
-    put4(head + 1, b->nxt);
-    if (!packet_out(b, head, 5, b->config->stream + ahead, n)) return false;
+    packet_of(b, FORM(segment), &b->now);
+    if (!packet_out(b, b->config->stream + ahead, n)) return false;
     b->nxt += n;
   }
   return true;
@@ -1029,48 +1068,29 @@ static bool segments_out(bowline *b) {
 
 /* Everything but samples, which go only when nothing of this is left. */
 static bool control_out(bowline *b) {
-  const bowline_config *config = b->config;
-  uint32_t packet = config->receive_size - 4u;
-  uint8_t head[28], *at = head;
   unsigned i;
 
-  if (b->todo & DO_RESET) {
-    put(head, 3, RESET);
-    if (!small_out(b, head, head + 3, DO_RESET)) return false;
-    b->reset_at = later(b, SECOND / 10);
-  }
-  if (b->state == IDLE) return true;
-  if (b->todo & DO_OPENED) {
-    *at++ = OPENED;
-    *at++ = 1;
-    at = put4(put4(at, b->token), (uint32_t)b->session);
-    at = put4(put(at, 2, packet), 2 * packet);
-    if (!small_out(b, head, at, DO_OPENED)) return false;
-  }
-  if (b->todo & DO_ACK && (b->segments > 1 || passed(b, b->ack_at))) {
-    head[0] = ACK;
-    at = put4(put4(head + 1, b->next), 2 * packet);
-    if (!small_out(b, head, at, DO_ACK)) return false;
-    b->segments = 0;
-  }
-  if (b->todo & DO_PONG) {
-    head[0] = PACKET_PONG;
-    at = put_pong(head + 1, b, 0);
-    if (!small_out(b, head, at, DO_PONG)) return false;
-  }
   if (b->state == UP && passed(b, b->ping_at)) {
-    head[0] = PACKET_PING;
-    if (!small_out(b, head, put_ping(head + 1, b), 0)) return false;
-    b->ping_sent = b->last_ping;
     b->ping_at = later(b, ping_micros(b));
-    for (i = 0; i < BOWLINE_PAIRS; i++) {
-      bowline_outlet *out = b->outlets + i;
-      if (out->dirty) out->dirty = 2;
+    b->todo |= DO_PING;
+    for (i = 0; i < BOWLINE_PAIRS; i++)
+      if (b->outlets[i].dirty) b->outlets[i].dirty = 2;
+  }
+  for (i = 0; i < PACKETS; i++) {
+    if (!(b->todo >> i & 1)) continue;
+    if (1u << i == DO_ACK) {
+      if (b->segments < 2 && !passed(b, b->ack_at)) continue;
+      b->segments = 0;
     }
+    packet(b);
+    if (1u << i == DO_PING) b->ping_sent = ping_time(b);
+    compose(b, to_say[i], &b->now);
+    if (!packet_out(b, NULL, 0)) return false;
+    b->todo &= ~(1u << i);
   }
   for (i = 0; i < BOWLINE_PAIRS; i++)
     if (b->outlets[i].dirty == 2 && !tally(b, b->outlets + i)) return false;
-  return segments_out(b);
+  return b->state == IDLE || segments_out(b);
 }
 
 static void give_out(bowline *b) {
@@ -1082,34 +1102,33 @@ static void give_out(bowline *b) {
 /* ---- samples out ---- */
 
 static bool loose(bowline *b, bowline_outlet *out, const uint8_t *payload, size_t size) {
-  uint8_t head[16], *at;
   if (b->hungry || ((uint8_t)(out->count >> 6) != out->block && !tally(b, out))) return false;
-  at = put_var(head, MESSAGE + (unsigned)(out - b->outlets));
-  *at++ = (uint8_t)((out->count & 0x7F) | (out->unsaid ? 0x80 : 0));
-  if (out->unsaid) at = put_var(at, out->unsaid << 7 | (out->count >> 7 & 0x7F));
-  *at++ = age_code(wait_micros(b));
-  if (!packet_out(b, head, (size_t)(at - head), payload, size)) return false;
+  packet(b);
+  put_var(b, MESSAGE + out->alias);
+  put1(b, (out->count & 0x7F) | (out->unsaid ? 0x80 : 0));
+  if (out->unsaid) put_var(b, out->unsaid << 7 | (out->count >> 7 & 0x7F));
+  put1(b, age_code(wait_micros(b)));
+  if (!packet_out(b, payload, size)) return false;
   out->unsaid = 0;
   out->count++;
   return true;
 }
 
-/* Into the stream, where begin() found room before. */
+/* Into the stream, where there is room. */
 static void repaired(bowline *b, uint32_t alias, const uint8_t *payload, size_t size) {
   uint64_t wide = b->now - b->clock;
   uint32_t span = (uint32_t)wide, shift = 0;
-  uint8_t *at;
   if (wide > 134201344) {       /* the time never goes back */
-    at = begin(b, TIME, 8);
+    frame_of(b, FORM(time), &b->now);
     b->clock = b->now;
-    commit(b, put8(at, &b->now));
     span = 0;
   }
   for (; span >= 0x2000; shift++) span >>= 1;
-  at = begin(b, MESSAGE + alias, size + 2);
-  at = put(at, 2, (shift << 12) + span);
-  memcpy(at, payload, size);
-  commit(b, at + size);
+  frame(b);
+  put_var(b, MESSAGE + alias);
+  put(b, 2, (shift << 12) + span);
+  put_raw(b, payload, size);
+  commit(b);
   b->clock += span << shift;
 }
 
@@ -1161,11 +1180,17 @@ bool bowline_init(bowline *b, const bowline_config *config, uint64_t now) {
   b->config = config;
   b->now = now;
   memcpy(&b->session, config->instance, 8);
+  memcpy(b->instance, config->instance, 16);
+  b->scope = config->scope_own;
+  b->ping_millis = ping_micros(b) / 1000;
   b->todo = DO_RESET;
   config->transmit[b->tail++] = 0;      /* ends what may stand on the line */
-  for (i = 0; i < config->route_count; i++)
-    if (config->stream_size < route_size(config->routes + i) + 24) return false;
-  return config->receive_size >= 80 && config->transmit_size >= 96 && config->stream_size >= initial_size(config) + 32
+  for (i = 0; i < config->route_count; i++) {
+    b->end = 24;                /* as much has to stay free */
+    if (config->stream_size < 24 || !route_out(b, i)) return false;
+  }
+  b->end = 0;
+  return config->receive_size >= 80 && config->transmit_size >= 96 && config->stream_size >= 192
       && config->route_count <= 32;
 }
 
@@ -1189,7 +1214,7 @@ void bowline_poll(bowline *b, uint64_t now) {
       }
     }
   } else if (b->state == LEAVING) {
-    if (passed(b, b->deadline) || (!(b->todo & DO_BYE) && b->una == b->end)) over(b, b->bye);
+    if (passed(b, b->deadline) || (!(b->todo & DO_BYE) && b->una == b->end)) over(b, (uint8_t)b->bye);
   } else if (b->state != IDLE && passed(b, b->deadline)) {
     leave(b, HANDSHAKE_TIMEOUT);
   }
@@ -1215,8 +1240,9 @@ void bowline_put_bytes(bowline_writer *w, const void *bytes, size_t size) {
 
 static void put_sized(bowline_writer *w, uint64_t value, int mark, unsigned size) {
   uint8_t bytes[9];
+  unsigned i;
   bytes[0] = (uint8_t)mark;
-  put4(put4(bytes + 1, (uint32_t)value), (uint32_t)(value >> 32));
+  for (i = 1; i < 9; i++, value >>= 8) bytes[i] = (uint8_t)value;
   if (mark) bowline_put_bytes(w, bytes, size + 1);
   else bowline_put_bytes(w, bytes + 1, size);
 }
