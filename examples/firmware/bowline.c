@@ -47,7 +47,7 @@ APART static const char *name(const void *of, unsigned which) {
 
 /* ---- states ---- */
 
-enum { IDLE, OPENED_UP, SHAKING, UP, LEAVING };         /* of the link */
+enum { IDLE, LEAVING, OPENED_UP, SHAKING, UP };         /* of the link */
 enum { FREE, NEW, ASSIGNED, FLOWING, ENDING, TALLIED, ENDED, PINGED };  /* of an outlet */
 enum {                                                  /* what is to do, in this order: packets, then frames */
   DO_RESET = 1, DO_OPENED = 2, DO_ACK = 4, DO_PONG = 8, DO_PING = 16, PACKETS = 5,
@@ -209,10 +209,13 @@ static void cobs_put(cobs *c, uint8_t byte) {
   }
 }
 
+/* At most what a packet takes on the line, with its CRC and a bit more than COBS needs. */
+static size_t encoded(size_t size) { return size + (size >> 7) + 2; }
+
 /* Encodes a packet of what was written and `body` into `transmit`, if there is room: all of it or nothing. */
 static bool packet_out(bowline *b, const uint8_t *body, size_t body_size) {
   uint8_t *transmit = b->config->transmit;
-  size_t size = b->n + body_size + 4, most = size + size / 254 + 2, i;
+  size_t size = b->n + body_size + 4, most = encoded(size), i;
   uint32_t crc = 0xFFFFFFFF;
   cobs c;
 
@@ -317,7 +320,7 @@ static void credit(bowline *b, bowline_inlet *in) {
   bool lossless = route->delivery == BOWLINE_LOSSLESS;
   uint32_t granted = in->granted;
   in->granted = lossless ? in->next + depth(route) : ~(uint32_t)0;
-  if (frame_of(b, lossless ? FORM(credit) : FORM(credit_all), in)) {
+  if (frame_of(b, lossless ? FORM(credit) : FORM(credit_all), &in->route)) {
     in->said = in->lost;
     in->due = 0;
   } else {
@@ -328,8 +331,8 @@ static void credit(bowline *b, bowline_inlet *in) {
 /* ---- samples in ---- */
 
 /* Says BYE and waits for it to go out. */
-static void leave(bowline *b, uint8_t code) {
-  if (b->state == IDLE || b->state == LEAVING) return;
+static void leave(bowline *b, uint32_t code) {
+  if (b->state <= LEAVING) return;
   b->state = LEAVING;
   b->bye = code;
   b->todo |= DO_BYE;
@@ -426,7 +429,7 @@ enum { FIELDS(NAME) };
 static const uint16_t limits[] = { 0, 1, 2, 3, 4, 5, 16, 32, 127, 255, 512, 4096, 16383, 16384 };
 static const uint16_t fields[] = { FIELDS(ROW) };
 
-static uint8_t form_of(uint8_t step) { return fields[step] & 15; }
+static unsigned form_of(unsigned step) { return fields[step] & 15; }
 
 /* The first field of each kind of the stream and of each packet; 0: there is none such. */
 static const uint8_t stream_kinds[] = {
@@ -440,9 +443,9 @@ static const uint8_t packet_kinds[] = {
  * are one, with their alias apart. */
 enum { PACKET = 0x10 };
 
-static void go(bowline_cursor *c, uint8_t step) {
-  uint8_t form = form_of(step);
-  c->step = step;
+static void go(bowline_cursor *c, unsigned step) {
+  unsigned form = form_of(step);
+  c->step = (uint8_t)step;
   c->at = 0;
   c->value = c->high = 0;
   c->place = 0;
@@ -454,7 +457,7 @@ static void go(bowline_cursor *c, uint8_t step) {
 /* ---- bytes in: what the fields mean ---- */
 
 /* The link is over, as far as this side is concerned. */
-static void over(bowline *b, uint8_t code) {
+static void over(bowline *b, uint32_t code) {
   bool alive = b->alive;
   uint64_t now = b->now;
   unsigned todo = b->state == LEAVING ? DO_RESET : b->todo & DO_RESET;
@@ -490,7 +493,7 @@ static void text(bowline *b, bowline_cursor *c, unsigned byte, bool begins) {
 
 /* An outlet that nobody wants any more. */
 static void unwanted(bowline *b, bowline_outlet *out) {
-  uint8_t state = out->state;
+  unsigned state = out->state;
   if (state >= ENDING) return;
   out->state = state == NEW ? FREE : ENDING;
   if (state == FLOWING) tell(b, BOWLINE_UNWANTED, out->route);
@@ -528,7 +531,7 @@ static void opened(bowline *b, const bowline_cursor *c) {
     b->token = token;
     b->packet = (uint16_t)c->kept[1];
     b->window = c->kept[2];
-    do b->session += b->now + 0x9E3779B97F4A7C15u;
+    do b->session += b->now + 1;          /* begun at random; no two links have the same */
     while (!(b->session & 0xFFFF));       /* its low half serves as the token */
     b->state = OPENED_UP;
     b->clock = ~(uint64_t)0 / 2;           /* so that TIME goes first */
@@ -559,7 +562,7 @@ static void acked(bowline *b, uint32_t next, uint32_t window, bool holes) {
   b->timing = b->nxt != b->una;
 }
 
-static uint8_t linked(bowline *b, uint32_t route, uint32_t alias) {
+static unsigned linked(bowline *b, uint32_t route, uint32_t alias) {
   bowline_inlet *in = b->inlets;
   if (route >= b->config->route_count || b->config->routes[route].kind != BOWLINE_INTEREST || inlet(b, alias))
     return MALFORMED;
@@ -573,7 +576,7 @@ static uint8_t linked(bowline *b, uint32_t route, uint32_t alias) {
   return NO_FAULT;
 }
 
-static uint8_t credited(bowline *b, const bowline_cursor *c) {
+static unsigned credited(bowline *b, const bowline_cursor *c) {
   bowline_outlet *out = b->outlets;
   if (c->kept[0] >= BOWLINE_PAIRS) return NO_FAULT;
   out += c->kept[0];
@@ -604,7 +607,7 @@ static void ponged(bowline *b, const bowline_cursor *c) {
 }
 
 /* The dialler's initial. */
-static uint8_t met(bowline *b, const bowline_cursor *c) {
+static unsigned met(bowline *b, const bowline_cursor *c) {
   b->todo |= DO_INITIAL;
   if (c->mask & OWN_INSTANCE) return DUPLICATE;
   if (c->kept[0] > 1) return VERSION;
@@ -624,8 +627,8 @@ static void up(bowline *b) {
 }
 
 /* A tag is whole: where it goes on. */
-static uint8_t kind(bowline *b, bowline_cursor *c, uint32_t tag) {
-  uint8_t step = X_SKIP, what = tag < MESSAGE ? (uint8_t)tag : MESSAGE;
+static unsigned kind(bowline *b, bowline_cursor *c, uint32_t tag) {
+  unsigned step = X_SKIP, what = tag < MESSAGE ? tag : MESSAGE;
   c->mask = OWN_PATH | PEER | OWN_INSTANCE;
   c->kept[0] = tag - MESSAGE;   /* the alias of a MESSAGE */
   if (c->tag) {
@@ -638,7 +641,7 @@ static uint8_t kind(bowline *b, bowline_cursor *c, uint32_t tag) {
     }
     if (what == MESSAGE) step = L_ORDER;
     else if (what < sizeof packet_kinds) step = packet_kinds[what];
-    what = what < 0x10 ? (uint8_t)(PACKET + what) : what;
+    if (what < 0x10) what += PACKET;
   } else {
     if (b->state != UP && what != HANDSHAKE && what != BYE)
       return b->state == OPENED_UP ? NOT_BOWLINE : what == MESSAGE ? UNKNOWN_ALIAS : MALFORMED;
@@ -646,7 +649,7 @@ static uint8_t kind(bowline *b, bowline_cursor *c, uint32_t tag) {
     if (what == MESSAGE) step = inlet(b, c->kept[0]) ? M_STAMP : 0;
     if (!step || (what >= 0x18 && what < MESSAGE)) return what == MESSAGE ? UNKNOWN_ALIAS : UNKNOWN_KIND;
   }
-  c->tag = what;
+  c->tag = (uint8_t)what;
   go(c, step);
   return NO_FAULT;
 }
@@ -654,9 +657,9 @@ static uint8_t kind(bowline *b, bowline_cursor *c, uint32_t tag) {
 static uint64_t wide(const bowline_cursor *c) { return (uint64_t)c->high << 32 | c->value; }
 
 /* A field is whole. */
-static uint8_t field(bowline *b, bowline_cursor *c, uint16_t row) {
+static unsigned field(bowline *b, bowline_cursor *c, unsigned row) {
   uint32_t v = c->value, bit = 1, i;
-  uint8_t next = (uint8_t)(c->step + 1), keep = row >> 5 & 7;
+  unsigned next = c->step + 1u, keep = row >> 5 & 7;
 
   if (keep) c->kept[keep - 1] = c->high && (row & 15) == V64 ? ~(uint32_t)0 : v;
 
@@ -740,12 +743,12 @@ static uint8_t field(bowline *b, bowline_cursor *c, uint16_t row) {
   return NO_FAULT;
 }
 
-static uint8_t eat(bowline *b, bowline_cursor *c, const uint8_t *at, size_t size);
+static unsigned eat(bowline *b, bowline_cursor *c, const uint8_t *at, size_t size);
 
 /* Bytes of the stream. They are taken in order only; what comes early has to come again. */
 static void segment(bowline *b, uint32_t offset, const uint8_t *bytes, size_t size) {
   uint32_t known = b->next - offset;
-  uint8_t fault;
+  unsigned fault;
   if (known >= size) {                  /* early, or all of it known */
     b->segments = 2;
     b->todo |= DO_ACK;
@@ -760,7 +763,7 @@ static void segment(bowline *b, uint32_t offset, const uint8_t *bytes, size_t si
 }
 
 /* A frame of the stream, or a packet, is whole. */
-static uint8_t whole(bowline *b, bowline_cursor *c) {
+static unsigned whole(bowline *b, bowline_cursor *c) {
   bowline_inlet *in = inlet(b, c->kept[0]);     /* of a frame that has an alias */
   switch (c->tag) {
   case HANDSHAKE:
@@ -768,7 +771,7 @@ static uint8_t whole(bowline *b, bowline_cursor *c) {
     up(b);
     break;
   case BYE:
-    over(b, (uint8_t)c->kept[0]);
+    over(b, c->kept[0]);
     return STOP;
   case PACKET + PACKET_PING:
     b->todo |= DO_PONG;
@@ -821,12 +824,12 @@ static uint8_t whole(bowline *b, bowline_cursor *c) {
       else deliver(b, in, b->config->message, c->count, 0);
     }
   }
-  return b->state == IDLE || b->state == LEAVING ? STOP : NO_FAULT;
+  return b->state <= LEAVING ? STOP : NO_FAULT;
 }
 
 /* One byte of a field other than the rest. */
-static uint8_t byte_in(bowline *b, bowline_cursor *c, uint32_t byte) {
-  uint16_t row = fields[c->step], most = limits[row >> 8 & 15];
+static unsigned byte_in(bowline *b, bowline_cursor *c, uint32_t byte) {
+  unsigned row = fields[c->step], most = limits[row >> 8 & 15];
   uint32_t form = row & 15, place = c->at++;
   if (c->text) {
     text(b, c, byte, false);
@@ -861,9 +864,9 @@ static uint8_t byte_in(bowline *b, bowline_cursor *c, uint32_t byte) {
   return field(b, c, row);
 }
 
-static uint8_t eat(bowline *b, bowline_cursor *c, const uint8_t *at, size_t size) {
+static unsigned eat(bowline *b, bowline_cursor *c, const uint8_t *at, size_t size) {
   while (size) {
-    uint8_t fault, form = form_of(c->step);
+    unsigned fault, form = form_of(c->step);
     if (form == LAST) return MALFORMED;
     if (form == REST) {
       uint32_t n = size < c->left ? (uint32_t)size : c->left, i;
@@ -898,7 +901,7 @@ static void packet_in(bowline *b) {
   size_t size = b->received, i;
   uint32_t crc = 0xFFFFFFFF;
   bowline_cursor c;
-  uint8_t fault;
+  unsigned fault;
 
   if (size > b->config->receive_size) size = 0;
   for (i = 0; i < size; i++) crc = crc_add(crc, bytes[i]);
@@ -1137,24 +1140,24 @@ bowline_result bowline_send(bowline *b, uint8_t route, const void *payload, size
   size_t room = b->config->stream_size - (b->end - b->una), i;
 
   if (b->state != UP) return result;
-  for (i = 0; i < BOWLINE_PAIRS; i++) {
-    bowline_outlet *out = b->outlets + i;
+  for (i = 0; i < 2 * BOWLINE_PAIRS; i++) {     /* looks first whether all can take it, then sends to each */
+    bool sends = i >= BOWLINE_PAIRS;
+    bowline_outlet *out = b->outlets + (sends ? i - BOWLINE_PAIRS : i);
     if (out->state != FLOWING || out->route != route) continue;
-    if (out->delivery != BOWLINE_LOSSLESS) {
-      size_t most = size + 20;
-      if (size + 10 > b->packet || most + most / 254 + 2 > b->config->transmit_size) return BOWLINE_TOO_LARGE;
-    } else {
-      if (size + 24 > b->config->stream_size) return BOWLINE_TOO_LARGE;
-      if (out->next >= out->limit || size + 24 > room) return BOWLINE_BUSY;
-      room -= size + 24;
+    if (!sends) {
+      if (size + 5 > b->largest) return BOWLINE_TOO_LARGE;
+      if (out->delivery != BOWLINE_LOSSLESS) {
+        if (size + 10 > b->packet || encoded(size + 20) > b->config->transmit_size) return BOWLINE_TOO_LARGE;
+      } else {
+        if (size + 24 > b->config->stream_size) return BOWLINE_TOO_LARGE;
+        if (out->next >= out->limit || size + 24 > room) return BOWLINE_BUSY;
+        room -= size + 24;
+      }
+      continue;
     }
-    if (size + 5 > b->largest) return BOWLINE_TOO_LARGE;
-  }
-  for (i = 0; i < BOWLINE_PAIRS; i++) {
-    bowline_outlet *out = b->outlets + i;
-    if (out->state != FLOWING || out->route != route) continue;
+    out->next++;
     if (out->delivery == BOWLINE_LOSSLESS) {
-      repaired(b, (uint32_t)i, payload, size);
+      repaired(b, out->alias, payload, size);
     } else {
       if (!out->dirty) out->dirty = 1;
       if (!loose(b, out, payload, size)) {
@@ -1164,7 +1167,6 @@ bowline_result bowline_send(bowline *b, uint8_t route, const void *payload, size
         result = BOWLINE_DROPPED;
       }
     }
-    out->next++;
     if (result != BOWLINE_DROPPED) result = BOWLINE_SENT;
   }
   give_out(b);
@@ -1214,7 +1216,7 @@ void bowline_poll(bowline *b, uint64_t now) {
       }
     }
   } else if (b->state == LEAVING) {
-    if (passed(b, b->deadline) || (!(b->todo & DO_BYE) && b->una == b->end)) over(b, (uint8_t)b->bye);
+    if (passed(b, b->deadline) || (!(b->todo & DO_BYE) && b->una == b->end)) over(b, b->bye);
   } else if (b->state != IDLE && passed(b, b->deadline)) {
     leave(b, HANDSHAKE_TIMEOUT);
   }

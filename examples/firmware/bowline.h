@@ -124,15 +124,15 @@ typedef struct {          /* reads fields out of bytes that may be cut anywhere 
 } bowline_cursor;
 
 typedef struct {          /* an intent of ours and an interest of the peer; its place is its alias */
+  uint8_t state, delivery, dirty, block;
   uint32_t route, yours, alias, mark, next, limit;
   uint32_t count, dropped, unsaid;      /* of loose samples; they go on when the alias is used anew */
-  uint8_t state, delivery, dirty, block;
 } bowline_outlet;
 
 typedef struct {          /* an intent of the peer and an interest of ours; its place is the peer's alias */
+  uint8_t open, due;
   uint32_t route, alias, next, granted, lost, said, missing;
   uint32_t expected, dropped;           /* of loose samples; they go on */
-  uint8_t open, due;
 } bowline_inlet;
 
 typedef struct {          /* what is used most stands first, for that makes the code smaller */
