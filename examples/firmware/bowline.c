@@ -27,7 +27,7 @@ enum { OPEN = 1, RETRY, OPENED, RESET, SEGMENT, ACK, PACKET_PING, PACKET_PONG, T
 enum {
   NO_FAULT, CLOSING, DUPLICATE, NOT_BOWLINE, VERSION, WRONG_IDENTITY, HANDSHAKE_TIMEOUT, MALFORMED, TOO_LARGE,
   UNKNOWN_KIND, UNKNOWN_ALIAS, SILENT = 12, NO_CREDIT = 16,
-  STOP = 0xFF,                  /* no fault, but what was being read is over */
+  STOP = 0x100,                 /* no fault, but what was being read is over */
 };
 enum {
   MAX_FRAME = 1024, SMALLEST_FRAME = 64,
@@ -51,7 +51,7 @@ enum { IDLE, LEAVING, OPENED_UP, SHAKING, UP };         /* of the link */
 enum { FREE, NEW, ASSIGNED, FLOWING, ENDING, TALLIED, ENDED, PINGED };  /* of an outlet */
 enum {                                                  /* what is to do, in this order: packets, then frames */
   DO_RESET = 1, DO_OPENED = 2, DO_ACK = 4, DO_PONG = 8, DO_PING = 16, PACKETS = 5,
-  DO_INITIAL = 32, DO_BYE = 64, DO_FINAL = 128, DO_REFUSE = 256, DO_STREAM_PONG = 512, ALL_FRAMES = 10,
+  DO_INITIAL = 32, DO_FINAL = 64, DO_BYE = 128, DO_REFUSE = 256, DO_STREAM_PONG = 512, ALL_FRAMES = 10,
 };
 
 /* ---- numbers ---- */
@@ -75,7 +75,7 @@ static bool passed(const bowline *b, uint32_t time) { return (int32_t)((uint32_t
 static uint32_t later(const bowline *b, uint32_t micros) { return (uint32_t)b->now + micros; }
 
 APART static uint32_t ping_micros(const bowline *b) {
-  return (b->config->ping_millis ? b->config->ping_millis : 1000) * 1000;
+  return b->ping_millis * 1000;
 }
 
 /* How long `bytes` take on the line, in microseconds. */
@@ -244,6 +244,8 @@ static bool packet_out(bowline *b, const uint8_t *body, size_t body_size) {
   return true;
 }
 
+APART static void say(bowline *b, unsigned form) { compose(b, form, &b->now); }
+
 /* Begins what is written. `sent` is when it gets on the line. */
 APART static void begin(bowline *b, uint8_t *to, uint32_t room) {
   b->to = to;
@@ -253,12 +255,7 @@ APART static void begin(bowline *b, uint8_t *to, uint32_t room) {
 }
 
 /* Begins a packet: all of it, or what stands before its body. */
-static void packet(bowline *b) { begin(b, b->packet_head, sizeof b->packet_head); }
-
-static void packet_of(bowline *b, unsigned form, const void *from) {
-  packet(b);
-  compose(b, form, from);
-}
+APART static void packet(bowline *b) { begin(b, b->packet_head, sizeof b->packet_head); }
 
 static void drain(bowline *b) {
   while (b->head < b->tail) {
@@ -438,6 +435,9 @@ static const uint8_t stream_kinds[] = {
 static const uint8_t packet_kinds[] = {
   X_SKIP, O_MAGIC, X_SKIP, X_SKIP, X_SKIP, D_OFFSET, A_NEXT, T_CLOCK, P_ECHO, Y_ALIAS,
 };
+
+/* The first field of each notice. */
+static const uint8_t notices[] = { N_MINE, W_SUPPLIER, V_SUPPLIER, W_YOURS };
 
 /* Packets are told from frames of the stream by this, added to their tags. A cursor has tags below 0x20; all MESSAGEs
  * are one, with their alias apart. */
@@ -726,7 +726,7 @@ static unsigned field(bowline *b, bowline_cursor *c, unsigned row) {
     next = --c->entries ? I_OP : I_LAST;
     break;
   case IS_NOTICE:
-    if (v) next = v == 1 ? W_SUPPLIER : v == 2 ? V_SUPPLIER : W_YOURS;
+    next = notices[v];
     break;
   case IS_ORDER:                /* what stands behind it may be left out */
     if (c->step == L_AGE) {
@@ -759,7 +759,7 @@ static void segment(bowline *b, uint32_t offset, const uint8_t *bytes, size_t si
   if (!b->segments++) b->ack_at = later(b, 20000);
   if (b->state == LEAVING) return;
   fault = eat(b, &b->cursor, bytes + known, size - known);
-  if (fault && fault != STOP) leave(b, fault);
+  if (fault & 0xFF) leave(b, fault);
 }
 
 /* A frame of the stream, or a packet, is whole. */
@@ -915,7 +915,7 @@ static void packet_in(bowline *b) {
   c.left = (uint32_t)size - 4;
   c.rest = bytes;
   fault = eat(b, &c, bytes, c.left);
-  if (fault && fault != STOP) b->counts.malformed++;
+  if (fault & 0xFF) b->counts.malformed++;
 }
 
 static void input(bowline *b, const uint8_t *at, size_t size) {
@@ -980,7 +980,7 @@ APART static uint32_t ping_time(bowline *b) {
 
 /* What bits 0 to 9 of `todo` say. */
 static const uint8_t to_say[] = {
-  FORM(reset), FORM(opened), FORM(ack), FORM(pong), FORM(ping), FORM(initial), FORM(bye), FORM(final), FORM(refuse),
+  FORM(reset), FORM(opened), FORM(ack), FORM(pong), FORM(ping), FORM(initial), FORM(final), FORM(bye), FORM(refuse),
   FORM(stream_pong),
 };
 
@@ -996,13 +996,12 @@ static void fill(bowline *b) {
   for (i = PACKETS; i < ALL_FRAMES; i++) {
     if (!(b->todo >> i & 1)) continue;
     frame(b);
-    compose(b, to_say[i], &b->now);
+    say(b, to_say[i]);
     if (1u << i == DO_INITIAL) {
       put_text(b, b->config->path);
       put_text(b, b->config->peer);
     }
     if (!commit(b)) return;
-    if (1u << i == DO_BYE) b->todo &= ~DO_FINAL;
     b->todo &= ~(1u << i);
   }
   if (b->state != UP) return;
@@ -1032,7 +1031,8 @@ static void fill(bowline *b) {
 
 /* The number of each sample goes with it in seven bits, so the whole of it is said now and then. */
 static bool tally(bowline *b, bowline_outlet *out) {
-  packet_of(b, FORM(tally), &out->route);
+  packet(b);
+  compose(b, FORM(tally), &out->route);
   if (!packet_out(b, NULL, 0)) return false;
   out->block = (uint8_t)(out->count >> 6);
   out->unsaid = 0;
@@ -1062,7 +1062,8 @@ static bool segments_out(bowline *b) {
     n = b->end - b->nxt;
     if (n > window - ahead) n = window - ahead;
     if (n > most) n = most;
-    packet_of(b, FORM(segment), &b->now);
+    packet(b);
+    say(b, FORM(segment));
     if (!packet_out(b, b->config->stream + ahead, n)) return false;
     b->nxt += n;
   }
@@ -1087,7 +1088,7 @@ static bool control_out(bowline *b) {
     }
     packet(b);
     if (1u << i == DO_PING) b->ping_sent = ping_time(b);
-    compose(b, to_say[i], &b->now);
+    say(b, to_say[i]);
     if (!packet_out(b, NULL, 0)) return false;
     b->todo &= ~(1u << i);
   }
@@ -1181,10 +1182,10 @@ bool bowline_init(bowline *b, const bowline_config *config, uint64_t now) {
   clear(b, sizeof *b);
   b->config = config;
   b->now = now;
-  memcpy(&b->session, config->instance, 8);
   memcpy(b->instance, config->instance, 16);
+  b->session = b->instance[0];
   b->scope = config->scope_own;
-  b->ping_millis = ping_micros(b) / 1000;
+  b->ping_millis = config->ping_millis ? config->ping_millis : 1000;
   b->todo = DO_RESET;
   config->transmit[b->tail++] = 0;      /* ends what may stand on the line */
   for (i = 0; i < config->route_count; i++) {
