@@ -74,10 +74,6 @@ static bool passed(const bowline *b, uint32_t time) { return (int32_t)((uint32_t
 
 static uint32_t later(const bowline *b, uint32_t micros) { return (uint32_t)b->now + micros; }
 
-APART static uint32_t ping_micros(const bowline *b) {
-  return b->ping_millis * 1000;
-}
-
 /* How long `bytes` take on the line, in microseconds. */
 APART static uint32_t line_micros(const bowline *b, uint32_t bytes) {
   return b->config->baud ? bytes * 10000 / (b->config->baud / 1000 + 1) : 0;
@@ -210,7 +206,7 @@ static void cobs_put(cobs *c, uint8_t byte) {
 }
 
 /* At most what a packet takes on the line, with its CRC and a bit more than COBS needs. */
-static size_t encoded(size_t size) { return size + (size >> 7) + 2; }
+APART static size_t encoded(size_t size) { return size + (size >> 7) + 2; }
 
 /* Encodes a packet of what was written and `body` into `transmit`, if there is room: all of it or nothing. */
 static bool packet_out(bowline *b, const uint8_t *body, size_t body_size) {
@@ -315,13 +311,10 @@ static uint32_t depth(const bowline_route *route) { return route->depth ? route-
 static void credit(bowline *b, bowline_inlet *in) {
   const bowline_route *route = b->config->routes + in->route;
   bool lossless = route->delivery == BOWLINE_LOSSLESS;
-  uint32_t granted = in->granted;
   in->granted = lossless ? in->next + depth(route) : ~(uint32_t)0;
   if (frame_of(b, lossless ? FORM(credit) : FORM(credit_all), &in->route)) {
     in->said = in->lost;
     in->due = 0;
-  } else {
-    in->granted = granted;
   }
 }
 
@@ -397,7 +390,7 @@ enum {
   X(P_ECHO, 8, 0, 1, 0) X(P_RECEIVED, 8, 0, 2, 0) X(P_SENT, 8, 0, 3, 0) X(P_LAST, LAST, 0, 0, 0) \
   X(I_COUNT, V32, IS_COUNT, 0, 4096) X(I_OP, 1, 0, 1, 2) X(I_ID, V32, IS_ID, 2, 0) X(I_FORM, 1, IS_FORM, 3, 1) \
   X(I_TYPE, TEXT + SOME, 0, 0, 127) X(I_PATH, TEXT + SOME, IS_PATH, 0, 255) X(I_DIGEST, RAW, IS_PATH, 0, 32) \
-  X(I_CODEC, TEXT, 0, 0, 32) X(I_LEASE, 4, 0, 0, 0) X(I_DELIVERY, 1, 0, 4, 0) X(I_DEPTH, V32, IS_DEPTH, 0, 0) X(I_ONLY, V32, IS_DEPTH, 0, 0) \
+  X(I_CODEC, TEXT, 0, 0, 32) X(I_LEASE, 4, 0, 0, 0) X(I_DELIVERY, 1, 0, 4, 0) X(I_DEPTH, V32 + SOME, IS_DEPTH, 0, 0) X(I_ONLY, V32, IS_DEPTH, 0, 0) \
   X(I_LAST, LAST, 0, 0, 0) X(I_PRINT, 8, IS_PRINT, 0, 0) \
   X(N_NOTICE, 1, IS_NOTICE, 3, 3) X(N_MINE, V32, 0, 0, 0) X(N_YOURS, V32, 0, 1, 0) X(N_ALIAS, V32, 0, 2, 16383) \
   X(N_LAST, LAST, 0, 0, 0) \
@@ -486,7 +479,7 @@ static void text(bowline *b, bowline_cursor *c, unsigned byte, bool begins) {
     end = i + 1;
   }
   for (; i < end; i++) {
-    const char *own = of_route ? name(config->routes + i, which) : name(config, which);
+    const char *own = name(of_route ? (const void *)(config->routes + i) : config, which);
     if (own && c->mask >> i & 1 && (begins ? length(own) != c->count : (uint8_t)own[place] != byte)) c->mask &= ~(1u << i);
   }
 }
@@ -643,8 +636,10 @@ static unsigned kind(bowline *b, bowline_cursor *c, uint32_t tag) {
     else if (what < sizeof packet_kinds) step = packet_kinds[what];
     if (what < 0x10) what += PACKET;
   } else {
-    if (b->state != UP && what != HANDSHAKE && what != BYE)
-      return b->state == OPENED_UP ? NOT_BOWLINE : what == MESSAGE ? UNKNOWN_ALIAS : MALFORMED;
+    if (b->state != UP && what - HANDSHAKE > BYE - HANDSHAKE) {
+      if (b->state == OPENED_UP) return NOT_BOWLINE;
+      if (what < MESSAGE) return MALFORMED;
+    }
     if (what < sizeof stream_kinds) step = stream_kinds[what];
     if (what == MESSAGE) step = inlet(b, c->kept[0]) ? M_STAMP : 0;
     if (!step || (what >= 0x18 && what < MESSAGE)) return what == MESSAGE ? UNKNOWN_ALIAS : UNKNOWN_KIND;
@@ -671,8 +666,7 @@ static unsigned field(bowline *b, bowline_cursor *c, unsigned row) {
   case IS_TAG:
     return kind(b, c, v);
   case IS_PHASE:
-    if (b->state == OPENED_UP && v) return NOT_BOWLINE;
-    if (b->state == UP || (b->state == SHAKING && !v)) return MALFORMED;
+    if (b->state != OPENED_UP + v) return b->state == OPENED_UP ? NOT_BOWLINE : MALFORMED;
     if (v) next = F_VERSION;
     break;
   case IS_MAGIC:                /* BWLN of a HANDSHAKE, BWLP of an OPEN */
@@ -718,7 +712,7 @@ static unsigned field(bowline *b, bowline_cursor *c, unsigned row) {
       c->mask &= v < 32 ? bit << v : 0;
     } else {
       i = c->kept[3] & 0x7F;
-      if (i > 2 || !v || v > (i ? 1048576 : 1)) return MALFORMED;
+      if (i > 2 || v > (i ? 1048576 : 1)) return MALFORMED;
       if (c->kept[3] & 0x80) break;
     }
   entry:
@@ -940,7 +934,7 @@ static void input(bowline *b, const uint8_t *at, size_t size) {
       b->cobs_left--;
     }
     if (b->received < b->config->receive_size) b->config->receive[b->received] = byte;
-    if (b->received <= b->config->receive_size) b->received++;
+    b->received++;
   }
 }
 
@@ -1034,7 +1028,7 @@ static bool tally(bowline *b, bowline_outlet *out) {
   packet(b);
   compose(b, FORM(tally), &out->route);
   if (!packet_out(b, NULL, 0)) return false;
-  out->block = (uint8_t)(out->count >> 6);
+  out->tallied = out->count;
   out->unsaid = 0;
   out->dirty = 0;
   return true;
@@ -1075,7 +1069,7 @@ static bool control_out(bowline *b) {
   unsigned i;
 
   if (b->state == UP && passed(b, b->ping_at)) {
-    b->ping_at = later(b, ping_micros(b));
+    b->ping_at = later(b, b->ping_millis * 1000);
     b->todo |= DO_PING;
     for (i = 0; i < BOWLINE_PAIRS; i++)
       if (b->outlets[i].dirty) b->outlets[i].dirty = 2;
@@ -1106,10 +1100,10 @@ static void give_out(bowline *b) {
 /* ---- samples out ---- */
 
 static bool loose(bowline *b, bowline_outlet *out, const uint8_t *payload, size_t size) {
-  if (b->hungry || ((uint8_t)(out->count >> 6) != out->block && !tally(b, out))) return false;
+  if (b->hungry || (out->count - out->tallied >= 64 && !tally(b, out))) return false;
   packet(b);
   put_var(b, MESSAGE + out->alias);
-  put1(b, (out->count & 0x7F) | (out->unsaid ? 0x80 : 0));
+  put1(b, out->unsaid ? out->count | 0x80 : out->count & 0x7F);
   if (out->unsaid) put_var(b, out->unsaid << 7 | (out->count >> 7 & 0x7F));
   put1(b, age_code(wait_micros(b)));
   if (!packet_out(b, payload, size)) return false;
@@ -1188,13 +1182,13 @@ bool bowline_init(bowline *b, const bowline_config *config, uint64_t now) {
   b->ping_millis = config->ping_millis ? config->ping_millis : 1000;
   b->todo = DO_RESET;
   config->transmit[b->tail++] = 0;      /* ends what may stand on the line */
+  if (config->receive_size < 80 || config->transmit_size < 96 || config->stream_size < 192) return false;
   for (i = 0; i < config->route_count; i++) {
     b->end = 24;                /* as much has to stay free */
-    if (config->stream_size < 24 || !route_out(b, i)) return false;
+    if (!route_out(b, i)) return false;
   }
   b->end = 0;
-  return config->receive_size >= 80 && config->transmit_size >= 96 && config->stream_size >= 192
-      && config->route_count <= 32;
+  return i <= 32;
 }
 
 void bowline_poll(bowline *b, uint64_t now) {
@@ -1208,7 +1202,7 @@ void bowline_poll(bowline *b, uint64_t now) {
     input(b, bytes, n);
   }
   if (b->state == UP) {
-    if (passed(b, b->heard + ping_micros(b) / 2 * 7)) leave(b, SILENT);
+    if (passed(b, b->heard + b->ping_millis * 3500)) leave(b, SILENT);
     if (passed(b, b->credit_at)) {
       b->credit_at = later(b, SECOND);
       for (i = 0; i < BOWLINE_PAIRS; i++) {

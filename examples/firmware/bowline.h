@@ -124,9 +124,9 @@ typedef struct {          /* reads fields out of bytes that may be cut anywhere 
 } bowline_cursor;
 
 typedef struct {          /* an intent of ours and an interest of the peer; its place is its alias */
-  uint8_t state, delivery, dirty, block;
+  uint8_t state, delivery, dirty;
   uint32_t route, yours, alias, mark, next, limit;
-  uint32_t count, dropped, unsaid;      /* of loose samples; they go on when the alias is used anew */
+  uint32_t count, tallied, dropped, unsaid;     /* of loose samples; they go on when the alias is used anew */
 } bowline_outlet;
 
 typedef struct {          /* an intent of the peer and an interest of ours; its place is the peer's alias */
@@ -137,7 +137,8 @@ typedef struct {          /* an intent of the peer and an interest of ours; its 
 
 typedef struct {          /* what is used most stands first, for that makes the code smaller */
   const bowline_config *config;
-  uint16_t head, tail, received;
+  uint32_t received;
+  uint16_t head, tail;
   uint8_t cobs_code, cobs_left;
   /* Of one link, all 0 at its begin but `now`: */
   uint8_t state, told, segments, rewound, hungry, alive, timing;
