@@ -119,43 +119,52 @@ typedef struct {          /* reads fields out of bytes that may be cut anywhere 
   uint32_t left;          /* bytes of the frame to come */
   uint32_t count;         /* bytes of the text to come, or of the payload so far */
   uint32_t mask;          /* routes an entry may still be of */
-  uint32_t alias;
   const uint8_t *rest;
   uint32_t value, high, kept[4];
 } bowline_cursor;
 
 typedef struct {          /* an intent of ours and an interest of the peer; its place is its alias */
-  uint8_t route, state, delivery, dirty;
-  uint32_t yours, mark, next, limit;
-  uint32_t count, dropped, unsaid;      /* of loose samples; they go on when the alias is used anew */
-  uint8_t block;
+  uint8_t state, delivery, dirty;
+  uint32_t route, yours, alias, mark, next, limit;
+  uint32_t count, tallied, dropped, unsaid;     /* of loose samples; they go on when the alias is used anew */
 } bowline_outlet;
 
 typedef struct {          /* an intent of the peer and an interest of ours; its place is the peer's alias */
-  uint8_t route, open, due;
-  uint32_t next, granted, lost, said, missing;
+  uint8_t open, due;
+  uint32_t route, alias, next, granted, lost, said, missing;
   uint32_t expected, dropped;           /* of loose samples; they go on */
 } bowline_inlet;
 
 typedef struct {          /* what is used most stands first, for that makes the code smaller */
   const bowline_config *config;
-  uint16_t todo, head, tail, received;
-  uint32_t reset_at;
-  uint64_t now;
-  /* Of one link, all 0 at its begin: */
-  uint8_t state, told, bye, segments, rewound, hungry, alive, timing, refused_route;
+  uint32_t received;
+  uint16_t head, tail;
+  uint8_t cobs_code, cobs_left;
+  /* Of one link, all 0 at its begin but `now`: */
+  uint8_t state, told, segments, rewound, hungry, alive, timing;
   uint16_t packet, largest;       /* packet content, frame of a MESSAGE, that the peer takes */
-  uint32_t una, nxt, end, window, rto, rto_at;    /* the stream that goes */
-  uint32_t next, ack_at;                          /* the stream that comes */
-  uint32_t heard, deadline, ping_at, credit_at, round_trip, token, refused, ping_sent;
-  uint64_t clock, echo[2], received_at[2];
+  uint32_t todo;
+  uint8_t *to;                    /* what is written: where, how much, and for how much there is room */
+  uint32_t n, room;
+  uint32_t una, end, window, rto, rto_at;         /* the stream that goes */
+  uint32_t ack_at, heard, deadline, ping_at, credit_at, round_trip;
+  uint64_t now, sent;             /* from here on are the numbers that are said */
+  uint32_t nxt, next;             /* of the stream that goes; that comes */
+  uint32_t token, bye, refused, refused_route;
+  uint64_t echo[2], received_at[2];
+  /* Of all links: */
+  uint64_t session, instance[2];
+  uint32_t own_packet, own_window, ping_millis, scope;
+  uint32_t last_ping;
+  uint8_t packet_head[32];
+  /* Of one link: */
+  uint64_t clock;
+  uint32_t ping_sent;
   bowline_cursor cursor;  /* of the stream that comes */
   bowline_outlet outlets[BOWLINE_PAIRS];
   bowline_inlet inlets[BOWLINE_PAIRS];
   /* Of all links: */
-  uint8_t cobs_code, cobs_left;
-  uint32_t last_ping;
-  uint64_t session;
+  uint32_t reset_at;
   bowline_counts counts;
 } bowline;
 
