@@ -46,7 +46,8 @@ static void wrap(bowline *b, const uint8_t *content, size_t size) {
   config.transmit = space;
   config.transmit_size = sizeof space;
   other.config = &config;
-  packet_out(&other, content, size, NULL, 0);
+  other.n = 0;
+  packet_out(&other, content, size);
   memcpy(line, space, other.tail);
   line_size = other.tail;
   line_read = 0;
@@ -54,7 +55,7 @@ static void wrap(bowline *b, const uint8_t *content, size_t size) {
 
 static void segment_in(bowline *b, const uint8_t *bytes, size_t size) {
   uint8_t content[5 + 256] = { SEGMENT };
-  put4(content + 1, b->next);
+  for (int i = 0; i < 4; i++) content[1 + i] = (uint8_t)(b->next >> 8 * i);
   memcpy(content + 5, bytes, size);
   wrap(b, content, size + 5);
 }
