@@ -31,7 +31,7 @@ enum {
 };
 enum {
   MAX_FRAME = 1024, SMALLEST_FRAME = 64,
-  SMALLEST_PACKET = 64, LARGEST_SEGMENT = 256,
+  SMALLEST_PACKET = 64,
   HANDSHAKE_MICROS = 2000000, BYE_MICROS = 250000, SECOND = 1000000, RTO_MOST = 2000000,
 };
 #define NUMBERS 0x80000000u             /* after so many samples of a pair the link begins anew */
@@ -52,6 +52,7 @@ enum { FREE, NEW, ASSIGNED, FLOWING, ENDING, TALLIED, ENDED, PINGED };  /* of an
 enum {                                                  /* what is to do, in this order: packets, then frames */
   DO_RESET = 1, DO_OPENED = 2, DO_ACK = 4, DO_PONG = 8, DO_PING = 16, PACKETS = 5,
   DO_INITIAL = 32, DO_FINAL = 64, DO_BYE = 128, DO_REFUSE = 256, DO_STREAM_PONG = 512, ALL_FRAMES = 10,
+  DO_TALLY = 1024,
 };
 
 /* ---- numbers ---- */
@@ -133,10 +134,10 @@ APART static void put_text(bowline *b, const char *text) {
 #define IN_VAR(field) OF(3, bowline_inlet, route, field)
 
 static const struct forms {
-  uint8_t reset[5], opened[10], ack[4], segment[3], pong[5], ping[3];
-  uint8_t initial[33], bye[5], final[10], refuse[8], stream_pong[5];
+  uint8_t reset[5], opened[8], ack[4], segment[3], pong[5], ping[3];
+  uint8_t initial[33], bye[5], final[10], refuse[9], stream_pong[5];
   uint8_t time[3], linked[7], tally[5], stream_tally[5], end[3], stream_ping[3];
-  uint8_t credit[6], credit_all[17];
+  uint8_t credit[6], credit_all[16];
 } forms = {
   { RESET, BYTES(2), 0, 0, 0 },
   { OPENED, BYTES(1), 1, OUR4(token), OUR4(session), OUR2(own_packet), OUR4(own_window), 0 },
@@ -148,7 +149,7 @@ static const struct forms {
     BYTES(8), 0, 0, 0, 0, 0, 0, 0, 0, OUR_VAR(scope), BYTES(4), 0, MAX_FRAME >> 8, 0, 0, OUR4(ping_millis), OUR8(now), 0 },
   { BYE, OUR_VAR(bye), BYTES(1), 0, 0 },
   { HANDSHAKE, BYTES(6), 1, 1, 0, 0, 0, 0, OUR8(session), 0 },
-  { NOTIFY, BYTES(2), 1, 1, OUR_VAR(refused_route), OUR_VAR(refused), BYTES(1), 0 },
+  { NOTIFY, BYTES(2), 1, 1, OUR_VAR(refused_route), OUR_VAR(refused), BYTES(1), 0, 0 },
   { PONG, OUR8(echo[1]), OUR8(received_at[1]), OUR8(sent), 0 },
   { TIME, OUR8(now), 0 },
   { NOTIFY, BYTES(1), 0, OUT_VAR(route), OUT_VAR(yours), OUT_VAR(alias), 0 },
@@ -524,8 +525,7 @@ static void opened(bowline *b, const bowline_cursor *c) {
     b->token = token;
     b->packet = (uint16_t)c->kept[1];
     b->window = c->kept[2];
-    do b->session += b->now + 1;          /* begun at random; no two links have the same */
-    while (!(b->session & 0xFFFF));       /* its low half serves as the token */
+    b->session = (b->session + b->now + 1) | 1;   /* begun at random; its low half serves as the token */
     b->state = OPENED_UP;
     b->clock = ~(uint64_t)0 / 2;           /* so that TIME goes first */
     b->own_packet = b->config->receive_size - 4u;
@@ -656,7 +656,7 @@ static unsigned field(bowline *b, bowline_cursor *c, unsigned row) {
   uint32_t v = c->value, bit = 1, i;
   unsigned next = c->step + 1u, keep = row >> 5 & 7;
 
-  if (keep) c->kept[keep - 1] = c->high && (row & 15) == V64 ? ~(uint32_t)0 : v;
+  if (keep) c->kept[keep - 1] = v;
 
   switch (row >> 12) {
   case IS_LENGTH:
@@ -670,7 +670,7 @@ static unsigned field(bowline *b, bowline_cursor *c, unsigned row) {
     if (v) next = F_VERSION;
     break;
   case IS_MAGIC:                /* BWLN of a HANDSHAKE, BWLP of an OPEN */
-    if (v != (c->tag == HANDSHAKE ? 0x4E4C5742 : 0x504C5742)) return NOT_BOWLINE;
+    if (v != 0x4E4C5742 + (c->tag == HANDSHAKE ? 0u : 0x02000000u)) return NOT_BOWLINE;
     break;
   case IS_ROOM:
     if (v < SMALLEST_FRAME || c->kept[1] < c->kept[0]) return MALFORMED;
@@ -846,7 +846,10 @@ static unsigned byte_in(bowline *b, bowline_cursor *c, uint32_t byte) {
     if (place == 9 && byte > 1) return MALFORMED;
     if (byte & 0x80) return place < (form == V64 ? 9 : 4) ? NO_FAULT : MALFORMED;
     if (!byte && place) return MALFORMED;
-    if (form != V64 && c->high) return c->step == S_LENGTH ? TOO_LARGE : MALFORMED;
+    if (c->high) {
+      if (form != V64) return c->step == S_LENGTH ? TOO_LARGE : MALFORMED;
+      c->value = ~(uint32_t)0;
+    }
   }
   if ((most && c->value > most) || (row & SOME && !c->value)) return MALFORMED;
   if (form == TEXT) {
@@ -914,9 +917,9 @@ static void packet_in(bowline *b) {
 
 static void input(bowline *b, const uint8_t *at, size_t size) {
   for (; size; size--) {
-    uint8_t byte = *at++;
+    unsigned byte = *at++;
     if (!byte) {
-      if (b->received || b->cobs_code) {
+      if (b->cobs_code) {
         if (b->cobs_left) b->received = 0;
         packet_in(b);
       }
@@ -926,14 +929,14 @@ static void input(bowline *b, const uint8_t *at, size_t size) {
     }
     if (!b->cobs_left) {
       bool zero = b->cobs_code && b->cobs_code != 0xFF;
-      b->cobs_code = byte;
+      b->cobs_code = (uint8_t)byte;
       b->cobs_left = (uint8_t)(byte - 1);
       if (!zero) continue;
       byte = 0;
     } else {
       b->cobs_left--;
     }
-    if (b->received < b->config->receive_size) b->config->receive[b->received] = byte;
+    if (b->received < b->config->receive_size) b->config->receive[b->received] = (uint8_t)byte;
     b->received++;
   }
 }
@@ -1035,17 +1038,17 @@ static bool tally(bowline *b, bowline_outlet *out) {
 }
 
 static bool segments_out(bowline *b) {
-  uint32_t probe = 0, most = b->config->transmit_size - 24u, n;
+  uint32_t probe = 0, most = b->config->transmit_size / 2, n;
 
   if (b->timing && passed(b, b->rto_at)) {
     b->nxt = b->una;
-    b->rto = b->rto > RTO_MOST / 2 ? RTO_MOST : 2 * b->rto;
+    b->rto *= 2;
+    if (b->rto > RTO_MOST) b->rto = RTO_MOST;
     b->timing = 0;
     b->counts.repeats++;
     probe = 1;
   }
   if (most > b->packet - 5u) most = b->packet - 5u;
-  if (most > LARGEST_SEGMENT) most = LARGEST_SEGMENT;
   while (b->nxt != b->end) {
     uint32_t ahead = b->nxt - b->una, window = b->window > probe ? b->window : probe;
     if (!b->timing) {
@@ -1070,9 +1073,7 @@ static bool control_out(bowline *b) {
 
   if (b->state == UP && passed(b, b->ping_at)) {
     b->ping_at = later(b, b->ping_millis * 1000);
-    b->todo |= DO_PING;
-    for (i = 0; i < BOWLINE_PAIRS; i++)
-      if (b->outlets[i].dirty) b->outlets[i].dirty = 2;
+    b->todo |= DO_PING | DO_TALLY;
   }
   for (i = 0; i < PACKETS; i++) {
     if (!(b->todo >> i & 1)) continue;
@@ -1087,8 +1088,9 @@ static bool control_out(bowline *b) {
     b->todo &= ~(1u << i);
   }
   for (i = 0; i < BOWLINE_PAIRS; i++)
-    if (b->outlets[i].dirty == 2 && !tally(b, b->outlets + i)) return false;
-  return b->state == IDLE || segments_out(b);
+    if (b->todo & DO_TALLY && b->outlets[i].dirty && !tally(b, b->outlets + i)) return false;
+  b->todo &= ~DO_TALLY;
+  return segments_out(b);
 }
 
 static void give_out(bowline *b) {
@@ -1154,7 +1156,7 @@ bowline_result bowline_send(bowline *b, uint8_t route, const void *payload, size
     if (out->delivery == BOWLINE_LOSSLESS) {
       repaired(b, out->alias, payload, size);
     } else {
-      if (!out->dirty) out->dirty = 1;
+      out->dirty = 1;
       if (!loose(b, out, payload, size)) {
         out->dropped++;
         out->unsaid++;
@@ -1196,7 +1198,7 @@ void bowline_poll(bowline *b, uint64_t now) {
   unsigned i;
 
   b->now = now;
-  for (i = 0; i < 16; i++) {
+  for (i = 16; i; i--) {
     size_t n = b->config->read(b->config->user, bytes, sizeof bytes);
     if (!n) break;
     input(b, bytes, n);
@@ -1210,9 +1212,8 @@ void bowline_poll(bowline *b, uint64_t now) {
         if ((b->inlets[i].next | b->outlets[i].next) >= NUMBERS) leave(b, CLOSING);
       }
     }
-  } else if (b->state == LEAVING) {
-    if (passed(b, b->deadline) || (!(b->todo & DO_BYE) && b->una == b->end)) over(b, b->bye);
   } else if (b->state != IDLE && passed(b, b->deadline)) {
+    if (b->state == LEAVING) over(b, b->bye);
     leave(b, HANDSHAKE_TIMEOUT);
   }
   drain(b);

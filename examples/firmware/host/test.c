@@ -550,6 +550,22 @@ static void frames(void) {
   CHECK(!bowline_is_up(&r.link) && r.events[BOWLINE_DOWN] == 1 && r.last_event == 200);
 }
 
+/* One interest more than there is room for. */
+static void refused_for_room(void) {
+  block v = vector("hex vector", "interests-latest");
+  unsigned i;
+  link_up(&r);
+  for (i = 0; i <= BOWLINE_PAIRS; i++) {
+    v.bytes[4] = (uint8_t)(20 + i);
+    give_stream(&r, v.bytes, v.size);
+    run(&r, 40);
+    give_ack(&r);
+  }
+  run(&r, 40);
+  CHECK(r.link.outlets[BOWLINE_PAIRS - 1].state == ASSIGNED);
+  CHECK(!memcmp(r.stream_in + r.stream_in_size - 7, (const uint8_t[]){ 6, NOTIFY, 1, 1, 0, 20 + BOWLINE_PAIRS, 0 }, 7));
+}
+
 static void samples(void) {
   block v = vector("hex stream", "sample-stream"), credit_none = vector("hex vector", "credit-unlimited");
   uint8_t message[300] = { 0x23, 0, 0, 'm' };
@@ -729,7 +745,7 @@ static void says_bye(void) {
   run(&r, 5);
   CHECK(bye_code(&r, 0) == CLOSING);
   give_ack(&r);
-  run(&r, 5);
+  run(&r, 260);
   CHECK(r.link.state == IDLE && r.events[BOWLINE_DOWN] == 1 && r.last_event == CLOSING);
 }
 
@@ -741,7 +757,7 @@ int main(int argc, char **argv) {
   n = fread(page, 1, (1 << 20) - 1, file);
   page[n] = 0;
   fclose(file);
-  payloads(), numbers(), handshake(), handshakes_refused(), refusals(), frames(), samples(), loose_out(), lossless_out();
+  payloads(), numbers(), handshake(), handshakes_refused(), refusals(), frames(), refused_for_room(), samples(), loose_out(), lossless_out();
   repair(), lives(), says_bye();
   free(page);
   printf("bowline.c: %d passed, %d failed\n", checks - failures, failures);
