@@ -230,7 +230,7 @@ impl<T: Message> Interest<T> {
                 None
             }
         });
-        if self.inbox.suppliers() == 0 {
+        if !self.is_supplied() {
             return Reading::LinkDown(sample);
         }
         match (sample, self.fresh_for) {
@@ -264,6 +264,11 @@ impl<T: Message> Interest<T> {
     /// What it asked of delivery.
     pub(crate) fn delivery(&self) -> Delivery {
         self.inbox.delivery
+    }
+
+    /// Whether there is a supplier, be it one that is about to begin.
+    pub(crate) fn is_supplied(&self) -> bool {
+        self.inbox.is_supplied()
     }
 
     /// The age from which a sample is stale.

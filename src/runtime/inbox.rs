@@ -358,6 +358,11 @@ impl Inbox {
         }
     }
 
+    /// Whether there is a supplier, be it one that is about to begin.
+    pub(crate) fn is_supplied(&self) -> bool {
+        !self.state.lock().suppliers.is_empty()
+    }
+
     /// How many suppliers there are that may send.
     pub(crate) fn suppliers(&self) -> usize {
         let state = self.state.lock();

@@ -32,6 +32,9 @@ pub trait Wanting {
     fn suppliers(&self) -> usize;
     fn wait_intent(&self, timeout: Duration) -> bool;
     fn counts(&self) -> InterestCounts;
+    fn is_supplied(&self) -> bool {
+        self.suppliers() > 0
+    }
     fn fresh_for(&self) -> Option<Duration>;
 
     /// As many samples as can have waited when a call began: so many are looked at by one that does not
@@ -89,6 +92,10 @@ impl<T: Message> Wanting for Interest<T> {
         self.counts()
     }
 
+    fn is_supplied(&self) -> bool {
+        self.is_supplied()
+    }
+
     fn fresh_for(&self) -> Option<Duration> {
         self.fresh_for()
     }
@@ -143,7 +150,7 @@ pub(crate) fn newest_of<T: Clone>(
         }
     }
     let sample = kept.borrow().clone();
-    if pull.base().suppliers() == 0 {
+    if !pull.base().is_supplied() {
         return Reading::LinkDown(sample);
     }
     match (sample, pull.base().fresh_for()) {
