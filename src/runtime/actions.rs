@@ -83,14 +83,17 @@ impl Dispatcher {
         }
     }
 
-    fn tell(&self, event: Event) {
+    fn tell(&mut self, event: Event) {
         match &event {
             Event::LinkDown { peer, reason } => log::info!("link to {peer} is down: {reason}"),
             Event::LinkUp { peer, version } => log::info!("link to {peer} is up, version {version}"),
             Event::RouteRefused { route, refusal, .. } => log::warn!("{route} is not linked: {refusal}"),
             other => log::debug!("{other:?}"),
         }
-        self.events.send(event);
+        // Whoever hears of a change finds it done.
+        if let Some(event) = self.edits.hold_back(event) {
+            self.events.send(event);
+        }
     }
 
     fn dial(&mut self, link: LinkId, url: Arc<PeerUrl>) {

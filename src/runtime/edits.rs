@@ -6,6 +6,7 @@
 
 use super::dispatcher::Dispatcher;
 use super::outlets::Outlet;
+use crate::event::Event;
 use crate::proto::{IntentId, InterestId, LinkId};
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,8 @@ pub(super) struct Edits {
     closing: BTreeSet<Place>,
     /// When it has to be published; set with the first change.
     due: Option<Timestamp>,
+    /// Events that came meanwhile, told once all is published.
+    untold: Vec<Event>,
 }
 
 #[derive(Default)]
@@ -45,6 +48,15 @@ impl Edits {
         let edit = self.edits.entry(intent).or_default();
         edit.closed.insert(place);
         edit.opened.remove(&place).is_some()
+    }
+
+    /// Keeps an event until what it may speak of is published; gives it back where nothing waits.
+    pub(super) fn hold_back(&mut self, event: Event) -> Option<Event> {
+        if self.edits.is_empty() {
+            return Some(event);
+        }
+        self.untold.push(event);
+        None
     }
 
     /// Whether some intent may still send to a place that was closed.
@@ -83,6 +95,9 @@ impl Dispatcher {
                 inbox.supplier_came();
                 self.give_retained(outlets, inbox, source);
             }
+        }
+        for event in std::mem::take(&mut self.edits.untold) {
+            self.events.send(event);
         }
     }
 }
