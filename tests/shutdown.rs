@@ -130,7 +130,7 @@ fn what_several_publishers_sent_until_the_close_arrives() {
                 let lossless = InterestSettings::new().lossless(64);
                 let wanted: Interest<Bytes> = desk.interest_with(&path, lossless).expect("interest");
                 let intent: Intent<Bytes> = robot.intent(&path).expect("intent");
-                assert!(intent.wait_interest(SOON));
+                assert!(intent.wait_interest(SOON) && wanted.wait_intent(SOON));
                 let size = [20, 2_000, 40_000][number];
                 let began = Arc::clone(&began);
                 publishers.push(thread::spawn(move || {
