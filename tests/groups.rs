@@ -21,7 +21,7 @@ fn group() -> (String, u16) {
 }
 
 fn member(path: &str, group: &str) -> Endpoint {
-    Endpoint::builder(path).join(group).ping_interval(Duration::from_millis(100)).start().expect("it starts")
+    Endpoint::builder(path).join(group).ping_interval(Duration::from_millis(300)).start().expect("it starts")
 }
 
 /// A socket that sends to a group what it is told to.
@@ -71,7 +71,8 @@ fn one_datagram_reaches_all_who_want_it_in_order() {
     assert!(robot.groups()[0].sent - before < 100 + 100, "each sample is sent once");
     for desk in &desks {
         assert_eq!(desk.groups()[0].members.len(), 3);
-        assert_eq!(desk.groups()[0].taken, 100);
+        // A sample is counted once all who want it have it: a moment after the first of them.
+        until("all are counted", || desk.groups()[0].taken == 100);
     }
 }
 
@@ -220,12 +221,19 @@ fn gaps_are_counted_and_told_by_who_missed_something() {
         sample.extend(number.to_le_bytes());
         sample
     };
-    for number in [10, 11, 15, 14, 15, 16] {
+    // One at a time: a busy system may hand on two datagrams of one socket the other way round.
+    let mut late = 0;
+    for (number, sequence) in
+        [(10u32, Some(0)), (11, Some(1)), (15, Some(5)), (14, None), (15, None), (16, Some(6))]
+    {
         send(&sample(number));
-    }
-    for (number, sequence) in [(10u32, 0), (11, 1), (15, 5), (16, 6)] {
-        let sample = wanted.recv_timeout(SOON).unwrap();
-        assert_eq!((&sample[..], sample.sequence()), (&number.to_le_bytes()[..], sequence));
+        if let Some(sequence) = sequence {
+            let sample = wanted.recv_timeout(SOON).unwrap();
+            assert_eq!((&sample[..], sample.sequence()), (&number.to_le_bytes()[..], sequence));
+        } else {
+            late += 1;
+            until("it was found late", || desk.groups()[0].late == late);
+        }
     }
     assert_eq!(wanted.counts().lost_on_the_way, 3);
     watch.wait(|event| matches!(event, Event::SamplesLost { count: 3, lost: LostAt::OnTheWay, .. }));
@@ -355,8 +363,11 @@ fn a_flood_of_rubbish_and_of_made_up_members_is_bounded_and_told() {
         let _ = socket.send_to(&announce[..announce.len() - 3], address(&group));
         let _ = socket.send_to(b"GET / HTTP/1.1\r\n", address(&group));
         if number % 100 == 0 {
-            count.send(number).unwrap();
-            assert_eq!(*wanted.recv_timeout(SOON).unwrap(), number);
+            // The flood may fill what the system holds of a socket: then the next one gets through.
+            until("a sample gets through", || {
+                count.send(number).unwrap();
+                wanted.recv_timeout(MOMENT).is_ok_and(|sample| *sample == number)
+            });
         }
     }
     watch.wait(|event| matches!(event, Event::GroupFault { text, .. } if text.contains("of no use")));
