@@ -50,9 +50,6 @@ pub(crate) fn encode(content: &[u8], line: &mut Vec<u8>) {
 
 /// Takes the packet out of a block, into `content`. False if it is none.
 fn decode(block: &[u8], content: &mut Vec<u8>) -> bool {
-    if !is_whole(block) {
-        return false;
-    }
     content.clear();
     let mut rest = block;
     while let Some((code, behind)) = rest.split_first() {
@@ -71,13 +68,15 @@ fn decode(block: &[u8], content: &mut Vec<u8>) -> bool {
     fits && length > 0
 }
 
-/// Whether the codes lead from the start of a block right to its end. Seldom so by chance, and quick to see.
-fn is_whole(block: &[u8]) -> bool {
-    let mut at = 0;
-    while let Some(code) = block.get(at) {
-        at += usize::from(*code).max(1);
+/// From which places of a block the codes lead right to its end. Seldom so by chance, and quick to see: one look
+/// at each byte, from the end on.
+fn mark_whole(block: &[u8], whole: &mut Vec<bool>) {
+    whole.clear();
+    whole.resize(block.len() + 1, false);
+    whole[block.len()] = true;
+    for (at, code) in block.iter().enumerate().rev() {
+        whole[at] = whole.get(at + usize::from(*code).max(1)).is_some_and(|whole| *whole);
     }
-    at == block.len()
 }
 
 /// What was found in the bytes of a line.
@@ -103,7 +102,7 @@ enum Kind {
 }
 
 /// Cuts the bytes of a line into packets, and into what is none. It holds at most two blocks of the
-/// largest packet, and the content of one.
+/// largest packet, the content of one, and a mark for each byte of the blocks.
 ///
 /// ```text
 ///              bytes                    zero: a packet at the end? what stands before it
@@ -117,6 +116,8 @@ pub(crate) struct Deframer {
     /// Bytes since the last zero, that were not given out.
     block: Vec<u8>,
     content: Vec<u8>,
+    /// Where in the block a packet may begin, while one is looked for.
+    whole: Vec<bool>,
     bound: usize,
     /// How many bytes of `block` the last call gave out.
     given: usize,
@@ -132,6 +133,7 @@ impl Deframer {
         Self {
             block: Vec::with_capacity(2 * most_encoded(bound)),
             content: Vec::with_capacity(2 * most_encoded(bound)),
+            whole: Vec::new(),
             bound,
             given: 0,
             ready: false,
@@ -191,9 +193,7 @@ impl Deframer {
     fn end_block(&mut self) -> Option<(Kind, bool)> {
         // What is further from the end cannot be the beginning of a packet.
         let first = self.block.len().saturating_sub(most_encoded(self.bound) - 1);
-        let begin = (first..self.block.len()).find(|begin| {
-            decode(&self.block[*begin..], &mut self.content) && self.content.len() <= self.bound
-        });
+        let begin = self.find_packet(first);
         let found = match begin {
             Some(0) => {
                 self.given = self.block.len();
@@ -213,6 +213,19 @@ impl Deframer {
         };
         self.overlong = false;
         found
+    }
+
+    /// Where the packet begins that ends the block, from `first` on.
+    fn find_packet(&mut self, first: usize) -> Option<usize> {
+        if self.is_packet(first) {
+            return Some(first);
+        }
+        mark_whole(&self.block, &mut self.whole);
+        (first + 1..self.block.len()).find(|begin| self.whole[*begin] && self.is_packet(*begin))
+    }
+
+    fn is_packet(&mut self, begin: usize) -> bool {
+        decode(&self.block[begin..], &mut self.content) && self.content.len() <= self.bound
     }
 
     /// What the bytes are that are given out and are no packet.

@@ -173,6 +173,18 @@ fn random_faults_cost_the_packets_they_hit_and_no_other() {
     assert!(taken.len() < whole.len() + hit / 10);
 }
 
+#[test]
+fn bytes_made_to_look_like_beginnings_cost_one_block() {
+    // Each of them may begin a packet that ends with the block.
+    let mut line = vec![1; most_encoded(BOUND) - 1];
+    line.push(0);
+    line.extend(packet(b"next"));
+    let found = found(&mut Deframer::new(BOUND), &line);
+    assert_eq!(found[0].0, 'B');
+    assert_eq!(found[1], ('P', b"next".to_vec()));
+    assert_eq!(found.len(), 2);
+}
+
 proptest! {
     #[test]
     fn every_content_comes_back_whatever_the_pieces(
