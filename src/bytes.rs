@@ -49,6 +49,12 @@ impl Bytes {
         Arc::get_mut(buffer)?.data.get_mut(self.start..self.start + self.len)
     }
 
+    /// `len` bytes from `start` on, in the same buffer; fewer where there are no more.
+    pub(crate) fn part(&self, start: usize, len: usize) -> Self {
+        let start = start.min(self.len);
+        Self { buffer: self.buffer.clone(), start: self.start + start, len: len.min(self.len - start) }
+    }
+
     /// All of a buffer.
     pub(crate) fn whole(buffer: Arc<Buffer>) -> Self {
         let len = buffer.data.len();
@@ -205,6 +211,17 @@ impl Buffer {
             data.resize(len, 0);
         }
         Self::new(data, home)
+    }
+
+    /// A vector for contents of up to `len` bytes that come bit by bit: memory is taken as they do.
+    pub(crate) fn growing(len: usize, home: &Arc<Pool>) -> Vec<u8> {
+        let mut data = home.take();
+        if data.capacity() > SLACK * len.max(SMALL) {
+            home.give(data);
+            return Vec::new();
+        }
+        data.clear();
+        data
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

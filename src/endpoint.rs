@@ -118,9 +118,9 @@ impl Endpoint {
     pub fn intent_with<T: Message>(&self, path: &str, settings: IntentSettings) -> Result<Intent<T>, Error> {
         let declaration = self.declaration::<T>(path, &settings.naming)?;
         let id = IntentId(self.next_id());
-        let IntentSettings { exclusive, retain, .. } = settings;
+        let IntentSettings { exclusive, retain, priority, .. } = settings;
         let outlets = Outlets::new(id, declaration.route.clone(), TypeId::of::<T>(), exclusive, retain);
-        let outlets = Arc::new(outlets);
+        let outlets = Arc::new(outlets.ranked(priority));
         self.tell(Input::DeclareIntent(Arc::clone(&outlets), declaration, settings.naming.expected))?;
         Ok(Intent::new(outlets, self.dispatcher.clone(), self.clock, settings.max_wait, self.largest))
     }

@@ -36,7 +36,7 @@ pub struct Outgo {
 impl Default for Outgo {
     fn default() -> Self {
         let mut outbox = Outbox::new(1 << 20);
-        outbox.set_max_frame(1 << 20);
+        outbox.set_peer(1 << 20, true);
         let lane = outbox.open(0, Delivery::Queue(16));
         outbox.credit(Credit { alias: 0, limit: u64::MAX, taken: 0, lost: 0 });
         Self { outbox, lane, batch: Batch::default(), urgent: Vec::new() }

@@ -4,6 +4,7 @@ use crate::delivery::Delivery;
 use crate::error::Error;
 use crate::message::Message;
 use crate::path::Path;
+use crate::priority::Priority;
 use crate::route::Route;
 use crate::schema::{Schema, SchemaError};
 use std::time::Duration;
@@ -118,11 +119,12 @@ pub struct IntentSettings {
     pub(crate) naming: Naming,
     pub(crate) retain: bool,
     pub(crate) exclusive: bool,
+    pub(crate) priority: Priority,
     pub(crate) max_wait: Duration,
 }
 
 impl IntentSettings {
-    /// The defaults: nothing is retained or claimed, and `send` never waits.
+    /// The defaults: nothing is retained or claimed, the priority is normal, and `send` never waits.
     pub fn new() -> Self {
         Self::default()
     }
@@ -139,6 +141,18 @@ impl IntentSettings {
     /// both sides. Samples flow all the same. Default: not claimed.
     pub fn exclusive(mut self) -> Self {
         self.exclusive = true;
+        self
+    }
+
+    /// How its samples go next to those of others on the same link. Default: [`Priority::Normal`].
+    ///
+    /// ```
+    /// use bowline::{IntentSettings, Priority};
+    /// let stop = IntentSettings::new().priority(Priority::Urgent); // ahead of all that waits
+    /// let eye = IntentSettings::new().priority(Priority::Bulk); // in pieces, when there is room
+    /// ```
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
         self
     }
 

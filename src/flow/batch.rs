@@ -15,6 +15,8 @@ pub(crate) struct Batch {
     messages: usize,
     /// How many bytes were written already.
     written: usize,
+    /// The time that the receiver of the first message has before it, in microseconds.
+    pub(crate) base: Option<u64>,
 }
 
 impl Batch {
@@ -82,7 +84,7 @@ impl Batch {
         self.written += count;
     }
 
-    /// Calls `lost` with the alias of each sample whose frame is not written to its end.
+    /// Calls `lost` with the alias of each sample whose frame, or last piece, is not written to its end.
     pub(crate) fn unwritten(&self, mut lost: impl FnMut(u32)) {
         let mut cuts = self.cuts.iter().peekable();
         // Where a frame begins in the buffer, and among all bytes.
@@ -90,12 +92,12 @@ impl Batch {
         while let Some((total, message)) = self.bytes.get(place..).and_then(frame_ahead) {
             at += total;
             place += total;
-            if let Some((alias, payload)) = message {
+            if let Some((alias, payload, ends)) = message {
                 let head_end = place - payload;
                 if cuts.next_if(|(cut, _)| *cut == head_end).is_some() {
                     place = head_end;
                 }
-                if at > self.written {
+                if at > self.written && ends {
                     lost(alias);
                 }
             }
@@ -108,7 +110,18 @@ impl Batch {
         into.bytes.extend_from_slice(&self.bytes);
         std::mem::swap(&mut self.cuts, &mut into.cuts);
         (into.cut_bytes, into.messages, into.written) = (self.cut_bytes, self.messages, self.written);
+        into.base = self.base;
         self.clear();
+    }
+
+    /// Puts `ahead`, which lies before it in the order of writing, in front.
+    pub(crate) fn put_ahead(&mut self, mut ahead: Batch) {
+        let shift = ahead.bytes.len();
+        ahead.bytes.extend_from_slice(&self.bytes);
+        ahead.cuts.extend(self.cuts.drain(..).map(|(place, payload)| (place + shift, payload)));
+        ahead.cut_bytes += self.cut_bytes;
+        ahead.messages += self.messages;
+        *self = ahead;
     }
 
     /// Empties it and keeps the memory, unless it grew past [`KEPT`] bytes.
@@ -119,6 +132,7 @@ impl Batch {
         self.cut_bytes = 0;
         self.messages = 0;
         self.written = 0;
+        self.base = None;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::bytes::Bytes;
 use crate::delivery::Delivery;
+use crate::priority::Priority;
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 
@@ -14,6 +15,13 @@ use std::collections::VecDeque;
 pub(crate) struct Lane {
     pub(crate) id: LaneId,
     pub(crate) delivery: Delivery,
+    pub(crate) priority: Priority,
+    /// Its samples do not simply go into the batch: they are not of normal priority, or some wait.
+    pub(crate) apart: bool,
+    /// Samples that wait in the queue of its priority.
+    pub(crate) waiting: u32,
+    /// The last batch that one of its samples went into, where it is not of normal priority.
+    pub(crate) batched: u64,
     /// The sequence number of the next sample that enters the line.
     pub(crate) sequence: u64,
     /// Samples below this number may be sent. `None` before the first credit.
@@ -72,6 +80,10 @@ impl Lane {
         Self {
             id,
             delivery,
+            priority: Priority::Normal,
+            apart: false,
+            waiting: 0,
+            batched: 0,
             sequence: 0,
             limit: None,
             taken: 0,
@@ -88,6 +100,17 @@ impl Lane {
     #[inline]
     pub(crate) fn has_credit(&self) -> bool {
         self.limit.is_some_and(|limit| self.sequence < limit)
+    }
+
+    /// Whether nothing of it waits that is not in the batch.
+    pub(crate) fn is_through(&self) -> bool {
+        self.parked.is_empty() && self.waiting == 0
+    }
+
+    /// One sample more waits in the queue of its priority, or one less.
+    pub(crate) fn note_waiting(&mut self, waiting: u32) {
+        self.waiting = waiting;
+        self.apart = waiting > 0 || self.priority != Priority::Normal;
     }
 
     /// Takes in what the other side grants; false where it goes backwards or past what was sent.

@@ -3,14 +3,17 @@
 //! Nothing here waits, locks, or reads a clock. `runtime` puts each structure behind one lock and a
 //! wake-up; the tests drive them as they are.
 
+pub(crate) mod assemblies;
 pub(crate) mod batch;
 pub(crate) mod coarse;
 #[allow(dead_code)]
 pub(crate) mod courier;
 pub(crate) mod doctor;
+pub(crate) mod gauge;
 pub(crate) mod lane;
 pub(crate) mod mailbox;
 pub(crate) mod outbox;
+pub(crate) mod queues;
 pub(crate) mod run;
 
 use std::any::Any;

@@ -9,6 +9,8 @@
 //! `queue(n)` the newest n. So a slow line delivers new samples, not a backlog, and one route's
 //! backlog never costs another its newest sample.
 //!
+//! What is urgent, large or bulk has its own places beside the batch: see [`apart`].
+//!
 //! # Writing inline
 //! When the line is quiet and nobody writes, a sender may write its frame itself without waiting, which
 //! saves a wake-up of the writer thread. The gate notices load: once the writer took two samples at
@@ -24,6 +26,7 @@
 //! lanes of one intent share the bytes of what they park. Answers to a peer that does not read them:
 //! [`ANSWERS`].
 
+use self::apart::{Apart, put_sample};
 use super::batch::{BY_REFERENCE, Batch};
 use super::coarse::Coarse;
 use super::lane::{Lane, LaneId, Missing, Parked};
@@ -31,11 +34,11 @@ use crate::bytes::Bytes;
 use crate::delivery::Delivery;
 use crate::time::Timestamp;
 use crate::wire::control::{Control, Credit};
-use crate::wire::message::{max_payload, put_message_head};
 use crate::wire::{StampWriter, encode};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+mod apart;
 mod ending;
 mod relay;
 
@@ -49,12 +52,15 @@ pub(crate) struct Outbox {
     due: usize,
     /// The largest payload the peer takes.
     largest: usize,
+    /// Payloads above it are cut.
+    whole: usize,
     urgent: Vec<u8>,
     /// How many bytes of `urgent` are our own tables, or passed on: see [`TABLES`].
     tables: usize,
     batch: Batch,
     /// What an inline write could not write.
     rest: Batch,
+    apart: Apart,
     lanes: Vec<Option<Lane>>,
     /// How many lanes were opened.
     openings: u32,
@@ -122,10 +128,12 @@ impl Outbox {
             capacity,
             due: capacity - capacity / 16,
             largest: 0,
+            whole: usize::MAX,
             urgent: Vec::new(),
             tables: 0,
             batch: Batch::default(),
             rest: Batch::default(),
+            apart: Apart::new(),
             lanes: Vec::new(),
             openings: 0,
             parked: 0,
@@ -139,11 +147,6 @@ impl Outbox {
             drains: false,
             left: BTreeMap::new(),
         }
-    }
-
-    /// The handshake told how large the peer's frames may be.
-    pub(crate) fn set_max_frame(&mut self, max_frame: u32) {
-        self.largest = max_payload(max_frame);
     }
 
     /// The largest payload the peer takes, whatever the alias.
@@ -170,8 +173,10 @@ impl Outbox {
         }
         let Some(lane) = self.lane_mut(alias) else { return };
         lane.ending = true;
-        if lane.parked.is_empty() {
+        if lane.is_through() {
             self.finish_lane(alias);
+        } else {
+            self.apart.endings += 1;
         }
     }
 
@@ -207,7 +212,7 @@ impl Outbox {
             Put::NotOpen
         } else if size > self.largest {
             Put::TooLarge
-        } else if lane.delivery.is_lossless() && !(lane.has_credit() && self.has_room(size)) {
+        } else if lane.delivery.is_lossless() && !(lane.has_credit() && self.has_room_for(lane, size)) {
             Put::NoRoom
         } else {
             Put::Queued
@@ -242,6 +247,9 @@ impl Outbox {
         if size > self.largest {
             return Put::TooLarge;
         }
+        if lane.apart || size > self.whole {
+            return self.put_apart(alias, sample, forced, now);
+        }
         if lane.delivery.is_lossless() {
             if !has_room || lane.sequence >= limit {
                 return Put::NoRoom;
@@ -258,11 +266,15 @@ impl Outbox {
             put_gap(self.batch.bytes(), alias, gap);
         }
         self.append(alias, sent, sample);
-        let quiet = alone && !self.gate.writing && !self.gate.woken && !self.gate.loaded;
-        if quiet && self.urgent.is_empty() && sent - self.gate.last >= QUIET && size < BY_REFERENCE {
-            return Put::Inline;
-        }
-        Put::Queued
+        let quiet = alone && !self.gate.writing && !self.gate.woken;
+        if quiet && self.may_write_inline(sent, size) { Put::Inline } else { Put::Queued }
+    }
+
+    /// Whether a sample that finds nobody writing is written by its sender.
+    #[inline]
+    fn may_write_inline(&self, sent: Timestamp, size: usize) -> bool {
+        let alone = !self.gate.loaded && self.urgent.is_empty() && self.apart.is_empty();
+        alone && sent - self.gate.last >= QUIET && size < BY_REFERENCE
     }
 
     /// Sends a sample made earlier to a lane that has sent nothing yet, and does nothing to any other.
@@ -271,6 +283,10 @@ impl Outbox {
         let Some(lane) = self.lane_mut(id.alias).filter(|lane| lane.id == id) else { return };
         let fresh = lane.sequence == 0 && lane.parked.is_empty() && lane.gap == 0;
         if fits && fresh && !lane.ending && lane.has_credit() {
+            if lane.apart || sample.payload.len() > self.whole {
+                return self.place(id.alias, sample, sent, Missing::default());
+            }
+            let Some(lane) = self.lane_mut(id.alias) else { return };
             lane.sequence = 1;
             self.append(id.alias, sent, sample);
         }
@@ -278,13 +294,7 @@ impl Outbox {
 
     #[inline]
     fn append(&mut self, alias: u32, sent: Timestamp, sample: Outgoing<'_>) {
-        let out = self.stamps.stamp(sent);
-        let bytes = self.batch.bytes();
-        if out.time_first {
-            encode(bytes, &Control::Time(sent));
-        }
-        put_message_head(bytes, alias, out.stamp, sample.payload.len());
-        self.batch.payload(sample.payload, sample.shared);
+        put_sample(&mut self.batch, &mut self.stamps, alias, sent, sample);
     }
 
     fn park(&mut self, alias: u32, sample: Outgoing<'_>, sent: Timestamp) -> Put {
@@ -301,22 +311,22 @@ impl Outbox {
     fn unpark(&mut self, until: usize) {
         let lanes = self.lanes.len();
         let mut idle = 0;
-        while idle < lanes && self.batch.len() < until {
+        while idle < lanes {
             let place = self.turn % lanes;
             self.turn = place + 1;
-            let Some(lane) = self.lanes[place].as_mut() else {
-                idle += 1;
+            idle += 1;
+            let Some(lane) = &self.lanes[place] else { continue };
+            let Some(size) = lane.parked.front().map(|sample| sample.payload.len()) else { continue };
+            let aside = lane.apart || size > self.whole;
+            let has_room = if aside { self.has_room_for(lane, size) } else { self.batch.len() < until };
+            if !has_room && until < usize::MAX {
                 continue;
-            };
-            let Some(sample) = lane.parked.pop_front() else {
-                idle += 1;
-                continue;
-            };
+            }
+            let Some(lane) = self.lanes[place].as_mut() else { continue };
+            let Some(sample) = lane.parked.pop_front() else { continue };
             idle = 0;
             let gap = std::mem::take(&mut lane.gap) + sample.missing.gap;
             let lost = std::mem::take(&mut lane.lost) + sample.missing.lost;
-            lane.sequence += gap + lost + 1;
-            let ended = lane.ending && lane.parked.is_empty();
             let alias = place as u32;
             let of_lane = if lane.upstream.is_none() {
                 &mut self.parked
@@ -325,15 +335,19 @@ impl Outbox {
                 if lane.delivery.is_lossless() { &mut self.held } else { &mut self.parked }
             };
             *of_lane -= sample.cost();
-            put_gap(self.batch.bytes(), alias, gap);
-            put_lost(self.batch.bytes(), alias, lost);
-            self.append(
-                alias,
-                sample.sent,
-                Outgoing { payload: &sample.payload, shared: Some(&sample.payload) },
-            );
-            if ended {
-                self.finish_lane(alias);
+            let (sent, missing) = (sample.sent, Missing { gap, lost });
+            let sample = Outgoing { payload: &sample.payload, shared: Some(&sample.payload) };
+            if aside {
+                self.place(alias, sample, sent, missing);
+            } else {
+                let Some(lane) = self.lane_mut(alias) else { continue };
+                lane.sequence += gap + lost + 1;
+                put_gap(self.batch.bytes(), alias, gap);
+                put_lost(self.batch.bytes(), alias, lost);
+                self.append(alias, sent, sample);
+            }
+            if self.lane(alias).is_some_and(|lane| lane.ending && lane.is_through()) {
+                self.finish_late(alias);
             }
         }
     }
@@ -362,7 +376,9 @@ impl Outbox {
     /// Adds a control frame behind the samples that wait.
     pub(crate) fn in_line(&mut self, frame: &Control) {
         if !self.closed {
-            encode(self.batch.bytes(), frame);
+            // Not ahead of the END of a lane of which something waits.
+            let ends = self.apart.endings == 0;
+            encode(if ends { self.batch.bytes() } else { &mut self.apart.late }, frame);
         }
     }
 
@@ -390,12 +406,13 @@ impl Outbox {
     }
 
     fn has_work(&self) -> bool {
-        !self.rest.is_empty() || !self.urgent.is_empty() || !self.batch.is_empty()
+        !self.rest.is_empty() || !self.urgent.is_empty() || !self.batch.is_empty() || !self.apart.is_empty()
     }
 
     /// Takes control frames that nothing waits ahead of, to be written inline by the caller.
     pub(crate) fn take_urgent_inline(&mut self, into: &mut Batch) -> bool {
-        let alone = self.batch.is_empty() && self.rest.is_empty() && self.tables == 0;
+        let alone =
+            self.batch.is_empty() && self.rest.is_empty() && self.tables == 0 && self.apart.is_empty();
         let free = alone && !self.gate.writing && !self.gate.woken && !self.urgent.is_empty();
         if free {
             std::mem::swap(&mut self.urgent, into.bytes());
@@ -408,6 +425,7 @@ impl Outbox {
     /// swapped, the large buffers of a busy time would end up with the intents, one each.
     pub(crate) fn take_inline(&mut self, into: &mut Batch) {
         self.batch.move_to(into);
+        self.apart.turn_page();
         self.gate.writing = true;
     }
 
@@ -416,7 +434,8 @@ impl Outbox {
     #[inline]
     pub(crate) fn is_due(&self) -> bool {
         let len = self.batch.len();
-        let alone = !self.gate.writing && self.rest.is_empty() && self.urgent.is_empty();
+        let alone =
+            !self.gate.writing && self.rest.is_empty() && self.urgent.is_empty() && self.apart.is_empty();
         len >= self.due && alone && len <= 2 * self.capacity && !self.closed
     }
 
@@ -427,7 +446,12 @@ impl Outbox {
     }
 
     fn take_batch(&mut self, into: &mut Batch) {
+        self.hasten();
         std::mem::swap(&mut self.batch, into);
+        self.apart.turn_page();
+        if !self.apart.is_empty() {
+            self.fill(into);
+        }
         if into.messages() > 0 {
             self.gate.loaded = into.messages() > 1;
         }
@@ -460,8 +484,10 @@ impl Outbox {
         wrote: bool,
     ) -> bool {
         if wrote {
+            let now = now();
+            self.note_written(now);
             self.gate.writing = false;
-            self.gate.last = now();
+            self.gate.last = now;
         }
         self.gate.woken = false;
         if self.gate.writing || !self.has_work() {
@@ -476,6 +502,7 @@ impl Outbox {
         std::mem::swap(&mut self.urgent, urgent);
         self.tables = 0;
         self.take_batch(batch);
+        self.note_taken(urgent.len() + batch.len(), wrote);
         true
     }
 }

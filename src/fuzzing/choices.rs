@@ -2,6 +2,7 @@
 
 use crate::delivery::Delivery;
 use crate::path::Path;
+use crate::priority::Priority;
 use crate::reason::ReasonCode;
 use crate::route::Route;
 use crate::time::Timestamp;
@@ -114,6 +115,14 @@ impl<'a> Choices<'a> {
         }
     }
 
+    pub(super) fn priority(&mut self) -> Priority {
+        match self.below(3) {
+            0 => Priority::Urgent,
+            1 => Priority::Normal,
+            _ => Priority::Bulk,
+        }
+    }
+
     fn entries<T>(&mut self, item: fn(&mut Self) -> T) -> Vec<Entry<T>> {
         let count = self.below(20);
         (0..count)
@@ -133,7 +142,7 @@ impl<'a> Choices<'a> {
             let via = (0..self.below(kind::MAX_HOPS as u64)).map(|_| self.bytes()).collect();
             Box::new(Relayed { origin, via })
         });
-        Intent { declared, exclusive, retained, relayed }
+        Intent { declared, exclusive, retained, priority: self.priority(), relayed }
     }
 
     fn interest(&mut self) -> Interest {

@@ -439,7 +439,13 @@ fn intent(choices: &mut Choices<'_>) -> Intent {
         let via = (0..choices.below(3)).map(|_| [5 + choices.below(8) as u8; 16]).collect();
         Box::new(Relayed { origin, via })
     });
-    Intent { declared, exclusive: choices.flag(), retained: choices.flag(), relayed }
+    Intent {
+        declared,
+        exclusive: choices.flag(),
+        retained: choices.flag(),
+        priority: choices.priority(),
+        relayed,
+    }
 }
 
 fn interest(choices: &mut Choices<'_>) -> Interest {

@@ -181,7 +181,13 @@ fn intent_entry(id: IntentId, own: &OwnIntent) -> Entry<Intent> {
     let declared = declared(&own.declaration);
     Entry::Add {
         id: id.0,
-        item: Intent { declared, exclusive: own.exclusive, retained: own.retained, relayed: None },
+        item: Intent {
+            declared,
+            exclusive: own.exclusive,
+            retained: own.retained,
+            priority: own.priority,
+            relayed: None,
+        },
     }
 }
 

@@ -214,7 +214,12 @@ impl Engine {
         let name = link.peer_name();
         self.pending.remove(&id);
         self.timers.clear(id);
-        self.actions.push_back(Action::Up { link: id, peer, max_frame: theirs.max_frame });
+        self.actions.push_back(Action::Up {
+            link: id,
+            peer,
+            max_frame: theirs.max_frame,
+            capabilities: accept.capabilities,
+        });
         self.tell(Event::LinkUp { peer: name, version: accept.version });
         if let Some(estimate) = estimate {
             self.actions.push_back(Action::Clock {

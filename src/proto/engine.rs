@@ -12,6 +12,7 @@ use crate::delivery::Delivery;
 use crate::event::Event;
 use crate::path::Path;
 use crate::peer::{PeerUrl, Scope};
+use crate::priority::Priority;
 use crate::reason::{Reason, ReasonCode};
 use crate::route::Route;
 use crate::time::Timestamp;
@@ -214,8 +215,19 @@ impl Engine {
         exclusive: bool,
         retained: bool,
     ) {
+        self.declare_ranked(now, intent, declaration, (exclusive, retained, Priority::Normal));
+    }
+
+    /// The same with a priority.
+    pub(crate) fn declare_ranked(
+        &mut self,
+        now: Timestamp,
+        intent: IntentId,
+        declaration: Declaration,
+        (exclusive, retained, priority): (bool, bool, Priority),
+    ) {
         self.advance(now);
-        self.registry.declare_intent(intent, OwnIntent { declaration, exclusive, retained });
+        self.registry.declare_intent(intent, OwnIntent { declaration, exclusive, retained, priority });
     }
 
     /// Wants a route from now on. Ids rise and are never used again.

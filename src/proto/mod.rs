@@ -24,6 +24,7 @@
 use crate::delivery::Delivery;
 use crate::event::{Event, PeerName};
 use crate::peer::PeerUrl;
+use crate::priority::Priority;
 use crate::route::Route;
 use crate::schema::Schema;
 use crate::wire::control::{Bye, Control};
@@ -102,8 +103,9 @@ pub(crate) enum Action {
     /// outlets and inlets of the link go with it. A dialled link will be given a new `Dial` later; an
     /// accepted one is forgotten. No `link_lost` is wanted for it. It comes for a lost link too.
     HangUp { link: LinkId, bye: Option<Bye> },
-    /// The handshake is done: samples may be sent, in frames of at most `max_frame` bytes.
-    Up { link: LinkId, peer: Arc<PeerName>, max_frame: u32 },
+    /// The handshake is done: samples may be sent, in frames of at most `max_frame` bytes. Both sides have the
+    /// `capabilities`.
+    Up { link: LinkId, peer: Arc<PeerName>, max_frame: u32, capabilities: u32 },
     /// A round trip was measured. The peer's time t is `t - offset` here, at most `error` wrong.
     Clock { link: LinkId, offset_micros: i64, error: Duration },
     /// Samples of `intent` go to this link as `alias`, once credit for it comes.
@@ -122,7 +124,15 @@ pub(crate) enum Action {
     /// Samples that come from a peer under an alias go to another one as `to_alias`, as `delivery` says, once
     /// credit for that comes; it is granted to the first peer in turn. What comes of the inlet is said by
     /// `DrainInlet` and `CloseInlet`.
-    OpenRelay { route: Route, from: LinkId, from_alias: u32, to: LinkId, to_alias: u32, delivery: Delivery },
+    OpenRelay {
+        route: Route,
+        from: LinkId,
+        from_alias: u32,
+        to: LinkId,
+        to_alias: u32,
+        delivery: Delivery,
+        priority: Priority,
+    },
     /// No more samples of the alias: what waits is sent, then END, as for `CloseOutlet`.
     CloseRelay { to: LinkId, to_alias: u32 },
     /// An intent and an interest of this endpoint met.

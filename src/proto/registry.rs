@@ -6,6 +6,7 @@
 use super::{Declaration, IntentId, InterestId, LinkId};
 use crate::delivery::Delivery;
 use crate::path::Path;
+use crate::priority::Priority;
 use crate::route::Route;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +16,7 @@ pub(super) struct OwnIntent {
     pub(super) declaration: Declaration,
     pub(super) exclusive: bool,
     pub(super) retained: bool,
+    pub(super) priority: Priority,
 }
 
 /// An interest of this endpoint.

@@ -305,11 +305,11 @@ impl Engine {
             let mut declared = item.declared.clone();
             declared.lease_millis = 0;
             let relayed = Some(Box::new(Relayed { origin: offer.origin, via }));
-            let (exclusive, retained) = (item.exclusive, item.retained);
+            let Intent { exclusive, retained, priority, .. } = *item;
             if let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) {
                 session.passed += 1;
             }
-            return Some(Intent { declared, exclusive, retained, relayed });
+            return Some(Intent { declared, exclusive, retained, priority, relayed });
         };
         let event = Event::RouteRefused { route: offer.route.clone(), peer: self.peer_name(link), refusal };
         self.actions.push_back(Action::Event(event));

@@ -13,10 +13,12 @@ use crate::delivery::Delivery;
 use crate::event::Event;
 use crate::flow::outbox::Outgoing;
 use crate::peer::PeerUrl;
+use crate::priority::Priority;
 use crate::proto::{Action, IntentId, InterestId, LinkId, Order};
 use crate::reason::ReasonCode;
 use crate::route::Route;
 use crate::wire::control::{Bye, Control};
+use crate::wire::kind::FRAGMENTS;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -42,9 +44,9 @@ impl Dispatcher {
             Action::Dial { link, url } => self.dial(link, url),
             Action::Send { link, frame, order } => self.send(link, &frame, order),
             Action::HangUp { link, bye } => self.hang_up(link, bye),
-            Action::Up { link, peer, max_frame } => {
+            Action::Up { link, peer, max_frame, capabilities } => {
                 if let Some(line) = self.lines.get(&link) {
-                    line.up(peer, max_frame);
+                    line.up(peer, max_frame, capabilities & FRAGMENTS != 0);
                 }
             }
             Action::Clock { link, offset_micros, error } => {
@@ -69,8 +71,8 @@ impl Dispatcher {
                     line.change(Change::Close(alias));
                 }
             }
-            Action::OpenRelay { route, from, from_alias, to, to_alias, delivery } => {
-                self.open_relay(route, (from, from_alias), (to, to_alias), delivery);
+            Action::OpenRelay { route, from, from_alias, to, to_alias, delivery, priority } => {
+                self.open_relay(route, (from, from_alias), (to, to_alias), (delivery, priority));
             }
             Action::CloseRelay { to, to_alias } => {
                 if let Some(line) = self.lines.get(&to) {
@@ -151,7 +153,8 @@ impl Dispatcher {
             self.publish();
         }
         let (Some(line), Some(outlets)) = (self.lines.get(&link), self.intents.get(&intent)) else { return };
-        let lane = line.open_lane(alias, delivery, outlets.route.clone(), Arc::clone(&outlets.signal));
+        let sending = (delivery, outlets.priority);
+        let lane = line.open_lane(alias, sending, outlets.route.clone(), Arc::clone(&outlets.signal));
         let outlet = Outlet::Remote { line: Arc::clone(line), lane, lossless: delivery.is_lossless() };
         self.edits.open(intent, Place::Remote(link, alias), outlet);
         self.outgoing.insert((link, alias), intent);
@@ -219,10 +222,16 @@ impl Dispatcher {
 
     // ---- samples passed on ------------------------------------------------------------------
 
-    fn open_relay(&mut self, route: Route, from: (LinkId, u32), to: (LinkId, u32), delivery: Delivery) {
+    fn open_relay(
+        &mut self,
+        route: Route,
+        from: (LinkId, u32),
+        to: (LinkId, u32),
+        sending: (Delivery, Priority),
+    ) {
         let (Some(source), Some(target)) = (self.lines.get(&from.0), self.lines.get(&to.0)) else { return };
         let feed = Feed::new(route, source, from.1);
-        target.open_relay(to.1, delivery, Arc::clone(&feed));
+        target.open_relay(to.1, sending, Arc::clone(&feed));
         let passage = Passage { to: Arc::clone(target), alias: to.1, feed: Arc::clone(&feed) };
         source.change(Change::Relay(from.1, passage));
         self.relayed.insert(from, Relayed { feed, to });

@@ -236,11 +236,11 @@ impl Dispatcher {
                 self.events.send(Event::ThreadPanicked { thread, text });
             }
             Input::DeclareIntent(intent, declaration, expected) => {
-                let (id, exclusive, retains) = (intent.id, intent.exclusive, intent.retains());
+                let (id, ranked) = (intent.id, (intent.exclusive, intent.retains(), intent.priority));
                 self.checkups.sent.extend(expected.map(|expected| (id, expected)));
                 self.groups.iter().for_each(|group| group.declare_intent(&intent, &declaration));
                 self.intents.insert(id, intent);
-                self.engine.declare_intent(now, id, declaration, exclusive, retains);
+                self.engine.declare_ranked(now, id, declaration, ranked);
             }
             Input::WithdrawIntent(id) => {
                 self.groups.iter().for_each(|group| group.withdraw_intent(id));

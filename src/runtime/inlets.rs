@@ -5,12 +5,14 @@ use super::line::{Change, Inlet, Line, Passage};
 use crate::bytes::{Buffer, Bytes, Payload, Pool};
 use crate::delivery::Delivery;
 use crate::event::LostAt;
+use crate::flow::assemblies::{Assemblies, Whole};
 use crate::flow::batch::Batch;
 use crate::flow::lane::Missing;
 use crate::flow::outbox::Outgoing;
 use crate::flow::run::{Content, Head, Run, Taken};
 use crate::reason::{Reason, ReasonCode};
 use crate::time::Timestamp;
+use crate::wire::fragment::Fragment;
 use crate::wire::{self, Limits, Stamp, StampReader};
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ pub(crate) struct Inlets {
     staged: Vec<u32>,
     stamps: StampReader,
     pool: Arc<Pool>,
+    assemblies: Assemblies,
 }
 
 enum Slot {
@@ -71,8 +74,10 @@ impl Stage {
 }
 
 impl Inlets {
-    pub(crate) fn new(line: Arc<Line>) -> Self {
+    /// `large`: where buffers of large samples come from, of up to `max_frame` bytes.
+    pub(crate) fn new(line: Arc<Line>, max_frame: u32, large: Arc<Pool>) -> Self {
         Self {
+            assemblies: Assemblies::new(max_frame, large),
             line,
             slots: Vec::new(),
             staged: Vec::new(),
@@ -89,7 +94,10 @@ impl Inlets {
                 Change::Open(alias, inlet) => (alias, Slot::Open(Box::new(Open::new(inlet)))),
                 Change::Relay(alias, passage) => (alias, Slot::Relay(Box::new(Relay::new(passage)))),
                 Change::Drain(alias) => (alias, Slot::Draining),
-                Change::Close(alias) => (alias, Slot::Free),
+                Change::Close(alias) => {
+                    self.assemblies.forget(alias);
+                    (alias, Slot::Free)
+                }
             };
             let place = alias as usize;
             if self.slots.len() <= place {
@@ -118,6 +126,7 @@ impl Inlets {
 
     /// Checks that a sample may come under this alias, before memory is taken for it.
     pub(crate) fn expect(&mut self, alias: u32, chunk: &Arc<Buffer>) -> Result<(), Reason> {
+        self.assemblies.check_none(alias)?;
         match self.slot(alias, chunk)? {
             Slot::Open(open) => open.check_grant(alias),
             Slot::Relay(relay) => relay.check_grant(alias),
@@ -136,6 +145,9 @@ impl Inlets {
         offset: i64,
     ) -> Result<(), Reason> {
         let sent = self.stamps.apply(stamp).shifted(offset.saturating_neg());
+        if !self.assemblies.is_empty() {
+            self.assemblies.check_none(alias)?;
+        }
         match self.slot(alias, chunk)? {
             Slot::Open(open) => {
                 open.check_grant(alias)?;
@@ -166,7 +178,10 @@ impl Inlets {
         limits: Limits,
         offset: i64,
     ) -> usize {
-        let Self { slots, staged, stamps, .. } = self;
+        let Self { slots, staged, stamps, assemblies, .. } = self;
+        if !assemblies.is_empty() {
+            return 0;
+        }
         let Some(Slot::Open(open)) = slots.get_mut(alias as usize) else { return 0 };
         if open.style != Style::Queue {
             return 0;
@@ -212,6 +227,45 @@ impl Inlets {
         offset: i64,
     ) -> Result<(), Reason> {
         let sent = self.stamps.apply(stamp).shifted(offset.saturating_neg());
+        self.deliver(alias, sent, bytes, chunk)
+    }
+
+    /// Takes in a piece of a sample, and delivers that if it is whole.
+    pub(crate) fn fragment(
+        &mut self,
+        fragment: &Fragment<'_>,
+        chunk: &Arc<Buffer>,
+        offset: i64,
+    ) -> Result<(), Reason> {
+        let alias = fragment.alias;
+        let sent = fragment.first.map(|stamp| self.stamps.apply(stamp).shifted(offset.saturating_neg()));
+        let wanted = match self.slot(alias, chunk)? {
+            Slot::Open(open) => open.check_grant(alias).map(|()| true)?,
+            Slot::Relay(relay) => relay.check_grant(alias).map(|()| true)?,
+            Slot::Draining | Slot::Free => false,
+        };
+        match self.assemblies.take(self.line.clock.now(), fragment, sent, wanted)? {
+            Some(Whole { sent, bytes }) => {
+                // What came before it under its alias.
+                self.flush(chunk);
+                self.deliver(alias, sent, bytes, chunk)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The alias ends: no sample of it may be unfinished.
+    pub(crate) fn end(&self, alias: u32) -> Result<(), Reason> {
+        self.assemblies.check_none(alias)
+    }
+
+    fn deliver(
+        &mut self,
+        alias: u32,
+        sent: Timestamp,
+        bytes: Bytes,
+        chunk: &Arc<Buffer>,
+    ) -> Result<(), Reason> {
         match self.slot(alias, chunk)? {
             Slot::Open(open) => {
                 let sequence = open.sequence;
@@ -243,6 +297,7 @@ impl Inlets {
         chunk: &Arc<Buffer>,
     ) -> Result<(), Reason> {
         self.flush(chunk);
+        self.assemblies.check_none(alias)?;
         let slot = self.slot(alias, chunk)?;
         let sequence = match slot {
             Slot::Open(open) => &mut open.sequence,

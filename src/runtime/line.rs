@@ -13,6 +13,7 @@ use crate::event::PeerName;
 use crate::flow::batch::Batch;
 use crate::flow::lane::LaneId;
 use crate::flow::outbox::{Left, Outbox, Outgoing, Put, QUIET};
+use crate::priority::Priority;
 use crate::proto::{LinkId, Order};
 use crate::reason::{Reason, ReasonCode};
 use crate::route::Route;
@@ -172,9 +173,9 @@ impl Line {
     }
 
     /// The handshake is done.
-    pub(crate) fn up(&self, peer: Arc<PeerName>, max_frame: u32) {
+    pub(crate) fn up(&self, peer: Arc<PeerName>, max_frame: u32, fragments: bool) {
         let _ = self.peer.set(peer);
-        self.out.lock().outbox.set_max_frame(max_frame);
+        self.out.lock().outbox.set_peer(max_frame, fragments);
     }
 
     // ---- samples out ------------------------------------------------------------------------
@@ -182,13 +183,14 @@ impl Line {
     pub(crate) fn open_lane(
         &self,
         alias: u32,
-        delivery: Delivery,
+        (delivery, priority): (Delivery, Priority),
         route: Route,
         room: Arc<Signal>,
     ) -> LaneId {
         self.connection.lane(alias, delivery.is_lossless());
+        self.connection.priority(alias, priority);
         let mut out = self.out.lock();
-        let lane = out.outbox.open(alias, delivery);
+        let lane = out.outbox.open_ranked(alias, delivery, priority);
         let place = alias as usize;
         if out.rooms.len() <= place {
             out.rooms.resize_with(place + 1, || None);

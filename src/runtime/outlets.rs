@@ -16,6 +16,7 @@ use crate::flow::batch::Batch;
 use crate::flow::lane::LaneId;
 use crate::flow::outbox::{Outgoing, Put};
 use crate::outcome::{Fate, Outcome};
+use crate::priority::Priority;
 use crate::proto::IntentId;
 use crate::route::Route;
 use crate::sync::Mutex;
@@ -30,6 +31,7 @@ pub(crate) struct Outlets {
     pub(crate) id: IntentId,
     pub(crate) route: Route,
     pub(crate) exclusive: bool,
+    pub(crate) priority: Priority,
     /// The Rust type of its messages.
     pub(crate) message: TypeId,
     list: Mutex<Arc<Vec<Outlet>>>,
@@ -85,6 +87,7 @@ impl Outlets {
             id,
             route,
             exclusive,
+            priority: Priority::Normal,
             message,
             list: Mutex::default(),
             edition: AtomicU64::new(0),
@@ -92,6 +95,11 @@ impl Outlets {
             retained: retain.then(Mutex::default),
             closed: AtomicBool::new(false),
         }
+    }
+
+    /// The same with a priority.
+    pub(crate) fn ranked(self, priority: Priority) -> Self {
+        Self { priority, ..self }
     }
 
     pub(crate) fn retains(&self) -> bool {

@@ -12,7 +12,8 @@ use crate::bytes::{Buffer, Bytes, Pool};
 use crate::event::LostAt;
 use crate::reason::{Reason, ReasonCode};
 use crate::wire::control::Control;
-use crate::wire::kind::BYE;
+use crate::wire::fragment::read_fragment;
+use crate::wire::kind::{BYE, FRAGMENT};
 use crate::wire::{self, Frame, Limits, MessageHead, Split};
 use std::io::{self, IoSliceMut};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use std::sync::atomic::Ordering;
 
 /// Reads `line` until it ends, then reports why.
 pub(crate) fn run(line: &Arc<Line>, max_frame: u32) {
+    let large = Pool::new(LARGE_KEPT, LARGE_KEPT * max_frame as usize);
     let mut reader = Reader {
         line: Arc::clone(line),
         max_frame,
@@ -30,9 +32,9 @@ pub(crate) fn run(line: &Arc<Line>, max_frame: u32) {
         limits: Limits::HANDSHAKE,
         opening: true,
         ended: false,
-        inlets: Inlets::new(Arc::clone(line)),
+        inlets: Inlets::new(Arc::clone(line), max_frame, Arc::clone(&large)),
         after_large: false,
-        large: Pool::new(LARGE_KEPT, LARGE_KEPT * max_frame as usize),
+        large,
     };
     let reason = reader.run();
     reader.inlets.flush(&reader.chunk);
@@ -190,6 +192,9 @@ impl Reader {
                                 offset,
                             );
                         }
+                        Frame::Control { kind: FRAGMENT, body } if self.limits != Limits::HANDSHAKE => {
+                            self.inlets.fragment(&read_fragment(body)?, chunk, offset)?;
+                        }
                         Frame::Control { kind, body } => self.control(wire::decode(kind, body)?)?,
                     }
                 }
@@ -224,6 +229,7 @@ impl Reader {
             }
             control => {
                 match control {
+                    Control::End { alias } => self.inlets.end(alias)?,
                     Control::Accept(_) => self.limits = Limits::agreed(self.max_frame),
                     Control::Bye(_) => self.ended = true,
                     _ => {}

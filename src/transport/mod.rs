@@ -13,6 +13,7 @@
 //! | [`Serial`] | `/dev/ttyUSB0` | 16 KiB each way, and a packet in the system |
 
 use crate::diagnosis::{Diagnosis, LineCounts};
+use crate::priority::Priority;
 use parking_lot::{Condvar, Mutex};
 use std::io;
 use std::sync::Arc;
@@ -141,6 +142,12 @@ pub trait Connection: Send + Sync + 'static {
     /// in order, if `lossless`, else as soon as possible or not at all. Lines that lose nothing ignore it.
     fn lane(&self, alias: u32, lossless: bool) {
         let _ = (alias, lossless);
+    }
+
+    /// Tells how urgent samples under `alias` are, before the first is written. What is written comes in the right
+    /// order already: only lines that keep queues of their own need to know.
+    fn priority(&self, alias: u32, priority: Priority) {
+        let _ = (alias, priority);
     }
 
     /// What went over the line so far, where the transport counts it itself because framing and repairs add to

@@ -2,6 +2,7 @@
 
 use crate::delivery::Delivery;
 use crate::path::Path;
+use crate::priority::Priority;
 use crate::reason::ReasonCode;
 use crate::route::Route;
 use crate::time::Timestamp;
@@ -113,6 +114,8 @@ pub(crate) struct Intent {
     pub(crate) exclusive: bool,
     /// Retains its last sample for latecomers.
     pub(crate) retained: bool,
+    /// How its samples go next to others.
+    pub(crate) priority: Priority,
     /// How it came to the sender; `None` where it is the sender's own.
     pub(crate) relayed: Option<Box<Relayed>>,
 }

@@ -9,6 +9,7 @@ use super::error::{Fault, WireError};
 use super::{kind, varint};
 use crate::delivery::Delivery;
 use crate::path::Path;
+use crate::priority::Priority;
 use crate::reason::ReasonCode;
 use crate::route::Route;
 use crate::time::Timestamp;
@@ -18,7 +19,8 @@ use crate::time::Timestamp;
 /// # Errors
 /// [`WireError::UnknownKind`] and [`WireError::Body`]; the link has to be closed then.
 pub(crate) fn decode(kind: u32, body: &[u8]) -> Result<Control, WireError> {
-    if !kind::is_taken(kind) || kind >= kind::MESSAGE {
+    // A piece of a sample is for `read_fragment`.
+    if !kind::is_taken(kind) || matches!(kind, kind::FRAGMENT | kind::MESSAGE..) {
         return Err(WireError::UnknownKind { kind });
     }
     let mut body = Body { rest: body };
@@ -189,7 +191,12 @@ impl<'a> Body<'a> {
         let declared = self.declared()?;
         let flags = self.u8("flags")?;
         let relayed = if flags & 4 == 0 { None } else { Some(Box::new(self.relayed()?)) };
-        Ok(Intent { declared, exclusive: flags & 1 != 0, retained: flags & 2 != 0, relayed })
+        let priority = match flags >> 3 & 3 {
+            1 => Priority::Urgent,
+            2 => Priority::Bulk,
+            _ => Priority::Normal,
+        };
+        Ok(Intent { declared, exclusive: flags & 1 != 0, retained: flags & 2 != 0, priority, relayed })
     }
 
     fn relayed(&mut self) -> Taken<Relayed> {

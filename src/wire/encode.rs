@@ -6,6 +6,7 @@
 use super::control::{Accept, Bye, Control, Credit, Declared, Entry, Hello, Intent, Interest, Notify};
 use super::{kind, varint};
 use crate::delivery::Delivery;
+use crate::priority::Priority;
 use crate::route::Route;
 use crate::time::Timestamp;
 
@@ -60,7 +61,12 @@ impl Advertised for Intent {
     fn put(&self, out: &mut Vec<u8>) {
         put_declared(out, &self.declared);
         let relayed = u8::from(self.relayed.is_some());
-        out.push(u8::from(self.exclusive) | u8::from(self.retained) << 1 | relayed << 2);
+        let priority = match self.priority {
+            Priority::Normal => 0,
+            Priority::Urgent => 1,
+            Priority::Bulk => 2,
+        };
+        out.push(u8::from(self.exclusive) | u8::from(self.retained) << 1 | relayed << 2 | priority << 3);
         if let Some(relayed) = &self.relayed {
             out.extend_from_slice(&relayed.origin.instance);
             varint::put(out, u64::from(relayed.origin.id));

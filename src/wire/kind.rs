@@ -16,9 +16,14 @@ pub(crate) const CREDIT: u32 = 0x08;
 pub(crate) const TIME: u32 = 0x09;
 pub(crate) const GAP: u32 = 0x0A;
 pub(crate) const END: u32 = 0x0B;
+/// A piece of a sample, between two that both set [`FRAGMENTS`].
+pub(crate) const FRAGMENT: u32 = 0x0D;
 pub(crate) const LOST: u32 = 0x0E;
 /// The tag of a MESSAGE of alias 0.
 pub(crate) const MESSAGE: u32 = 0x20;
+
+/// The capability to take samples in pieces.
+pub(crate) const FRAGMENTS: u32 = 1 << 1;
 
 /// The largest alias: bounds the tables that are indexed by it.
 pub(crate) const MAX_ALIAS: u32 = 16_383;
@@ -57,6 +62,7 @@ pub(crate) const fn name(kind: u32) -> &'static str {
         TIME => "TIME",
         GAP => "GAP",
         END => "END",
+        FRAGMENT => "FRAGMENT",
         LOST => "LOST",
         0x10..=0x17 => "an unassigned kind",
         MESSAGE.. => "MESSAGE",
@@ -67,5 +73,5 @@ pub(crate) const fn name(kind: u32) -> &'static str {
 /// Whether a frame of this kind may come at all. Those from 0x10 to 0x17 this version does not know, but
 /// skips: what a later one may send without asking.
 pub(crate) const fn is_taken(kind: u32) -> bool {
-    matches!(kind, HANDSHAKE..=END | LOST | 0x10..=0x17 | MESSAGE..)
+    matches!(kind, HANDSHAKE..=END | FRAGMENT | LOST | 0x10..=0x17 | MESSAGE..)
 }

@@ -5,6 +5,7 @@
 //! ```
 //! Four bytes for a payload of up to 124 bytes on one of the first 96 aliases of a link.
 
+use super::fragment::peek_fragment;
 use super::kind;
 use super::varint;
 
@@ -60,11 +61,15 @@ pub(crate) fn peek_message(buffer: &[u8]) -> Option<MessageHead> {
     Some(MessageHead { frame_total: header_len + payload_len, header_len, alias, stamp, payload_len })
 }
 
-/// How many bytes the frame at the front of `buffer` has in all; and of a message its alias and the size of
-/// its payload, which need not be there. `None` where there is no frame.
-pub(crate) fn frame_ahead(buffer: &[u8]) -> Option<(usize, Option<(u32, usize)>)> {
+/// How many bytes the frame at the front of `buffer` has in all; and of a message or a piece of one its alias,
+/// the size of its payload, which need not be there, and whether that is the end of the sample. `None` where
+/// there is no frame.
+pub(crate) fn frame_ahead(buffer: &[u8]) -> Option<(usize, Option<(u32, usize, bool)>)> {
     if let Some(head) = peek_message(buffer) {
-        return Some((head.frame_total, Some((head.alias, head.payload_len))));
+        return Some((head.frame_total, Some((head.alias, head.payload_len, true))));
+    }
+    if let Some(head) = peek_fragment(buffer) {
+        return Some((head.frame_total, Some((head.alias, head.payload_len, head.left == 0))));
     }
     let (length, length_bytes) = varint::read_u32(buffer).ok()??;
     Some((length_bytes + length as usize, None))
@@ -89,6 +94,11 @@ pub(crate) fn put_message_head(out: &mut Vec<u8>, alias: u32, stamp: Stamp, payl
 pub(crate) const fn head_len(alias: u32, payload_len: usize) -> usize {
     let inner = varint::len(tag(alias)) + Stamp::BYTES;
     varint::len(inner as u64 + payload_len as u64) + inner
+}
+
+/// The length field of a message with a payload of `payload_len` bytes.
+pub(crate) const fn message_len(alias: u32, payload_len: u64) -> u64 {
+    varint::len(tag(alias)) as u64 + Stamp::BYTES as u64 + payload_len
 }
 
 /// The largest payload that fits a frame of `max_frame` bytes, counted after the length field, under

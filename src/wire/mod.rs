@@ -8,6 +8,7 @@ mod crc;
 mod decode;
 mod encode;
 pub(crate) mod error;
+pub(crate) mod fragment;
 pub(crate) mod frame;
 pub(crate) mod group;
 pub(crate) mod kind;

@@ -60,6 +60,11 @@ pub(crate) struct StampWriter {
 }
 
 impl StampWriter {
+    /// The time that the receiver is at; `None` where it knows none.
+    pub(crate) fn time(&self) -> Option<u64> {
+        self.theirs
+    }
+
     /// The stamp of a message sent at `now`. A time a little earlier than that of the message before, as
     /// clocks read in batches give, counts as the same.
     #[inline]

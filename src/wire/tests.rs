@@ -6,6 +6,7 @@ use super::message::put_message_head;
 use super::*;
 use crate::delivery::Delivery;
 use crate::path::Path;
+use crate::priority::Priority;
 use crate::reason::{Reason, ReasonCode};
 use crate::route::Route;
 use crate::time::Timestamp;
@@ -34,7 +35,11 @@ fn intent() -> impl Strategy<Value = Intent> {
     let via = prop::collection::vec(any::<[u8; 16]>(), 0..kind::MAX_HOPS);
     let relayed = prop::option::of((origin, via).prop_map(|(origin, via)| Box::new(Relayed { origin, via })));
     (declared(), any::<bool>(), any::<bool>(), relayed).prop_map(
-        |(declared, exclusive, retained, relayed)| Intent { declared, exclusive, retained, relayed },
+        |(declared, exclusive, retained, relayed)| {
+            let priorities = [Priority::Urgent, Priority::Normal, Priority::Bulk];
+            let priority = priorities[declared.lease_millis as usize % 3];
+            Intent { declared, exclusive, retained, priority, relayed }
+        },
     )
 }
 
@@ -162,6 +167,7 @@ fn samples() -> Vec<Vec<u8>> {
         declared: declared.clone(),
         exclusive: true,
         retained: false,
+        priority: Priority::Bulk,
         relayed: None,
     };
     let interest = |delivery| Interest { declared: hashed.clone(), delivery, only: None };

@@ -8,6 +8,7 @@ use crate::bytes::Payload;
 use crate::delivery::Delivery;
 use crate::message::Message;
 use crate::path::Path;
+use crate::priority::Priority;
 use crate::reason::{Reason, ReasonCode};
 use crate::route::Route;
 use crate::schema::Schema;
@@ -135,7 +136,7 @@ fn hidden() -> Declared {
 }
 
 fn intent(declared: Declared) -> Intent {
-    Intent { declared, exclusive: false, retained: false, relayed: None }
+    Intent { declared, exclusive: false, retained: false, priority: Priority::Normal, relayed: None }
 }
 
 fn time(micros: u64) -> Timestamp {

@@ -38,12 +38,18 @@ impl Outbox {
         } else {
             let batch = std::mem::take(&mut self.batch);
             self.note_unwritten(&batch);
+            self.drop_apart();
         }
         self.parked = 0;
         self.held = 0;
         self.closed = true;
         if let Some(bye) = bye {
-            encode(self.batch.bytes(), bye);
+            // Behind all that waits.
+            if self.apart.is_empty() {
+                encode(self.batch.bytes(), bye);
+            } else {
+                self.apart.bye = Some(bye.clone());
+            }
         }
     }
 
@@ -64,6 +70,7 @@ impl Outbox {
         self.batch = Batch::default();
         self.rest = Batch::default();
         self.moved = Vec::new();
+        self.apart.late = Vec::new();
     }
 
     /// Takes what never left and what was never confirmed, by alias, once the outbox is closed and nobody writes
@@ -73,6 +80,7 @@ impl Outbox {
         for batch in [std::mem::take(&mut self.rest), std::mem::take(&mut self.batch)] {
             self.note_unwritten(&batch);
         }
+        self.drop_apart();
         self.free();
         for (alias, lane) in (0..).zip(std::mem::take(&mut self.lanes)) {
             let Some(lane) = lane.filter(|lane| lane.delivery.is_lossless()) else { continue };

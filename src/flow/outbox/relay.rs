@@ -4,10 +4,11 @@
 //! policies; save that a lossless one, which is never granted more than it may send, parks what finds the line
 //! full, and loses nothing. Numbers that are missing keep their place among the samples.
 
-use super::{BY_REFERENCE, Outbox, Outgoing, Put, put_gap, put_lost};
+use super::{Outbox, Outgoing, Put, put_gap, put_lost};
 use crate::bytes::Bytes;
 use crate::delivery::Delivery;
 use crate::flow::lane::{Lane, Missing, Parked, Upstream};
+use crate::priority::Priority;
 use crate::time::Timestamp;
 use crate::wire::control::Credit;
 
@@ -24,8 +25,8 @@ pub(crate) enum Onward {
 
 impl Outbox {
     /// Makes a lane for samples that are passed on. They wait for its first credit.
-    pub(crate) fn open_relay(&mut self, alias: u32, delivery: Delivery) {
-        self.open(alias, delivery);
+    pub(crate) fn open_relay(&mut self, alias: u32, delivery: Delivery, priority: Priority) {
+        self.open_ranked(alias, delivery, priority);
         if let Some(lane) = self.lane_mut(alias) {
             lane.upstream = Some(Box::new(Upstream::new()));
         }
@@ -40,7 +41,9 @@ impl Outbox {
         now: impl FnOnce() -> Timestamp,
     ) -> Put {
         let size = sample.payload.len();
-        let (has_room, fits, closed) = (self.has_room(size), size <= self.largest, self.closed);
+        let (fits, closed) = (size <= self.largest, self.closed);
+        let has_room = self.lane(alias).is_some_and(|lane| self.has_room_for(lane, size));
+        let whole = self.whole;
         let Some(lane) = self.lane_mut(alias).filter(|lane| !lane.ending && !closed) else {
             return Put::Closed;
         };
@@ -57,6 +60,12 @@ impl Outbox {
         if !has_room || !lane.parked.is_empty() {
             return self.park_relayed(alias, sample, sent);
         }
+        if lane.apart || size > whole {
+            let gap = std::mem::take(&mut lane.gap);
+            let missing = Missing { gap, lost: std::mem::take(&mut lane.lost) };
+            self.place(alias, sample, sent, missing);
+            return Put::Queued;
+        }
         lane.sequence += 1;
         let missing = Missing { gap: std::mem::take(&mut lane.gap), lost: std::mem::take(&mut lane.lost) };
         lane.sequence += missing.gap + missing.lost;
@@ -65,11 +74,8 @@ impl Outbox {
         put_gap(self.batch.bytes(), alias, missing.gap);
         put_lost(self.batch.bytes(), alias, missing.lost);
         self.append(alias, sent, sample);
-        let quiet = alone && !self.gate.writing && !self.gate.woken && !self.gate.loaded;
-        if quiet && self.urgent.is_empty() && now - self.gate.last >= super::QUIET && size < BY_REFERENCE {
-            return Put::Inline;
-        }
-        Put::Queued
+        let quiet = alone && !self.gate.writing && !self.gate.woken;
+        if quiet && self.may_write_inline(now, size) { Put::Inline } else { Put::Queued }
     }
 
     /// Takes in that samples went missing before they came here.

@@ -40,7 +40,7 @@ pub(super) enum Got {
 impl Bench {
     pub(super) fn new(capacity: usize) -> Self {
         let mut outbox = Outbox::new(capacity);
-        outbox.set_max_frame(1 << 20);
+        outbox.set_peer(1 << 20, false);
         Self {
             outbox,
             now: Timestamp::from_micros(1_000_000),

@@ -2,6 +2,7 @@
 
 use super::Want;
 use crate::event::{Event, Refusal};
+use crate::priority::Priority;
 use crate::proto::engine::Engine;
 use crate::proto::link::Link;
 use crate::proto::session::{Due, Inlet};
@@ -117,7 +118,10 @@ impl Engine {
         session.outlet_of.insert((IntentId(offer), interest), alias);
         let Some(want) = self.relay.wants.get_mut(&id) else { return };
         want.flow = Some((from_alias, alias));
-        let supplier = want.supplier;
+        let (supplier, intent) = (want.supplier, want.intent);
+        let theirs = self.links.get(&supplier).and_then(Link::session);
+        let theirs = theirs.and_then(|session| session.intents.get(&intent));
+        let priority = theirs.map_or(Priority::Normal, |intent| intent.priority);
         let Some(route) = self.relay.offers.get(&offer).map(|offer| offer.route.clone()) else { return };
         self.actions.push_back(Action::OpenRelay {
             route: route.clone(),
@@ -126,6 +130,7 @@ impl Engine {
             to: reader,
             to_alias: alias,
             delivery,
+            priority,
         });
         let linked = Notify::Linked { mine: offer, yours: interest, alias };
         self.send(reader, Control::Notify(linked), Order::InLine);

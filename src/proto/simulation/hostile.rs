@@ -5,6 +5,7 @@ use super::node::path;
 use super::world::World;
 use crate::delivery::Delivery;
 use crate::path::Path;
+use crate::priority::Priority;
 use crate::reason::ReasonCode;
 use crate::time::Timestamp;
 use crate::wire::control::{
@@ -135,6 +136,7 @@ impl World {
             declared: self.any_declared(),
             exclusive: self.rng.bool(),
             retained: self.rng.bool(),
+            priority: Priority::Normal,
             relayed: None,
         };
         self.any_entry(item)

@@ -1,5 +1,6 @@
 use super::*;
 use crate::delivery::Delivery;
+use crate::priority::Priority;
 use crate::proto::testbed::{declaration, settings};
 use crate::route::Route;
 use crate::time::Timestamp;
@@ -18,7 +19,13 @@ fn declared(route: &str, version: u64) -> Declared {
 }
 
 fn intent(route: &str, version: u64) -> Intent {
-    Intent { declared: declared(route, version), exclusive: false, retained: false, relayed: None }
+    Intent {
+        declared: declared(route, version),
+        exclusive: false,
+        retained: false,
+        priority: Priority::Normal,
+        relayed: None,
+    }
 }
 
 fn interest(route: &str, version: u64) -> Interest {

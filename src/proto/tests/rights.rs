@@ -1,6 +1,7 @@
 use super::*;
 use crate::event::Refusal;
 use crate::peer::Scope;
+use crate::priority::Priority;
 use crate::proto::testbed::{declaration, settings};
 use crate::wire::control::{Control, Declared, Entry, Intent, Interest};
 
@@ -100,7 +101,13 @@ fn a_peer_that_offers_what_it_has_no_right_to_is_hung_up_and_told() {
         codec: wanted.codec.to_owned(),
         lease_millis: 0,
     };
-    let item = Intent { declared: declared.clone(), exclusive: false, retained: false, relayed: None };
+    let item = Intent {
+        declared: declared.clone(),
+        exclusive: false,
+        retained: false,
+        priority: Priority::Normal,
+        relayed: None,
+    };
     bed.say(0, link, Control::Intents(vec![Entry::Add { id: 0, item }]));
     let words =
         "scope own: `robot.arm` may supply only routes under `robot.arm`, and advertised `Imu@robot.leg.imu`";

@@ -1,6 +1,7 @@
 //! Senders, the writer, credits and the end of a line, in every order.
 
 use super::*;
+use crate::priority::Priority;
 use crate::runtime::writer;
 use crate::sync::{Condvar, interleave};
 use crate::wire::control::{Bye, Ping};
@@ -104,7 +105,7 @@ impl Got {
             let (frame, rest) = bytes.split_at(total);
             bytes = rest;
             match message {
-                Some((alias, size)) => {
+                Some((alias, size, _)) => {
                     assert_eq!(size, 1);
                     got.samples.entry(alias).or_default().push(frame[total - 1]);
                 }
@@ -151,7 +152,7 @@ fn bench(deliveries: &[Delivery]) -> Bench {
     line.up(Arc::new(PeerName { path: None, url: line.url.clone() }), 1024);
     let (room, route) = (Arc::<Signal>::default(), Route::parse("Imu@robot.imu").unwrap());
     let open = |(alias, delivery): (u32, &Delivery)| {
-        let lane = line.open_lane(alias, *delivery, route.clone(), Arc::clone(&room));
+        let lane = line.open_lane(alias, (*delivery, Priority::Normal), route.clone(), Arc::clone(&room));
         let limit = if delivery.is_lossless() { u64::from(delivery.depth()) } else { u64::MAX };
         line.credit(Credit { alias, limit, taken: 0, lost: 0 }).unwrap();
         lane

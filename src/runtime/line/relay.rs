@@ -5,6 +5,7 @@ use crate::delivery::Delivery;
 use crate::flow::batch::Batch;
 use crate::flow::lane::Missing;
 use crate::flow::outbox::{Onward, Outgoing, Put};
+use crate::priority::Priority;
 use crate::runtime::feed::Feed;
 use crate::time::Timestamp;
 use crate::wire::control::Credit;
@@ -12,10 +13,11 @@ use std::sync::Arc;
 
 impl Line {
     /// Makes a lane for what comes by `feed`.
-    pub(crate) fn open_relay(&self, alias: u32, delivery: Delivery, feed: Arc<Feed>) {
+    pub(crate) fn open_relay(&self, alias: u32, (delivery, priority): (Delivery, Priority), feed: Arc<Feed>) {
         self.connection.lane(alias, delivery.is_lossless());
+        self.connection.priority(alias, priority);
         let mut out = self.out.lock();
-        out.outbox.open_relay(alias, delivery);
+        out.outbox.open_relay(alias, delivery, priority);
         let place = alias as usize;
         if out.routes.len() <= place {
             out.routes.resize_with(place + 1, || None);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::delivery::Delivery;
+use crate::priority::Priority;
 use crate::runtime::clock::Clock;
 use crate::transport::memory;
 use crate::wire::control::Credit;
@@ -12,13 +13,18 @@ fn bench(retain: bool) -> (Arc<Outlets>, Arc<Line>) {
     let (here, _there) = memory::pair();
     let (dispatcher, _inputs) = bounded(8);
     let line = Line::new("memory://test".to_owned(), here, Clock::start(), 1 << 16, dispatcher);
-    line.up(Arc::new(PeerName { path: None, url: line.url.clone() }), 1 << 16);
+    line.up(Arc::new(PeerName { path: None, url: line.url.clone() }), 1 << 16, true);
     let route = Route::parse("Imu@robot.imu").unwrap();
     (Arc::new(Outlets::new(IntentId(1), route, TypeId::of::<u8>(), false, retain)), line)
 }
 
 fn open(outlets: &Outlets, line: &Arc<Line>, alias: u32, delivery: Delivery) -> Outlet {
-    let lane = line.open_lane(alias, delivery, outlets.route.clone(), Arc::clone(&outlets.signal));
+    let lane = line.open_lane(
+        alias,
+        (delivery, Priority::Normal),
+        outlets.route.clone(),
+        Arc::clone(&outlets.signal),
+    );
     let depth = u64::from(delivery.depth());
     line.credit(Credit { alias, limit: depth, taken: 0, lost: 0 }).unwrap();
     Outlet::Remote { line: Arc::clone(line), lane, lossless: delivery.is_lossless() }

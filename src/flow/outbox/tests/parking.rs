@@ -133,7 +133,7 @@ fn one_sample_is_taken_even_if_it_is_larger_than_the_line_holds() {
 #[test]
 fn a_sample_larger_than_the_peer_takes_is_refused_by_every_kind_of_lane() {
     let mut bench = Bench::new(CAPACITY);
-    bench.outbox.set_max_frame(2000);
+    bench.outbox.set_peer(2000, false);
     let largest = bench.outbox.largest();
     assert!((1900..2000).contains(&largest));
     for (alias, delivery) in

@@ -1,13 +1,14 @@
 //! Samples of another line, passed on.
 
 use super::*;
+use crate::priority::Priority;
 use proptest::prelude::*;
 
 const ALIAS: u32 = 5;
 
 impl Bench {
     fn relay(&mut self, delivery: Delivery, limit: u64) -> Credit {
-        self.outbox.open_relay(ALIAS, delivery);
+        self.outbox.open_relay(ALIAS, delivery, Priority::Normal);
         assert_eq!(self.forward(b"x", 0), Put::NotOpen);
         assert_eq!(self.outbox.onward(ALIAS, Onward::Credit), None);
         assert_eq!(self.outbox.credit(Credit { alias: ALIAS, limit, taken: 0, lost: 0 }), Some(true));

@@ -1,0 +1,281 @@
+//! Samples that come in pieces over a stream, put together.
+//!
+//! The pieces of one sample come in order, those of several between each other. Memory is taken as bytes come: what a
+//! piece claims of those to come costs nothing.
+//!
+//! ```text
+//!  (none) ──first, more to come──► open ──another, more to come──► open ──the last──► whole
+//!     anything else: the link ends
+//! ```
+
+use crate::bytes::{Buffer, Bytes, Pool};
+use crate::reason::{Reason, ReasonCode};
+use crate::time::Timestamp;
+use crate::wire::fragment::Fragment;
+use crate::wire::message::message_len;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The samples of one link of which not all is there.
+pub(crate) struct Assemblies {
+    open: Vec<Assembly>,
+    /// The largest frame that a whole sample may be.
+    max_frame: u32,
+    pool: Arc<Pool>,
+}
+
+struct Assembly {
+    alias: u32,
+    sent: Timestamp,
+    bytes: Vec<u8>,
+    /// How many bytes are to come.
+    left: u32,
+    /// When a piece came last.
+    heard: Timestamp,
+    /// Nobody wants it any more: its pieces are only counted.
+    unwanted: bool,
+}
+
+/// A sample that is whole.
+pub(crate) struct Whole {
+    pub(crate) sent: Timestamp,
+    pub(crate) bytes: Bytes,
+}
+
+impl Assemblies {
+    pub(crate) fn new(max_frame: u32, pool: Arc<Pool>) -> Self {
+        Self { open: Vec::new(), max_frame, pool }
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Checks that no sample of an alias is unfinished, before anything else comes of it.
+    ///
+    /// # Errors
+    /// Malformed, as something is.
+    pub(crate) fn check_none(&self, alias: u32) -> Result<(), Reason> {
+        match self.place(alias) {
+            None => Ok(()),
+            Some(place) => {
+                let left = self.open[place].left;
+                Err(malformed(format!(
+                    "something else came under alias {alias} within a sample that lacks {left} bytes"
+                )))
+            }
+        }
+    }
+
+    /// Takes a piece; `sent` is asked of a first one, and `wanted` whether anyone wants the sample. Returns the
+    /// sample if it is whole.
+    ///
+    /// # Errors
+    /// Where the piece does not fit what came before it, or what may come at all.
+    pub(crate) fn take(
+        &mut self,
+        now: Timestamp,
+        fragment: &Fragment<'_>,
+        sent: Option<Timestamp>,
+        wanted: bool,
+    ) -> Result<Option<Whole>, Reason> {
+        self.check_heard(now)?;
+        let Fragment { alias, left, bytes, .. } = *fragment;
+        let place = match (sent, self.place(alias)) {
+            (Some(_), Some(_)) => return Err(self.check_none(alias).err().unwrap_or_else(too_many)),
+            (None, None) => {
+                return Err(malformed(format!(
+                    "a piece came under alias {alias} of a sample that never began"
+                )));
+            }
+            (None, Some(place)) => place,
+            (Some(sent), None) => self.begin(fragment, sent, now)?,
+        };
+        let assembly = &mut self.open[place];
+        let due = assembly.left;
+        if u64::from(left) + bytes.len() as u64 != u64::from(due) {
+            return Err(malformed(format!(
+                "{} bytes came under alias {alias} with {left} to follow, where {due} were due",
+                bytes.len()
+            )));
+        }
+        assembly.left = left;
+        assembly.heard = now;
+        assembly.unwanted |= !wanted;
+        if assembly.unwanted {
+            assembly.bytes = Vec::new();
+        } else {
+            assembly.add(bytes);
+        }
+        if left > 0 {
+            return Ok(None);
+        }
+        let Assembly { sent, bytes, unwanted, .. } = self.open.swap_remove(place);
+        let whole = || Whole { sent, bytes: Bytes::whole(Arc::new(Buffer::new(bytes, &self.pool))) };
+        Ok((!unwanted).then(whole))
+    }
+
+    /// An alias is not in use any more.
+    pub(crate) fn forget(&mut self, alias: u32) {
+        self.open.retain(|assembly| assembly.alias != alias);
+    }
+
+    /// Gives up on a peer that begins samples and does not end them.
+    fn check_heard(&self, now: Timestamp) -> Result<(), Reason> {
+        match self.open.iter().find(|assembly| now - assembly.heard > LONGEST_PAUSE) {
+            None => Ok(()),
+            Some(Assembly { alias, left, .. }) => Err(malformed(format!(
+                "nothing came for {LONGEST_PAUSE:?} of a sample under alias {alias} that lacks {left} bytes"
+            ))),
+        }
+    }
+
+    fn begin(&mut self, fragment: &Fragment<'_>, sent: Timestamp, now: Timestamp) -> Result<usize, Reason> {
+        let total = u64::from(fragment.left) + fragment.bytes.len() as u64;
+        let frame = message_len(fragment.alias, total);
+        if frame > u64::from(self.max_frame) {
+            let text = format!("a sample of {total} bytes in pieces: at most {} are taken", self.max_frame);
+            return Err(Reason::new(ReasonCode::FrameTooLarge, text));
+        }
+        if self.open.len() >= MOST {
+            return Err(too_many());
+        }
+        let bytes = Buffer::growing(total as usize, &self.pool);
+        // Within `max_frame`, which is a `u32`.
+        let (alias, left) = (fragment.alias, total as u32);
+        self.open.push(Assembly { alias, sent, bytes, left, heard: now, unwanted: false });
+        Ok(self.open.len() - 1)
+    }
+
+    fn place(&self, alias: u32) -> Option<usize> {
+        self.open.iter().position(|assembly| assembly.alias == alias)
+    }
+
+    /// The memory taken, in bytes.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn held(&self) -> usize {
+        self.open.iter().map(|assembly| assembly.bytes.capacity()).sum()
+    }
+}
+
+impl Assembly {
+    /// Twice what is there, but no more than there will be.
+    fn add(&mut self, bytes: &[u8]) {
+        let needed = self.bytes.len() + bytes.len();
+        if self.bytes.capacity() < needed {
+            let all = needed + self.left as usize;
+            self.bytes.reserve_exact(all.min(2 * needed) - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+}
+
+fn malformed(text: String) -> Reason {
+    Reason::new(ReasonCode::Malformed, text)
+}
+
+fn too_many() -> Reason {
+    malformed(format!("pieces of more than {MOST} samples came between each other"))
+}
+
+/// How many samples of a link may be unfinished at once. This library sends three: one for each priority.
+pub(crate) const MOST: usize = 4;
+
+/// How long a sample may lack its next piece while others come.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Stamp;
+    use proptest::prelude::*;
+
+    fn assemblies(max_frame: u32) -> Assemblies {
+        Assemblies::new(max_frame, Pool::new(4, 1 << 20))
+    }
+
+    fn piece(alias: u32, first: bool, left: u32, bytes: &[u8]) -> Fragment<'_> {
+        Fragment { alias, first: first.then_some(Stamp(0)), left, bytes }
+    }
+
+    fn take(all: &mut Assemblies, fragment: Fragment<'_>) -> Result<Option<Vec<u8>>, ReasonCode> {
+        let sent = fragment.first.map(|_| Timestamp::from_micros(7));
+        let taken = all.take(Timestamp::ZERO, &fragment, sent, true);
+        taken.map(|whole| whole.map(|whole| whole.bytes.to_vec())).map_err(|reason| reason.code())
+    }
+
+    #[test]
+    fn pieces_that_do_not_fit_are_refused() {
+        let first = |all: &mut Assemblies| assert_eq!(take(all, piece(3, true, 6, &[1; 4])), Ok(None));
+        let cases: [(&str, Fragment<'_>); 6] = [
+            ("begins again", piece(3, true, 6, &[1; 4])),
+            ("overlaps", piece(3, false, 4, &[1; 4])),
+            ("repeats", piece(3, false, 6, &[1; 4])),
+            ("skips", piece(3, false, 1, &[1; 4])),
+            ("goes on for longer", piece(3, false, 0, &[1; 7])),
+            ("never began", piece(4, false, 2, &[1; 4])),
+        ];
+        for (what, fragment) in cases {
+            let mut all = assemblies(1000);
+            first(&mut all);
+            assert_eq!(take(&mut all, fragment), Err(ReasonCode::Malformed), "{what}");
+        }
+    }
+
+    #[test]
+    fn what_claims_too_much_costs_nothing() {
+        let mut all = assemblies(1 << 30);
+        assert_eq!(take(&mut all, piece(1, true, u32::MAX, &[0])), Err(ReasonCode::FrameTooLarge));
+        for alias in 0..MOST as u32 {
+            assert_eq!(take(&mut all, piece(alias, true, (1 << 30) - 100, &[0; 100])), Ok(None));
+        }
+        assert!(all.held() <= MOST * 200, "{} bytes are held", all.held());
+        assert_eq!(take(&mut all, piece(99, true, 1, &[0])), Err(ReasonCode::Malformed));
+        all.forget(0);
+        assert_eq!(take(&mut all, piece(99, true, 1, &[0])), Ok(None));
+    }
+
+    #[test]
+    fn a_sample_that_is_begun_and_left_is_given_up() {
+        let mut all = assemblies(1000);
+        assert_eq!(take(&mut all, piece(1, true, 10, &[0])), Ok(None));
+        let late = Timestamp::ZERO + LONGEST_PAUSE + Duration::from_secs(1);
+        let other = piece(2, true, 10, &[0]);
+        assert!(all.take(late, &other, Some(late), true).is_err());
+    }
+
+    #[test]
+    fn what_nobody_wants_is_not_kept() {
+        let mut all = assemblies(100_000);
+        assert_eq!(take(&mut all, piece(1, true, 60_000, &[0; 1000])), Ok(None));
+        let last = piece(1, false, 0, &[0; 60_000]);
+        assert!(matches!(all.take(Timestamp::ZERO, &last, None, false), Ok(None)));
+        assert_eq!((all.held(), all.is_empty()), (0, true));
+    }
+
+    proptest! {
+        #[test]
+        fn any_cuts_in_any_order_between_samples_give_the_samples(
+            sizes in prop::collection::vec(2..3000usize, 1..4),
+            turns in prop::collection::vec((any::<prop::sample::Index>(), 1..900usize), 0..200),
+        ) {
+            let samples: Vec<Vec<u8>> =
+                sizes.iter().enumerate().map(|(i, size)| (0..*size).map(|at| (at * 7 + i) as u8).collect()).collect();
+            let (mut all, mut at) = (assemblies(10_000), vec![0; samples.len()]);
+            let rest = (0..samples.len()).map(|place| (place, usize::MAX));
+            let turns: Vec<_> = turns.iter().map(|(i, size)| (i.index(samples.len()), *size)).chain(rest).collect();
+            for (place, size) in turns {
+                let (sample, from) = (&samples[place], at[place]);
+                if from == sample.len() { continue; }
+                let to = from.saturating_add(size).min(sample.len());
+                let left = (sample.len() - to) as u32;
+                let got = take(&mut all, piece(place as u32, from == 0, left, &sample[from..to]));
+                at[place] = to;
+                prop_assert_eq!(got, Ok((left == 0).then(|| sample.clone())));
+                prop_assert!(all.held() <= 2 * at.iter().sum::<usize>() + 3000);
+            }
+            prop_assert!(all.is_empty());
+        }
+    }
+}
