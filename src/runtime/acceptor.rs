@@ -73,6 +73,7 @@ impl Acceptor {
         let url = format!("{}://{}", self.scheme, connection.remote());
         let line =
             Line::new(url, connection, self.clock, self.settings.outbox_bytes, self.dispatcher.clone());
+        line.set_fragment(self.settings.fragment_bytes);
         self.alive.fetch_add(1, Ordering::Relaxed);
         let (threads, settings, dispatcher) = (self.threads.clone(), self.settings, self.dispatcher.clone());
         let (alive, reading) = (Arc::clone(&self.alive), Arc::clone(&line));

@@ -40,6 +40,7 @@ impl Dialler {
                         self.settings.outbox_bytes,
                         dispatcher,
                     );
+                    line.set_fragment(self.settings.fragment_bytes);
                     let (begin, begun) = bounded(1);
                     let told = self.dispatcher.send(Input::Dialled(self.link, Arc::clone(&line), begin));
                     if told.is_ok() && begun.recv().is_ok() {

@@ -122,16 +122,17 @@ impl Line {
         dispatcher: Sender<Input>,
     ) -> Arc<Self> {
         let (wake, woken) = wake();
-        let capacity = match connection.rate() {
-            Some(rate) => capacity.min(usize::try_from(rate / SLOW_LINE_AHEAD).unwrap_or(capacity)),
-            None => capacity,
-        };
+        let rate = connection.rate().map(|rate| usize::try_from(rate).unwrap_or(usize::MAX));
+        let mut outbox = Outbox::new(rate.map_or(capacity, |rate| capacity.min(rate / SLOW_LINE_AHEAD)));
+        if let Some(rate) = rate {
+            outbox.set_stride((rate / SLOW_LINE_STRIDE).clamp(LEAST_STRIDE, MOST_STRIDE));
+        }
         Arc::new(Self {
             url,
             clock,
             connection,
             out: Mutex::new(Out {
-                outbox: Outbox::new(capacity),
+                outbox,
                 rooms: Vec::new(),
                 routes: Vec::new(),
                 starved: Vec::new(),
@@ -158,6 +159,13 @@ impl Line {
             bytes_out: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
         })
+    }
+
+    /// Sets how many bytes of large samples are written at once.
+    pub(crate) fn set_fragment(&self, bytes: Option<usize>) {
+        if let Some(bytes) = bytes {
+            self.out.lock().outbox.set_stride(bytes);
+        }
     }
 
     pub(crate) fn id(&self) -> Option<LinkId> {
@@ -510,7 +518,13 @@ thread_local! {
 }
 
 /// What part of a second's worth of a slow line may wait to be written: what waits there is late.
-const SLOW_LINE_AHEAD: u64 = 20;
+const SLOW_LINE_AHEAD: usize = 20;
+
+/// What part of a second's worth of a line of known speed one piece of a large sample is, and its bounds in bytes:
+/// below, what stands before each piece would cost too much.
+const SLOW_LINE_STRIDE: usize = 50;
+const LEAST_STRIDE: usize = 512;
+const MOST_STRIDE: usize = 64 * 1024;
 
 #[cfg(all(test, shuttle))]
 mod interleaved;

@@ -16,6 +16,8 @@ pub(crate) struct LineSettings {
     /// The largest frame taken, counted after its length field.
     pub(crate) max_frame: u32,
     pub(crate) outbox_bytes: usize,
+    /// How many bytes of large samples are written at once; `None`: as suits the line.
+    pub(crate) fragment_bytes: Option<usize>,
     pub(crate) dial_timeout: Duration,
 }
 

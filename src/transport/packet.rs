@@ -8,6 +8,7 @@
 use super::Connection;
 use crate::diagnosis::{Diagnosis, LineCounts};
 use crate::flow::courier::{Counts, Courier, Settings};
+use crate::priority::Priority;
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex};
 use crate::time::{Timestamp, now};
@@ -341,6 +342,10 @@ impl<P: Port> Connection for PacketConnection<P> {
 
     fn lane(&self, alias: u32, lossless: bool) {
         self.state.lock().courier.lane(alias, lossless);
+    }
+
+    fn priority(&self, alias: u32, priority: Priority) {
+        self.state.lock().courier.urgent(alias, priority == Priority::Urgent);
     }
 
     fn close(&self) {

@@ -2,6 +2,7 @@
 
 use super::control::*;
 use super::error::WireError;
+use super::fragment::{Fragment, put_fragment_head, read_fragment};
 use super::message::put_message_head;
 use super::*;
 use crate::bytes::Payload;
@@ -60,10 +61,15 @@ pub(super) fn blocks(language: &str, sort: &str) -> Vec<Block> {
 enum Meaning {
     Control(Control),
     Message { alias: u32, stamp: u16, payload: Vec<u8> },
+    Fragment { alias: u32, stamp: Option<u16>, left: u32, bytes: Vec<u8> },
 }
 
 fn meaning(frame: Frame<'_>) -> Result<Meaning, WireError> {
     Ok(match frame {
+        Frame::Control { kind: kind::FRAGMENT, body } => {
+            let Fragment { alias, first, left, bytes } = read_fragment(body)?;
+            Meaning::Fragment { alias, stamp: first.map(|stamp| stamp.0), left, bytes: bytes.to_vec() }
+        }
         Frame::Control { kind, body } => Meaning::Control(decode(kind, body)?),
         Frame::Message { alias, stamp, payload } => {
             Meaning::Message { alias, stamp: stamp.0, payload: payload.to_vec() }
@@ -90,6 +96,10 @@ fn write(meaning: &Meaning) -> Vec<u8> {
     let mut bytes = Vec::new();
     match meaning {
         Meaning::Control(control) => encode(&mut bytes, control),
+        Meaning::Fragment { alias, stamp, left, bytes: piece } => {
+            put_fragment_head(&mut bytes, *alias, stamp.map(Stamp), *left, piece.len());
+            bytes.extend_from_slice(piece);
+        }
         Meaning::Message { alias, stamp, payload } => {
             put_message_head(&mut bytes, *alias, Stamp(*stamp), payload.len());
             bytes.extend_from_slice(payload);
@@ -233,6 +243,10 @@ fn control(name: &str) -> Option<Control> {
 fn expected(name: &str) -> Meaning {
     match name {
         "message" => Meaning::Message { alias: 3, stamp: 500, payload: (0..32).collect() },
+        "fragment-first" => {
+            Meaning::Fragment { alias: 3, stamp: Some(500), left: 1000, bytes: b"ab".to_vec() }
+        }
+        "fragment-last" => Meaning::Fragment { alias: 300, stamp: None, left: 0, bytes: b"cde".to_vec() },
         "message-empty" => Meaning::Message { alias: 95, stamp: 0, payload: vec![] },
         "message-long" => Meaning::Message { alias: 300, stamp: 0x3400, payload: vec![0x5A; 200] },
         name => Meaning::Control(control(name).unwrap_or_else(|| panic!("nothing is expected of `{name}`"))),
@@ -256,6 +270,8 @@ fn every_vector_means_what_the_page_says_and_is_written_the_same() {
 fn form(meaning: &Meaning) -> Option<usize> {
     Some(match meaning {
         Meaning::Message { .. } => 0,
+        Meaning::Fragment { stamp: Some(_), .. } => 17,
+        Meaning::Fragment { stamp: None, .. } => 18,
         Meaning::Control(control) => match control {
             Control::Hello(_) => 1,
             Control::Accept(_) => 2,
@@ -282,7 +298,7 @@ fn form(meaning: &Meaning) -> Option<usize> {
 fn every_kind_and_form_has_a_vector() {
     let vectors = blocks("hex", "vector");
     let forms: BTreeSet<_> = vectors.iter().filter_map(|block| form(&expected(block.name()))).collect();
-    assert_eq!(forms, (0..17).collect());
+    assert_eq!(forms, (0..19).collect());
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::ready::Ready;
 use super::reference::Reference;
 use crate::time::Timestamp;
 use crate::wire::control::{Control, Notify, Ping};
+use crate::wire::fragment::read_fragment;
 use crate::wire::packet::{MAX_COUNT, Tally};
 use crate::wire::{Frame, Limits, Split, StampReader, check_opening, decode, kind, split, varint};
 
@@ -138,6 +139,12 @@ impl Incoming {
             }
             Frame::Control { kind, body } => (kind, body),
         };
+        if kind == kind::FRAGMENT {
+            if let Ok(fragment) = read_fragment(body) {
+                let sent = fragment.first.map(|stamp| self.stamps.apply(stamp));
+                return effects.ready.fragment(&fragment, sent);
+            }
+        }
         let watched = matches!(
             (kind, body.first()),
             (kind::TIME | kind::END | kind::PING | kind::PONG | kind::HANDSHAKE, _) | (kind::NOTIFY, Some(0))

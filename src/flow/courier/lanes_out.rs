@@ -9,6 +9,9 @@ use std::time::Duration;
 pub(super) struct LanesOut {
     lanes: Vec<Lane>,
     queue: VecDeque<Loose>,
+    /// Those that go ahead of it, and their bytes.
+    urgent: VecDeque<Loose>,
+    urgent_bytes: usize,
     /// Payload bytes in the queue.
     queued: usize,
     room: usize,
@@ -31,6 +34,12 @@ pub(super) struct LanesOut {
 #[derive(Clone, Copy, Default)]
 struct Lane {
     loose: bool,
+    /// Its samples go ahead of others.
+    urgent: bool,
+    /// The last sample that came in pieces.
+    open: Option<Open>,
+    /// The last sample before which a tally went.
+    tallied: Option<u64>,
     /// The number of the next sample. It goes on from one use of the alias to the next.
     next: u64,
     /// Dropped by the sender, in all.
@@ -51,13 +60,28 @@ struct Lane {
     mark: (u64, Timestamp),
 }
 
-/// A sample that waits for the line.
+/// A sample that comes in pieces.
+#[derive(Clone, Copy)]
+struct Open {
+    sent: Timestamp,
+    number: u64,
+    gap: u64,
+    dropped: u64,
+    total: usize,
+    /// How much of it came.
+    at: usize,
+}
+
+/// A sample that waits for the line, or a piece of one.
 pub(super) struct Loose {
     pub(super) alias: u32,
     pub(super) sent: Timestamp,
     pub(super) payload: Vec<u8>,
     /// How much of it went out in fragments.
     pub(super) at: usize,
+    /// Where in the sample it begins, and how many bytes that has.
+    pub(super) base: usize,
+    pub(super) total: usize,
     number: u64,
     gap: u64,
     dropped: u64,
@@ -80,6 +104,8 @@ impl LanesOut {
         Self {
             lanes: Vec::new(),
             queue: VecDeque::new(),
+            urgent: VecDeque::new(),
+            urgent_bytes: 0,
             queued: 0,
             room,
             large: None,
@@ -100,6 +126,13 @@ impl LanesOut {
         self.lanes[place].loose = loose;
     }
 
+    /// Samples of an alias go ahead of others, or not.
+    pub(super) fn set_urgent(&mut self, alias: u32, urgent: bool) {
+        if let Some(lane) = self.lanes.get_mut(alias as usize) {
+            lane.urgent = urgent;
+        }
+    }
+
     pub(super) fn is_loose(&self, alias: u32) -> bool {
         self.lanes.get(alias as usize).is_some_and(|lane| lane.loose)
     }
@@ -116,6 +149,7 @@ impl LanesOut {
     pub(super) fn end(&mut self, alias: u32) -> Option<Tally> {
         let lane = self.lanes.get_mut(alias as usize).filter(|lane| lane.loose)?;
         lane.loose = false;
+        lane.open = None;
         lane.gap = 0;
         lane.since_tally = 0;
         Some(Tally { alias, next: lane.next, dropped: lane.dropped })
@@ -126,10 +160,21 @@ impl LanesOut {
         match &self.large {
             Some(large) if bytes > self.small || large.alias == alias => false,
             None if bytes > self.small => true,
-            _ => {
-                self.queue.is_empty() || (self.queued + bytes <= self.room && self.queue.len() < MOST_WAITING)
-            }
+            _ => self.has_room(alias, bytes),
         }
+    }
+
+    /// The same of a piece of a sample.
+    pub(super) fn admits_piece(&self, alias: u32, bytes: usize) -> bool {
+        self.large.as_ref().is_none_or(|large| large.alias != alias) && self.has_room(alias, bytes)
+    }
+
+    fn has_room(&self, alias: u32, bytes: usize) -> bool {
+        let (queue, queued) = match self.lanes.get(alias as usize) {
+            Some(lane) if lane.urgent => (&self.urgent, self.urgent_bytes),
+            _ => (&self.queue, self.queued),
+        };
+        queue.is_empty() || (queued + bytes <= self.room && queue.len() < MOST_WAITING)
     }
 
     /// A buffer to collect a payload in.
@@ -144,9 +189,62 @@ impl LanesOut {
         lane.next += 1;
         lane.gap = 0;
         lane.waiting += 1;
-        let loose = Loose { alias, sent, payload, at: 0, number, gap, dropped, tallied: false, wide: false };
+        let (urgent, total) = (lane.urgent, payload.len());
+        let (at, base) = (0, 0);
+        let loose = Loose {
+            alias,
+            sent,
+            payload,
+            at,
+            base,
+            total,
+            number,
+            gap,
+            dropped,
+            tallied: false,
+            wide: false,
+        };
         if loose.payload.len() > self.small && self.large.is_none() {
             self.large = Some(loose);
+        } else {
+            self.enqueue(loose, urgent);
+        }
+    }
+
+    /// A piece of a sample enters the queue: the first one with when it was sent. `left` bytes come later.
+    pub(super) fn push_piece(&mut self, alias: u32, sent: Option<Timestamp>, payload: Vec<u8>, left: usize) {
+        let Some(lane) = self.lanes.get_mut(alias as usize) else { return };
+        if let Some(sent) = sent {
+            let (number, gap, dropped) = (lane.next, lane.gap, lane.dropped);
+            lane.next += 1;
+            lane.gap = 0;
+            lane.waiting += 1;
+            lane.open = Some(Open { sent, number, gap, dropped, total: payload.len() + left, at: 0 });
+        }
+        let urgent = lane.urgent;
+        let Some(open) = &mut lane.open else { return };
+        let Open { sent, number, gap, dropped, total, at: base } = *open;
+        open.at += payload.len();
+        let loose = Loose {
+            alias,
+            sent,
+            payload,
+            at: 0,
+            base,
+            total,
+            number,
+            gap,
+            dropped,
+            tallied: false,
+            wide: false,
+        };
+        self.enqueue(loose, urgent);
+    }
+
+    fn enqueue(&mut self, loose: Loose, urgent: bool) {
+        if urgent {
+            self.urgent_bytes += loose.payload.len();
+            self.urgent.push_back(loose);
         } else {
             self.queued += loose.payload.len();
             self.queue.push_back(loose);
@@ -154,24 +252,45 @@ impl LanesOut {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty() && self.large.is_none()
+        self.queue.is_empty() && self.large.is_none() && self.urgent.is_empty()
+    }
+
+    /// Whether a sample waits that goes ahead of all others.
+    pub(super) fn has_urgent(&self) -> bool {
+        !self.urgent.is_empty()
+    }
+
+    /// The sample that is next, or the piece.
+    fn front(&mut self) -> Option<&mut Loose> {
+        if !self.urgent.is_empty() {
+            self.urgent.front_mut()
+        } else if self.is_large_next() {
+            self.large.as_mut()
+        } else {
+            self.queue.front_mut()
+        }
     }
 
     /// Whether the large one is next: in turn, and not before what was sent under its alias earlier.
     fn is_large_next(&self) -> bool {
-        let Some(large) = &self.large else { return false };
+        let Some(large) = self.large.as_ref().filter(|_| self.urgent.is_empty()) else { return false };
         let alone = self.lanes.get(large.alias as usize).is_some_and(|lane| lane.waiting == 1);
         self.queue.is_empty() || (self.turn && alone)
     }
 
     /// The sample that is next, and the tally that has to go before it, if one has.
     pub(super) fn first(&mut self) -> Option<(&mut Loose, Option<Tally>)> {
-        let loose = if self.is_large_next() { self.large.as_mut()? } else { self.queue.front_mut()? };
-        let lane = self.lanes.get(loose.alias as usize)?;
+        let fifo = self.fifo;
+        let alias = self.front()?.alias;
+        let lane = *self.lanes.get(alias as usize)?;
+        let loose = self.front()?;
+        let part = loose.at > 0 || loose.payload.len() < loose.total;
         // What may be overtaken by many of its alias must not be taken for one after them.
-        loose.wide = !self.fifo && (loose.wide || lane.fast || lane.waiting > 1 || loose.at > 0);
+        loose.wide = !fifo && (loose.wide || lane.fast || lane.waiting > 1 || part);
+        // All pieces say the same.
+        loose.tallied |= loose.base > 0 && lane.tallied == Some(loose.number);
         let due = lane.since_tally >= SAMPLES_A_TALLY;
-        let tally = (due && !loose.tallied && loose.at == 0).then_some(Tally {
+        let tally = (due && !loose.tallied && loose.at == 0 && loose.base == 0).then_some(Tally {
             alias: loose.alias,
             next: loose.number,
             dropped: loose.dropped,
@@ -181,31 +300,41 @@ impl LanesOut {
 
     /// The tally before the sample that is next is on the line.
     pub(super) fn tallied(&mut self) {
-        let large = self.is_large_next();
-        let next = if large { self.large.as_mut() } else { self.queue.front_mut() };
-        let Some(loose) = next else { return };
+        let Some(loose) = self.front() else { return };
         loose.tallied = true;
-        if let Some(lane) = self.lanes.get_mut(loose.alias as usize) {
+        let (alias, number) = (loose.alias, loose.number);
+        if let Some(lane) = self.lanes.get_mut(alias as usize) {
             lane.since_tally = 0;
+            lane.tallied = Some(number);
         }
     }
 
     /// So many bytes more of the sample that is next are on the line; with the last it is done.
     pub(super) fn sent(&mut self, now: Timestamp, bytes: usize) {
-        let large = self.is_large_next();
-        self.turn = !large;
-        let next = if large { self.large.as_mut() } else { self.queue.front_mut() };
-        let Some(loose) = next else { return };
+        let (urgent, large) = (self.has_urgent(), self.is_large_next());
+        let Some(loose) = self.front() else { return };
         loose.at += bytes;
-        if loose.at < loose.payload.len() {
+        let through = loose.at >= loose.payload.len();
+        if !urgent {
+            // Not before: whose turn it is says which one is in front.
+            self.turn = !large;
+        }
+        if !through {
             return;
         }
-        let done = if large { self.large.take() } else { self.queue.pop_front() };
+        let done = match (urgent, large) {
+            (true, _) => self.urgent.pop_front(),
+            (false, true) => self.large.take(),
+            (false, false) => self.queue.pop_front(),
+        };
         let Some(mut loose) = done else { return };
-        if !large {
-            self.queued -= loose.payload.len();
+        match (urgent, large) {
+            (true, _) => self.urgent_bytes -= loose.payload.len(),
+            (false, true) => {}
+            (false, false) => self.queued -= loose.payload.len(),
         }
-        if let Some(lane) = self.lanes.get_mut(loose.alias as usize) {
+        let ends = loose.base + loose.payload.len() == loose.total;
+        if let Some(lane) = self.lanes.get_mut(loose.alias as usize).filter(|_| ends) {
             lane.waiting -= 1;
             lane.sent_next = loose.number + 1;
             lane.sent_dropped = loose.dropped;

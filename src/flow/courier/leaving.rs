@@ -106,6 +106,9 @@ impl Courier {
                 return true;
             }
         }
+        if self.lanes_out.has_urgent() && self.put_sample(now, packet, room) {
+            return true;
+        }
         let all = packet.is_empty();
         if self.stream_out.has_lost() {
             return self.put_segment(now, packet, room, all);
@@ -167,8 +170,9 @@ impl Courier {
         let age = Age::of(u64::try_from(waited.as_micros()).unwrap_or(u64::MAX));
         let order_bytes = order.len();
         let tag = u64::from(packet::MESSAGE) + u64::from(loose.alias);
-        let total = loose.payload.len();
-        if loose.at == 0 && varint::len(tag) + order_bytes + age.len() + total <= room {
+        let (total, at) = (loose.total, loose.base + loose.at);
+        let (here, whole) = (loose.payload.len() - loose.at, at == 0 && loose.payload.len() == total);
+        if whole && varint::len(tag) + order_bytes + age.len() + total <= room {
             put_framed(packet, many, |packet| put_message(packet, loose.alias, order, age, &loose.payload));
             self.lanes_out.sent(now, total);
             return true;
@@ -182,14 +186,14 @@ impl Courier {
             + order_bytes
             + age.len()
             + varint::len(total as u64)
-            + varint::len(loose.at as u64);
-        let length = room.saturating_sub(head).min(total - loose.at);
+            + varint::len(at as u64);
+        let length = room.saturating_sub(head).min(here);
         let fragment = Fragment {
             alias: loose.alias,
             order,
             age,
             total: u32::try_from(total).unwrap_or(u32::MAX),
-            at: u32::try_from(loose.at).unwrap_or(u32::MAX),
+            at: u32::try_from(at).unwrap_or(u32::MAX),
             bytes: &loose.payload[loose.at..loose.at + length],
         };
         put_framed(packet, many, |packet| put_fragment(packet, &fragment));

@@ -171,6 +171,11 @@ impl Courier {
         }
     }
 
+    /// Whether samples of an alias go ahead of others that wait for the line.
+    pub(crate) fn urgent(&mut self, alias: u32, urgent: bool) {
+        self.lanes_out.set_urgent(alias, urgent);
+    }
+
     /// Takes what is ready to be read: frames of a stream, cut where `out` ends.
     pub(crate) fn read(&mut self, now: Timestamp, out: &mut [u8]) -> usize {
         let count = self.ready.read(out);

@@ -4,6 +4,7 @@ use super::incoming::STREAM_TALLY;
 use super::{Courier, Slips};
 use crate::time::Timestamp;
 use crate::wire::control::{Control, Ping, Pong};
+use crate::wire::fragment::{FragmentHead, peek_fragment, put_fragment_head};
 use crate::wire::message::{Stamp, put_message_head};
 use crate::wire::packet::Tally;
 use crate::wire::{
@@ -35,6 +36,8 @@ struct Collecting {
     sent: Timestamp,
     payload: Vec<u8>,
     left: usize,
+    /// It is a piece of a sample: whether the first one, and how many bytes come after it.
+    piece: Option<(bool, usize)>,
 }
 
 impl Outgoing {
@@ -82,8 +85,13 @@ impl Courier {
             collecting.payload.extend_from_slice(&rest[..count]);
             collecting.left -= count;
             if collecting.left == 0 {
-                if let Some(Collecting { alias, sent, payload, .. }) = out.collecting.take() {
-                    self.lanes_out.push(alias, sent, payload);
+                if let Some(Collecting { alias, sent, payload, piece, .. }) = out.collecting.take() {
+                    match piece {
+                        None => self.lanes_out.push(alias, sent, payload),
+                        Some((first, left)) => {
+                            self.lanes_out.push_piece(alias, first.then_some(sent), payload, left);
+                        }
+                    }
                 }
             }
             return (count > 0).then_some(count);
@@ -127,6 +135,10 @@ impl Courier {
                     Frame::Message { alias, stamp, payload } => {
                         self.message_head(alias, stamp, payload.len()).then_some(consumed - payload.len())
                     }
+                    Frame::Control { kind: kind::FRAGMENT, .. } => match peek_fragment(bytes) {
+                        Some(head) => self.fragment_head(&head).then_some(head.header_len),
+                        None => self.pass(bytes, consumed),
+                    },
                     Frame::Control { kind, body } => self.control(kind, body, &bytes[..consumed]),
                 };
                 self.outgoing.opening &= taken.is_none();
@@ -137,7 +149,10 @@ impl Courier {
                     self.message_head(head.alias, head.stamp, head.payload_len).then_some(head.header_len)
                 }
                 None if is_passed(bytes) => self.pass(bytes, total),
-                None => Some(0),
+                None => match peek_fragment(bytes) {
+                    Some(head) => self.fragment_head(&head).then_some(head.header_len),
+                    None => Some(0),
+                },
             },
             Ok(Split::NeedMore { total: None }) => Some(0),
             // Not for us to judge: the other side's reader will.
@@ -186,7 +201,8 @@ impl Courier {
             if length == 0 {
                 self.lanes_out.push(alias, sent, payload);
             } else {
-                self.outgoing.collecting = Some(Collecting { alias, sent, payload, left: length });
+                self.outgoing.collecting =
+                    Some(Collecting { alias, sent, payload, left: length, piece: None });
             }
             return true;
         }
@@ -203,6 +219,37 @@ impl Courier {
         put_message_head(scratch, alias, out.stamp, length);
         self.stream_out.push(scratch);
         self.outgoing.passing = length;
+        true
+    }
+
+    /// A piece of a sample begins; false if there is no room for it.
+    fn fragment_head(&mut self, head: &FragmentHead) -> bool {
+        let FragmentHead { alias, first, left, payload_len, .. } = *head;
+        if self.lanes_out.is_loose(alias) {
+            if !self.lanes_out.admits_piece(alias, payload_len) {
+                return false;
+            }
+            let sent = first.map_or(Timestamp::ZERO, |stamp| self.outgoing.theirs.apply(stamp));
+            let (payload, piece) = (self.lanes_out.buffer(), Some((first.is_some(), left as usize)));
+            self.outgoing.collecting = Some(Collecting { alias, sent, payload, left: payload_len, piece });
+            return true;
+        }
+        if self.stream_out.room() < HEAD_ROOM {
+            return false;
+        }
+        let out = &mut self.outgoing;
+        out.scratch.clear();
+        let stamp = first.map(|stamp| {
+            let sent = out.theirs.apply(stamp);
+            let again = out.ours.stamp(sent);
+            if again.time_first {
+                encode(&mut out.scratch, &Control::Time(sent));
+            }
+            again.stamp
+        });
+        put_fragment_head(&mut out.scratch, alias, stamp, left, payload_len);
+        self.stream_out.push(&out.scratch);
+        out.passing = payload_len;
         true
     }
 

@@ -2,6 +2,7 @@
 
 use crate::time::Timestamp;
 use crate::wire::control::Control;
+use crate::wire::fragment::{Fragment, put_fragment_head};
 use crate::wire::message::put_message_head;
 use crate::wire::{StampWriter, encode};
 
@@ -26,6 +27,19 @@ impl Ready {
         }
         put_message_head(&mut self.bytes, alias, out.stamp, payload.len());
         self.bytes.extend_from_slice(payload);
+    }
+
+    /// A piece of a sample, with the first one when it was sent.
+    pub(super) fn fragment(&mut self, fragment: &Fragment<'_>, sent: Option<Timestamp>) {
+        let stamp = sent.map(|sent| {
+            let out = self.stamps.stamp(sent);
+            if out.time_first {
+                encode(&mut self.bytes, &Control::Time(sent));
+            }
+            out.stamp
+        });
+        put_fragment_head(&mut self.bytes, fragment.alias, stamp, fragment.left, fragment.bytes.len());
+        self.bytes.extend_from_slice(fragment.bytes);
     }
 
     pub(super) fn control(&mut self, control: &Control) {
