@@ -128,6 +128,12 @@ impl Queues {
         }
     }
 
+    /// Bytes of all that waits.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.queues.iter().map(|queue| queue.bytes).sum()
+    }
+
     /// Drops all that waits, telling whose it was.
     pub(crate) fn clear(&mut self, mut dropped: impl FnMut(u32)) {
         for queue in &mut self.queues {

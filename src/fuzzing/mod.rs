@@ -5,6 +5,7 @@
 
 mod choices;
 mod datagrams;
+mod fragments;
 mod handshake;
 mod packets;
 mod serial;
@@ -12,11 +13,13 @@ mod serial;
 use crate::reason::Reason;
 use crate::wire::control::Control;
 use crate::wire::error::WireError;
+use crate::wire::fragment::{Fragment, peek_fragment, read_fragment};
 use crate::wire::message::put_message_head;
 use crate::wire::{Frame, Limits, Split, Stamp, check_opening, decode, encode, kind, peek_message, split};
 use choices::Choices;
 
 pub use datagrams::datagrams;
+pub use fragments::fragments;
 pub use handshake::handshake;
 pub use packets::packets;
 pub use serial::serial;
@@ -87,6 +90,7 @@ pub fn control_roundtrip(input: &[u8]) {
 #[derive(Debug, PartialEq)]
 enum Value {
     Message { alias: u32, stamp: Stamp, payload: Vec<u8> },
+    Fragment { alias: u32, first: Option<Stamp>, left: u32, bytes: Vec<u8> },
     Control(Control),
 }
 
@@ -106,6 +110,15 @@ fn read_all(stream: &[u8], limits: Limits) -> (Vec<Value>, usize, Option<WireErr
                     assert_eq!((head.frame_total, head.payload_len), (consumed, payload.len()));
                     assert_eq!(&rest[head.header_len..consumed], payload);
                     (Ok(Value::Message { alias, stamp, payload: payload.to_vec() }), consumed)
+                }
+                Frame::Control { kind: kind::FRAGMENT, body } => {
+                    let value = read_fragment(body).map(|Fragment { alias, first, left, bytes }| {
+                        let head = peek_fragment(rest).expect("a whole piece has a head");
+                        assert_eq!((head.frame_total, head.payload_len), (consumed, bytes.len()));
+                        assert_eq!((head.alias, head.first, head.left), (alias, first, left));
+                        Value::Fragment { alias, first, left, bytes: bytes.to_vec() }
+                    });
+                    (value, consumed)
                 }
                 Frame::Control { kind, body } => (decode(kind, body).map(Value::Control), consumed),
             },
@@ -160,6 +173,11 @@ mod tests {
         #[test]
         fn no_line_breaks_the_deframer(input in prop::collection::vec(any::<u8>(), 0..3000)) {
             super::serial(&input);
+        }
+
+        #[test]
+        fn no_sends_and_no_pieces_break_a_sample(input in prop::collection::vec(any::<u8>(), 0..3000)) {
+            super::fragments(&input);
         }
 
         #[test]

@@ -206,7 +206,8 @@ impl Engine {
         }
     }
 
-    /// Supplies a route from now on. Ids rise and are never used again.
+    /// Supplies a route of normal priority from now on.
+    #[cfg(any(test, feature = "fuzzing", feature = "measuring"))]
     pub(crate) fn declare_intent(
         &mut self,
         now: Timestamp,
@@ -218,7 +219,7 @@ impl Engine {
         self.declare_ranked(now, intent, declaration, (exclusive, retained, Priority::Normal));
     }
 
-    /// The same with a priority.
+    /// Supplies a route from now on. Ids rise and are never used again.
     pub(crate) fn declare_ranked(
         &mut self,
         now: Timestamp,

@@ -150,6 +150,51 @@ fn a_large_message_takes_memory_only_as_it_comes() {
 }
 
 #[test]
+fn pieces_that_do_not_fit_end_the_link() {
+    use ReasonCode::{FrameTooLarge, Malformed, UnknownAlias};
+    let first = |alias: u32, left: u64, bytes: &[u8]| {
+        let head = [varint(alias.into()), vec![0], varint(left), vec![0, 0]].concat();
+        frame(0x0D, &[&head[..], bytes].concat())
+    };
+    let more = |alias: u32, left: u64, bytes: &[u8]| {
+        frame(0x0D, &[&[varint(alias.into()), vec![1], varint(left)].concat()[..], bytes].concat())
+    };
+    everywhere(|scene| {
+        let wanted: Interest<Bytes> = scene.robot.interest("villain.data").expect("interest");
+        let begun = first(0, 1000, b"abc");
+        let cases: Vec<(&str, Vec<u8>, ReasonCode)> = vec![
+            ("a piece of what never began", more(0, 10, b"abc"), Malformed),
+            ("a piece nobody linked", first(7, 10, b"abc"), UnknownAlias),
+            ("4 GiB in pieces", first(0, u32::MAX.into(), b"abc"), FrameTooLarge),
+            ("more than is taken, in pieces", first(0, 1 << 20, &[0; 100]), FrameTooLarge),
+            ("an empty piece", first(0, 10, b""), Malformed),
+            ("a piece of no part", frame(0x0D, &[0, 2, 0, 1]), Malformed),
+            ("a beginning within a sample", [begun.clone(), begun.clone()].concat(), Malformed),
+            ("a piece that repeats", [begun.clone(), more(0, 1000, b"abc")].concat(), Malformed),
+            ("a piece that overlaps", [begun.clone(), more(0, 998, b"abc")].concat(), Malformed),
+            ("a piece that skips", [begun.clone(), more(0, 1, b"abc")].concat(), Malformed),
+            ("pieces past the end", [begun.clone(), more(0, 0, &[0; 1001])].concat(), Malformed),
+            ("a message within a sample", [begun.clone(), frames::message(0, b"x")].concat(), Malformed),
+            ("a GAP within a sample", [begun.clone(), frames::gap(0, 1)].concat(), Malformed),
+            ("an END within a sample", [begun, frames::end(0)].concat(), Malformed),
+        ];
+        for (offence, bytes, code) in cases {
+            let attacker = supplier(&scene, 0);
+            attacker.send(&bytes);
+            scene.convicts(&attacker, code, offence);
+        }
+        // In order it comes whole, cut anywhere.
+        let peer = supplier(&scene, 0);
+        let pieces = [first(0, 5, b"ab"), more(0, 4, b"c"), frames::ping(1), more(0, 0, b"defg")].concat();
+        pieces.chunks(5).for_each(|part| peer.send(part));
+        assert_eq!(&**wanted.recv_timeout(SOON).expect("it is whole"), b"abcdefg");
+        drop((wanted, peer));
+        scene.verdict();
+        scene.close();
+    });
+}
+
+#[test]
 fn more_routes_than_the_limit_end_the_link() {
     let _turn = turn();
     let scene = Scene::set(&unused("tcp"), |robot| robot);

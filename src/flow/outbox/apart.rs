@@ -278,6 +278,12 @@ impl Outbox {
         }
     }
 
+    /// Bytes of all that waits.
+    #[cfg(test)]
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.batch.len() + self.apart.ahead.len() + self.apart.queues.bytes() + self.parked
+    }
+
     /// Drops what waits beside the batch, and notes whose it was.
     pub(super) fn drop_apart(&mut self) {
         let ahead = self.apart.take_ahead();

@@ -2,13 +2,17 @@
 
 use super::*;
 use crate::flow::lane::PARKED_COST;
+use crate::priority::Priority;
 use crate::wire::control::Ping;
+use crate::wire::fragment::read_fragment;
+use crate::wire::kind::FRAGMENT;
 use crate::wire::message::MESSAGE_HEAD_MAX;
 use crate::wire::{Frame, Limits, Split, StampReader, decode, split};
 use std::collections::BTreeMap;
 
 mod ending;
 mod kept;
+mod lanes;
 mod model;
 mod parking;
 mod relay;
@@ -26,6 +30,9 @@ pub(super) struct Bench {
     /// The lane opened last under each alias.
     lanes: BTreeMap<u32, LaneId>,
     pub(super) got: Vec<Got>,
+    /// Samples of which not all pieces came, with when they were sent; and how many pieces came.
+    open: BTreeMap<u32, (u64, Vec<u8>)>,
+    pub(super) pieces: usize,
     wrote: bool,
 }
 
@@ -49,6 +56,8 @@ impl Bench {
             next: BTreeMap::new(),
             lanes: BTreeMap::new(),
             got: Vec::new(),
+            open: BTreeMap::new(),
+            pieces: 0,
             wrote: false,
         }
     }
@@ -66,6 +75,13 @@ impl Bench {
 
     pub(super) fn open(&mut self, alias: u32, delivery: Delivery) {
         self.open_waiting(alias, delivery);
+        let limit = if delivery.is_lossless() { u64::from(delivery.depth()) } else { u64::MAX };
+        assert_eq!(self.outbox.credit(Credit { alias, limit, taken: 0, lost: 0 }), Some(true));
+    }
+
+    pub(super) fn open_ranked(&mut self, alias: u32, delivery: Delivery, priority: Priority) {
+        let lane = self.outbox.open_ranked(alias, delivery, priority);
+        self.lanes.insert(alias, lane);
         let limit = if delivery.is_lossless() { u64::from(delivery.depth()) } else { u64::MAX };
         assert_eq!(self.outbox.credit(Credit { alias, limit, taken: 0, lost: 0 }), Some(true));
     }
@@ -141,6 +157,22 @@ impl Bench {
                 let sent = self.stamps.apply(stamp).micros();
                 self.got.push(Got::Sample { alias, sequence: *next, sent, payload: payload.to_vec() });
                 *next += 1;
+            }
+            Frame::Control { kind: FRAGMENT, body } => {
+                let piece = read_fragment(body).expect("a piece");
+                let (alias, stamps) = (piece.alias, &mut self.stamps);
+                if let Some(stamp) = piece.first {
+                    self.open.insert(alias, (stamps.apply(stamp).micros(), Vec::new()));
+                }
+                self.pieces += 1;
+                let (sent, bytes) = self.open.get_mut(&alias).expect("it began");
+                bytes.extend_from_slice(piece.bytes);
+                if piece.left == 0 {
+                    let (next, sent) = (self.next.entry(alias).or_default(), *sent);
+                    let payload = std::mem::take(bytes);
+                    self.got.push(Got::Sample { alias, sequence: *next, sent, payload });
+                    *next += 1;
+                }
             }
             Frame::Control { kind, body } => match decode(kind, body).expect("a control frame") {
                 Control::Time(time) => self.stamps.reset(time),
