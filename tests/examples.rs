@@ -86,6 +86,13 @@ fn wrappers_hand_out_the_last_one_and_count_the_others() {
 }
 
 #[test]
+fn a_stop_command_between_images_is_measured_with_lanes_and_without() {
+    let text = run("image_and_stop", &[]);
+    assert!(text.contains("without lanes: the stop command came after"), "{text}");
+    assert!(text.contains("   with lanes: the stop command came after"), "{text}");
+}
+
+#[test]
 fn a_transport_of_the_users_own_carries_samples() {
     let text = run("custom_transport", &[]);
     assert!(text.contains("100 samples over counted://"), "{text}");

@@ -70,6 +70,13 @@ impl Courier {
         used
     }
 
+    /// How many bytes it lacks of the frame that it is in.
+    #[cfg(test)]
+    pub(super) fn unfinished(&self) -> usize {
+        assert!(self.outgoing.head.is_empty(), "the head of a frame was cut");
+        self.outgoing.passing + self.outgoing.collecting.as_ref().map_or(0, |collecting| collecting.left)
+    }
+
     /// One step: how many bytes it took, `None` when there is no room or nothing more to do.
     fn send_some(&mut self, rest: &[u8]) -> Option<usize> {
         let out = &mut self.outgoing;

@@ -1,7 +1,7 @@
 //! What the writer would write is decoded as the other side would, and checked.
 
 use super::*;
-use crate::flow::lane::PARKED_COST;
+use crate::flow::lane::{PARKED_COST, Parked};
 use crate::priority::Priority;
 use crate::wire::control::Ping;
 use crate::wire::fragment::read_fragment;

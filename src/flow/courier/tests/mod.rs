@@ -8,9 +8,12 @@ mod speed;
 
 use super::*;
 use crate::wire::control::{Control, Hello, Notify};
+use crate::wire::fragment::{put_fragment_head, read_fragment};
+use crate::wire::kind;
 use crate::wire::message::put_message_head;
 use crate::wire::{Frame, Limits, Split, StampReader, StampWriter, decode, encode, split};
 use line::{Line, Weather};
+use std::collections::BTreeMap;
 
 /// One end: a courier, what its application wrote and not all went in, and what came out.
 struct Side {
@@ -18,6 +21,8 @@ struct Side {
     outbox: VecDeque<u8>,
     stamps: StampWriter,
     inbox: Vec<u8>,
+    /// Samples of which not all pieces came out.
+    open: BTreeMap<u32, (Timestamp, Vec<u8>)>,
     times: StampReader,
     /// Frames that came out, messages with their send times.
     got: Vec<Got>,
@@ -72,6 +77,7 @@ impl Side {
             outbox: VecDeque::new(),
             stamps: StampWriter::default(),
             inbox: Vec::new(),
+            open: BTreeMap::new(),
             times: StampReader::default(),
             got: Vec::new(),
             bytes_out: 0,
@@ -92,6 +98,25 @@ impl Side {
         }
         put_message_head(&mut bytes, alias, out.stamp, payload.len());
         bytes.extend_from_slice(payload);
+        self.outbox.extend(bytes);
+    }
+
+    /// A sample in pieces.
+    fn pieces(&mut self, now: Timestamp, alias: u32, payload: &[u8], size: usize) {
+        let mut bytes = Vec::new();
+        let mut stamp = None;
+        for (place, piece) in payload.chunks(size).enumerate() {
+            if place == 0 {
+                let out = self.stamps.stamp(now);
+                if out.time_first {
+                    encode(&mut bytes, &Control::Time(now));
+                }
+                stamp = Some(out.stamp);
+            }
+            let left = (payload.len() - place * size - piece.len()) as u32;
+            put_fragment_head(&mut bytes, alias, stamp.take(), left, piece.len());
+            bytes.extend_from_slice(piece);
+        }
         self.outbox.extend(bytes);
     }
 
@@ -125,6 +150,18 @@ impl Side {
                             Frame::Message { alias, stamp, payload } => {
                                 let sent = self.times.apply(stamp);
                                 self.got.push(Got::Message { alias, sent, payload: payload.to_vec() });
+                            }
+                            Frame::Control { kind: kind::FRAGMENT, body } => {
+                                let piece = read_fragment(body).expect("a piece");
+                                if let Some(stamp) = piece.first {
+                                    self.open.insert(piece.alias, (self.times.apply(stamp), Vec::new()));
+                                }
+                                let (sent, bytes) = self.open.get_mut(&piece.alias).expect("it began");
+                                bytes.extend_from_slice(piece.bytes);
+                                if piece.left == 0 {
+                                    let (alias, sent, payload) = (piece.alias, *sent, std::mem::take(bytes));
+                                    self.got.push(Got::Message { alias, sent, payload });
+                                }
                             }
                             Frame::Control { kind, body } => match decode(kind, body).expect("a valid frame")
                             {

@@ -131,6 +131,47 @@ fn a_large_sample_holds_up_no_other_alias() {
 }
 
 #[test]
+fn samples_in_pieces_come_whole_and_what_is_urgent_goes_between_them() {
+    for settings in [udp(), serial(11_520)] {
+        let mut bench = ready(settings);
+        bench.link(0, 5, false);
+        bench.link(0, 6, true);
+        bench.sides[0].courier.urgent(5, true);
+        let now = bench.now;
+        bench.run(now + Duration::from_secs(1), 4096);
+        let begin = bench.now;
+        let image: Vec<u8> = (0..20_000).map(|at| (at * 7) as u8).collect();
+        for (alias, round) in [(3, 0), (6, 1), (3, 2)] {
+            bench.sides[0].pieces(begin + Duration::from_micros(round), alias, &image, 512);
+        }
+        if settings.fifo {
+            // Some way into the first.
+            bench.run(begin + Duration::from_millis(300), 4096);
+            let stop: Vec<u8> = (0..2).flat_map(|_| b"stop".to_vec()).collect();
+            let now = bench.now;
+            // As the outbox does: it goes ahead of what was not written yet.
+            let rest: Vec<u8> = bench.sides[0].outbox.drain(..).collect();
+            let (head, tail) = frame_end(&bench, &rest);
+            bench.sides[0].outbox.extend(head);
+            bench.sides[0].message(now, 5, &stop);
+            bench.sides[0].outbox.extend(tail);
+            bench.run(now + Duration::from_millis(150), 4096);
+            assert_eq!(messages(&bench.sides[1], 5), [stop]);
+            assert_eq!(messages(&bench.sides[1], 3).len(), 0);
+        }
+        assert!(bench.run(begin + Duration::from_secs(20), 4096));
+        assert_eq!(messages(&bench.sides[1], 3), [image.clone(), image.clone()]);
+        assert_eq!(messages(&bench.sides[1], 6), [image]);
+    }
+}
+
+/// Cuts what was not taken by a courier where the frame ends that it is in.
+fn frame_end(bench: &Bench, rest: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let within = bench.sides[0].courier.unfinished();
+    (rest[..within].to_vec(), rest[within..].to_vec())
+}
+
+#[test]
 fn drops_are_told() {
     for settings in [udp(), serial(11_520)] {
         let mut bench = ready(settings);
