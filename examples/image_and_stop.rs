@@ -44,7 +44,7 @@ struct Run {
 /// Sends stop commands one after the other, each as soon as the last one came and at another moment of an image.
 fn run(name: &str, piece: usize, [images, stops]: [Priority; 2]) -> Result<Run, Box<dyn Error>> {
     let address = format!("paced://{name}");
-    let line = Paced::default();
+    let line = Paced;
     let builder = |path: &str| Endpoint::builder(path).transport(line.clone()).fragment_bytes(piece);
     let station = builder("station").listen(address.as_str()).start()?;
     let rover = builder("rover").connect(format!("{address}/station")).start()?;

@@ -61,10 +61,13 @@ pub(crate) fn peek_message(buffer: &[u8]) -> Option<MessageHead> {
     Some(MessageHead { frame_total: header_len + payload_len, header_len, alias, stamp, payload_len })
 }
 
+/// An alias, the size of a payload or of a part of it, and whether the sample ends with it.
+pub(crate) type OfSample = (u32, usize, bool);
+
 /// How many bytes the frame at the front of `buffer` has in all; and of a message or a piece of one its alias,
 /// the size of its payload, which need not be there, and whether that is the end of the sample. `None` where
 /// there is no frame.
-pub(crate) fn frame_ahead(buffer: &[u8]) -> Option<(usize, Option<(u32, usize, bool)>)> {
+pub(crate) fn frame_ahead(buffer: &[u8]) -> Option<(usize, Option<OfSample>)> {
     if let Some(head) = peek_message(buffer) {
         return Some((head.frame_total, Some((head.alias, head.payload_len, true))));
     }
