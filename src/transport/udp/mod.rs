@@ -18,9 +18,10 @@ mod listen;
 mod options;
 pub(crate) mod sorter;
 
+use super::outlook::of_internet;
 use super::resolve::resolve;
 use super::tcp::Failures;
-use super::{Cancel, Connection, Listener, Transport, cancelled, deadline_after};
+use super::{Cancel, Connection, Listener, Outlook, Transport, cancelled, deadline_after};
 use options::Place;
 use std::io;
 use std::sync::Arc;
@@ -76,6 +77,10 @@ impl Transport for Udp {
             }
         }
         Err(failures.into_error())
+    }
+
+    fn outlook(&self, address: &str) -> Outlook {
+        of_internet(address)
     }
 
     fn listen(&self, address: &str) -> io::Result<Arc<dyn Listener>> {
