@@ -320,7 +320,8 @@ impl Engine {
             return;
         }
         let myself = instance == Some(self.settings.instance);
-        let wait = if myself || !reason.is_transient() {
+        let passing = !myself && reason.is_transient();
+        let wait = if !passing {
             dialler.backoff.refused(self.settings.refused_wait, &mut self.rng)
         } else {
             if duplicate {
@@ -330,7 +331,9 @@ impl Engine {
             dialler.backoff.next(&mut self.rng)
         };
         self.timers.set(id, Timer::Redial, self.now + wait);
-        self.actions.push_back(Action::Watch { link: id });
+        if passing {
+            self.actions.push_back(Action::Watch { link: id });
+        }
     }
 
     /// A link of that instance is down: those that were held for it try again.

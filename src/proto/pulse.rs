@@ -91,6 +91,7 @@ impl Engine {
         for link in self.links.values_mut() {
             let grace = link.silence().saturating_sub(link.ping_interval);
             let floor = Timestamp::ZERO + since_epoch.saturating_sub(grace);
+            link.health.silent(self.now);
             if let Some(session) = link.session_mut() {
                 session.alive_at = session.alive_at.max(floor);
             }

@@ -46,21 +46,28 @@ impl Dialler {
                 Order::Watch => self.watch(&mut outlook),
                 Order::Dial(url) => {
                     outlook = self.transport.outlook(url.target());
-                    self.dial(&url).then(|| self.orders.recv().ok()).flatten()
+                    match self.dial(&url) {
+                        // What changed while the link was up is no news.
+                        Dialled::Ended => outlook = self.transport.outlook(url.target()),
+                        Dialled::Failed => {}
+                        Dialled::NobodyListens => return,
+                    }
+                    self.orders.recv().ok()
                 }
             };
         }
     }
 
-    /// False once nobody listens.
-    fn dial(&self, url: &Arc<PeerUrl>) -> bool {
+    /// One attempt, and where it succeeds the connection up to its end.
+    fn dial(&self, url: &Arc<PeerUrl>) -> Dialled {
         let dialled = self.transport.dial(url.target(), self.settings.dial_timeout, &self.cancel);
         let connection = match dialled {
             Ok(connection) => connection,
             Err(error) => {
                 let found = error.get_ref().and_then(|inner| inner.downcast_ref::<Diagnosis>());
                 let failed = Input::DialFailed(self.link, error.to_string(), found.cloned());
-                return self.dispatcher.send(failed).is_ok();
+                let told = self.dispatcher.send(failed);
+                return if told.is_ok() { Dialled::Failed } else { Dialled::NobodyListens };
             }
         };
         let dispatcher = self.dispatcher.clone();
@@ -72,7 +79,7 @@ impl Dialler {
         } else {
             line.abort();
         }
-        true
+        Dialled::Ended
     }
 
     /// Watches until there is an order, which is returned.
@@ -93,6 +100,14 @@ impl Dialler {
             *outlook = now;
         }
     }
+}
+
+/// What became of an attempt.
+enum Dialled {
+    /// There was a connection.
+    Ended,
+    Failed,
+    NobodyListens,
 }
 
 /// How often the network is looked at while a link waits to be dialled again. A look takes some 20 to 100 µs.

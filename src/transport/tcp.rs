@@ -272,3 +272,30 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How long a name to listen at may take to be looked up. Nothing else can happen meanwhile.
 pub(super) const LONGEST_LOOKUP: Duration = Duration::from_secs(10);
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limits_of_the_system_follow_from_the_silence_and_come_after_it() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+        set_options(&socket).unwrap();
+        for (silence, user_timeout, quiet, every) in [
+            (3500, 7000, 3, 1),
+            (350, 2000, 1, 1),
+            (35_000, 70_000, 35, 11),
+            (12_600_000, 25_200_000, 12_600, 4200),
+        ] {
+            let silence = Duration::from_millis(silence);
+            set_limits(&socket, silence).unwrap();
+            let found = socket.tcp_user_timeout().unwrap().unwrap();
+            assert_eq!(found, Duration::from_millis(user_timeout));
+            assert!(found >= 2 * silence);
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(quiet));
+            assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(every));
+            assert_eq!(socket.tcp_keepalive_retries().unwrap(), PROBES);
+            assert!(socket.keepalive().unwrap());
+        }
+    }
+}
