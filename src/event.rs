@@ -106,7 +106,8 @@ pub enum Event {
         /// The protocol version agreed on.
         version: u8,
     },
-    /// A link that is up does worse than its [`HealthLimits`](crate::HealthLimits) allow. Samples flow on over it.
+    /// A link that is up does worse than its [`HealthLimits`](crate::HealthLimits) allow. Samples flow on over it, until a
+    /// [`LinkRecovered`](Event::LinkRecovered) or a [`LinkDown`](Event::LinkDown).
     LinkDegraded {
         /// Who is at the other end.
         peer: PeerName,

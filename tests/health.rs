@@ -129,7 +129,7 @@ fn what_waits_long_for_the_line_degrades_it() {
 
 #[test]
 fn a_line_that_loses_datagrams_is_degraded_until_it_does_not() {
-    let limits = only().loss(15).resent(5);
+    let limits = only().loss(15).resent(5).recovery(Duration::from_millis(100));
     let robot = Endpoint::builder("robot").health(limits).ping_interval(PING / 2);
     let robot = robot.listen("udp://127.0.0.1:0").start().expect("starts");
     let loss = Lossy::before(&robot);

@@ -1,7 +1,10 @@
 //! What the network says about the way to a peer, without anything being sent.
 
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
 
 /// The ways to a peer that are open as far as the system knows, each by a name.
 ///
@@ -44,6 +47,17 @@ pub(super) fn of_internet(address: &str) -> Outlook {
     Outlook { ways }
 }
 
+/// An error if nothing can be sent to an address now, as far as the system knows.
+pub(super) fn check_way(there: SocketAddr) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if own_address(&there.to_string()) != Some(there.ip().to_string()) {
+        // One of this machine's own is reached whatever its interface is connected to.
+        super::carrier::check(there)?;
+    }
+    let _ = there;
+    Ok(())
+}
+
 fn own_address(address: &str) -> Option<String> {
     let address = address.split('?').next().unwrap_or_default();
     let there: SocketAddr = address.parse().ok()?;
@@ -54,9 +68,23 @@ fn own_address(address: &str) -> Option<String> {
     Some(socket.local_addr().ok()?.ip().to_string())
 }
 
-/// The interfaces whose cable is in or whose radio is joined.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+/// The interfaces whose cable is in or whose radio is joined, as read not long ago: a look takes some 40 µs for each,
+/// and there may be many links that wait.
 fn carrying() -> BTreeSet<String> {
+    static LAST: Mutex<Option<(Instant, BTreeSet<String>)>> = Mutex::new(None);
+    if let Some((at, carrying)) = &*LAST.lock() {
+        if at.elapsed() < KEPT {
+            return carrying.clone();
+        }
+    }
+    let now = Instant::now();
+    let carrying = look();
+    *LAST.lock() = Some((now, carrying.clone()));
+    carrying
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn look() -> BTreeSet<String> {
     let Ok(interfaces) = std::fs::read_dir("/sys/class/net") else { return BTreeSet::new() };
     let interfaces = interfaces.take(MOST).flatten();
     let carries = |interface: &std::fs::DirEntry| {
@@ -67,9 +95,12 @@ fn carrying() -> BTreeSet<String> {
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn carrying() -> BTreeSet<String> {
+fn look() -> BTreeSet<String> {
     BTreeSet::new()
 }
+
+/// How long a look serves all links of a process.
+const KEPT: Duration = Duration::from_millis(50);
 
 /// How many interfaces are looked at: a machine with many containers may have hundreds.
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -1,6 +1,6 @@
 //! TCP.
 
-use super::outlook::of_internet;
+use super::outlook::{check_way, of_internet};
 use super::resolve::resolve;
 use super::socket::{Acceptor, BACKLOG, Stream, connect};
 use super::{Cancel, Connection, Listener, Outlook, Transport, cancelled, deadline_after};
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 /// | What | Finds | After |
 /// | --- | --- | --- |
 /// | bowline's own pings | whatever keeps the peer from answering: a pulled cable, a frozen process whose system still acknowledges everything | S |
-/// | `TCP_USER_TIMEOUT` (Linux, Android) | that what was sent is not acknowledged, also while nobody pings: before the handshake, and behind a BYE, which the system would otherwise go on sending for many minutes | 2 S, at least 2 s |
+/// | `TCP_USER_TIMEOUT` (Linux, Android) | that what was sent is not acknowledged, also while nobody pings: before the handshake, and behind a BYE, which the system would otherwise go on sending for many minutes | 2 S, at least 5 s |
 /// | keepalive | a peer gone while nothing is sent: the same, where the line is quiet | S of quiet and at most S for three probes; at least 1 s each |
 ///
 /// So it is the pings that decide, and a link that is down says so in bowline's words; the system's limits come
@@ -33,7 +33,8 @@ use std::time::{Duration, Instant};
 /// # When the way comes back
 /// While a link waits to be dialled again, the interfaces that carry and the own address towards the peer are looked
 /// at ten times a second; nothing is sent for that. When one of them comes, the peer is dialled at once; so is an
-/// attempt begun anew that was under way. What happens beyond the next switch cannot be seen: then the
+/// attempt begun anew that was under way. Where the peer's network is one of this machine's own and its interface does not
+/// carry, an attempt fails at once and names it (Linux, IPv4). What happens beyond the next switch cannot be seen: then the
 /// [waits](crate::EndpointBuilder::redial) have to do.
 ///
 /// A host name is looked up anew at each attempt to dial; every address it has is tried, each for
@@ -116,6 +117,7 @@ impl Listener for TcpListener {
 /// Dials, and anew whenever the network says that the way opened: what was sent before is lost, and the system
 /// would wait for a second and more before it sends it again.
 fn dial_until(address: SocketAddr, deadline: Instant, cancel: &Cancel) -> io::Result<Stream> {
+    check_way(address)?;
     let text = address.to_string();
     let mut before = of_internet(&text);
     let mut next = Instant::now() + LOOK_EVERY;
@@ -204,7 +206,6 @@ fn set_limits(socket: &Socket, silence: Duration) -> io::Result<()> {
         target_os = "ios",
         target_os = "freebsd",
         target_os = "netbsd",
-        target_os = "windows",
     ))]
     let keepalive = keepalive.with_retries(PROBES);
     socket.set_tcp_keepalive(&keepalive)?;
@@ -263,9 +264,10 @@ const SILENCE: Duration = Duration::from_millis(3500);
 /// How many probes of a quiet connection may go unanswered.
 const PROBES: u32 = 3;
 
-/// A first retransmission comes after 0.2 s or more, the next after twice as long: a few of them must have failed.
+/// A first retransmission comes after 0.2 s or more, the next after twice as long: several of them must have failed. What
+/// the system goes on sending of a dead connection helps it to find the peer's hardware address anew.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const LEAST_USER_TIMEOUT: Duration = Duration::from_secs(2);
+const LEAST_USER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often the network is looked at while a connection is being made.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -283,7 +285,7 @@ mod tests {
         set_options(&socket).unwrap();
         for (silence, user_timeout, quiet, every) in [
             (3500, 7000, 3, 1),
-            (350, 2000, 1, 1),
+            (350, 5000, 1, 1),
             (35_000, 70_000, 35, 11),
             (12_600_000, 25_200_000, 12_600, 4200),
         ] {

@@ -74,7 +74,7 @@ impl Scene {
         for round in 0..count {
             let end = if round % 2 == 0 { End::Robot } else { End::Desk };
             // Some are so long that the waits before dialling again are long by then.
-            let span = if round % 20 == 4 { 7000 } else { [600, 2500, 800, 1200][round % 4] };
+            let span = if round % 20 == 4 { 7000 } else { [600, 2500, 800, 1200][round / 2 % 4] };
             let began = now();
             self.cable.pull(end);
             self.report.found.add(since(began, &self.robot, "down"));
