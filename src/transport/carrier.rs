@@ -1,8 +1,7 @@
 //! Whether the network that leads straight to a peer carries at all.
 //!
-//! While an interface has no carrier, Linux drops whatever is sent through it. To dial all the same is not only
-//! in vain: the system then asks for the peer's hardware address once a second, and when the cable is back an
-//! attempt has to wait for its next turn to ask.
+//! While an interface has no carrier, Linux drops whatever is sent through it: to dial all the same is in vain, and
+//! says less about why.
 
 use std::fs;
 use std::io;
@@ -25,8 +24,7 @@ pub(super) fn check(there: SocketAddr) -> io::Result<()> {
 /// The interface of the narrowest route to an address, if no gateway lies between.
 fn straight(routes: &str, there: Ipv4Addr) -> Option<&str> {
     let there = u32::from(there);
-    let found =
-        routes.lines().skip(1).filter_map(|line| Route::parse(line)).filter(|route| route.is_to(there));
+    let found = routes.lines().skip(1).filter_map(Route::parse).filter(|route| route.is_to(there));
     let best = found.min_by_key(|route| (!route.mask, route.metric))?;
     (best.gateway == 0 && best.mask != 0).then_some(best.interface)
 }

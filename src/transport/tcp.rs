@@ -264,8 +264,7 @@ const SILENCE: Duration = Duration::from_millis(3500);
 /// How many probes of a quiet connection may go unanswered.
 const PROBES: u32 = 3;
 
-/// A first retransmission comes after 0.2 s or more, the next after twice as long: several of them must have failed. What
-/// the system goes on sending of a dead connection helps it to find the peer's hardware address anew.
+/// A first retransmission comes after 0.2 s or more, the next after twice as long: several of them must have failed.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const LEAST_USER_TIMEOUT: Duration = Duration::from_secs(5);
 
