@@ -1,10 +1,12 @@
 //! What changed, for the application to see.
 
 use crate::diagnosis::Diagnosis;
+use crate::health::{LinkHealth, Symptom};
 use crate::path::Path;
 use crate::reason::Reason;
 use crate::route::Route;
 use std::fmt;
+use std::time::Duration;
 
 /// Which end of a link or route is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,7 +106,31 @@ pub enum Event {
         /// The protocol version agreed on.
         version: u8,
     },
-    /// A link ended or could not be made. A dialled one is tried again by itself.
+    /// A link that is up does worse than its [`HealthLimits`](crate::HealthLimits) allow. Samples flow on over it, until a
+    /// [`LinkRecovered`](Event::LinkRecovered) or a [`LinkDown`](Event::LinkDown).
+    LinkDegraded {
+        /// Who is at the other end.
+        peer: PeerName,
+        /// Which figures are past their limits.
+        symptoms: Vec<Symptom>,
+        /// The same in words, with the figures and their limits.
+        text: String,
+        /// All figures.
+        health: LinkHealth,
+    },
+    /// A degraded link has been well again for the
+    /// [`recovery`](crate::HealthLimits::recovery) time.
+    LinkRecovered {
+        /// Who is at the other end.
+        peer: PeerName,
+        /// How long it was degraded.
+        after: Duration,
+        /// All figures.
+        health: LinkHealth,
+    },
+    /// A link ended or could not be made. A dialled one is tried again by itself: soon where that can help, at the
+    /// pace of [`redial_refused`](crate::EndpointBuilder::redial_refused) where the reason is not
+    /// [transient](Reason::is_transient).
     LinkDown {
         /// Who was at the other end.
         peer: PeerName,

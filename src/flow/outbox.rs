@@ -38,9 +38,11 @@ use std::time::Duration;
 
 mod ending;
 mod relay;
+mod waits;
 
 pub(crate) use ending::Left;
 pub(crate) use relay::Onward;
+use waits::Waits;
 
 /// The outgoing side of one link.
 pub(crate) struct Outbox {
@@ -114,6 +116,7 @@ struct Gate {
     loaded: bool,
     /// When the last write ended.
     last: Timestamp,
+    waits: Waits,
 }
 
 impl Outbox {
@@ -450,24 +453,26 @@ impl Outbox {
 
     /// For the writer: takes what is to be written next, or goes idle and returns false.
     ///
-    /// `urgent` is written before `batch`; both must come in empty. `now` is asked only if the caller
-    /// wrote something since the last call.
+    /// `urgent` is written before `batch`; both must come in empty. `now` is asked once, where there is something to
+    /// write or the caller `wrote` something since the last call.
     pub(crate) fn take(
         &mut self,
         urgent: &mut Vec<u8>,
         batch: &mut Batch,
-        now: impl FnOnce() -> Timestamp,
+        now: impl Fn() -> Timestamp,
         wrote: bool,
     ) -> bool {
         if wrote {
             self.gate.writing = false;
             self.gate.last = now();
+            self.gate.waits.end(self.gate.last);
         }
         self.gate.woken = false;
         if self.gate.writing || !self.has_work() {
             return false;
         }
         self.gate.writing = true;
+        self.gate.waits.begin(if wrote { self.gate.last } else { now() });
         if !self.rest.is_empty() {
             // It may end in the middle of a frame, so nothing may go before the rest of it.
             std::mem::swap(&mut self.rest, batch);

@@ -384,6 +384,8 @@ impl Bench {
                 assert!(self.line(to).outlets.remove(&to_alias), "outlet {to_alias} is not open");
             }
             Action::Clock { .. }
+            | Action::Watch { .. }
+            | Action::Look { .. }
             | Action::LinkLocal { .. }
             | Action::UnlinkLocal { .. }
             | Action::Event(_) => {}

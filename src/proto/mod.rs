@@ -16,6 +16,7 @@
 //! | `ways` | one way among several to the same intent |
 //! | `aliases` | the numbers that samples go by |
 //! | `pulse`, `liveness`, `offset` | pings, round trips, clocks |
+//! | `health`, `wellness` | how well a link does; what the engine makes of it |
 //! | `backoff`, `timers` | when to try again |
 //! | `words` | what is said of a fault |
 //! | `view` | what status calls see |
@@ -38,6 +39,7 @@ mod connection;
 pub(crate) mod engine;
 pub(crate) mod group;
 mod handshake;
+pub(crate) mod health;
 mod link;
 mod liveness;
 mod offset;
@@ -55,11 +57,12 @@ mod tests;
 mod timers;
 mod view;
 mod ways;
+mod wellness;
 mod wiring;
 mod words;
 
 pub(crate) use engine::{Engine, EngineSettings};
-pub(crate) use link::LinkState;
+pub(crate) use link::{LinkState, silence};
 pub(crate) use view::LinkView;
 
 /// One link of this endpoint; never used again for another one.
@@ -102,6 +105,11 @@ pub(crate) enum Action {
     /// outlets and inlets of the link go with it. A dialled link will be given a new `Dial` later; an
     /// accepted one is forgotten. No `link_lost` is wanted for it. It comes for a lost link too.
     HangUp { link: LinkId, bye: Option<Bye> },
+    /// A link waits to be dialled again: if the network says that the way to it opened, say `way_opened`. It
+    /// ends with the next `Dial`.
+    Watch { link: LinkId },
+    /// Look at a link that is up, and say what is seen with `look`.
+    Look { link: LinkId },
     /// The handshake is done: samples may be sent, in frames of at most `max_frame` bytes.
     Up { link: LinkId, peer: Arc<PeerName>, max_frame: u32 },
     /// A round trip was measured. The peer's time t is `t - offset` here, at most `error` wrong.

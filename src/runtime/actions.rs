@@ -1,6 +1,7 @@
 //! Doing what the engine wants done.
 
 use super::closing::Lingering;
+use super::dial;
 use super::dispatcher::Dispatcher;
 use super::edits::Place;
 use super::feed::Feed;
@@ -40,6 +41,12 @@ impl Dispatcher {
     fn apply(&mut self, action: Action) {
         match action {
             Action::Dial { link, url } => self.dial(link, url),
+            Action::Watch { link } => self.watch(link),
+            Action::Look { link } => {
+                if let Some(seen) = self.lines.get(&link).map(|line| line.seen()) {
+                    self.engine.look(self.clock.now(), link, seen);
+                }
+            }
             Action::Send { link, frame, order } => self.send(link, &frame, order),
             Action::HangUp { link, bye } => self.hang_up(link, bye),
             Action::Up { link, peer, max_frame } => {
@@ -87,6 +94,10 @@ impl Dispatcher {
         match &event {
             Event::LinkDown { peer, reason } => log::info!("link to {peer} is down: {reason}"),
             Event::LinkUp { peer, version } => log::info!("link to {peer} is up, version {version}"),
+            Event::LinkDegraded { peer, text, .. } => log::warn!("link to {peer} is degraded: {text}"),
+            Event::LinkRecovered { peer, after, health } => {
+                log::info!("link to {peer} is well again after {after:?}: {health}");
+            }
             Event::RouteRefused { route, refusal, .. } => log::warn!("{route} is not linked: {refusal}"),
             other => log::debug!("{other:?}"),
         }
@@ -97,12 +108,19 @@ impl Dispatcher {
     }
 
     fn dial(&mut self, link: LinkId, url: Arc<PeerUrl>) {
-        // The thread takes one order at a time and the engine gives the next one only after an answer.
-        let given = self.dials.get(&link).is_some_and(|orders| orders.try_send(url).is_ok());
+        // The thread takes one order at a time and the engine gives the next one only after an answer, and at most
+        // one order to watch before it.
+        let given =
+            self.dials.get(&link).is_some_and(|orders| orders.try_send(dial::Order::Dial(url)).is_ok());
         if !given {
             let text = "the dialling thread is gone".to_owned();
             self.engine.dial_failed(self.clock.now(), link, text);
         }
+    }
+
+    fn watch(&mut self, link: LinkId) {
+        // A thread that is gone, or has an order that waits, has no need to watch.
+        let _ = self.dials.get(&link).map(|orders| orders.try_send(dial::Order::Watch));
     }
 
     fn send(&mut self, link: LinkId, frame: &Control, order: Order) {

@@ -7,6 +7,7 @@ use super::actions::Relayed;
 use super::checkups::Checkups;
 use super::clock::Clock;
 use super::closing::Lingering;
+use super::dial::Order;
 use super::edits::Edits;
 use super::events::EventSender;
 use super::gate::Gate;
@@ -21,7 +22,6 @@ use super::source::SourceRef;
 use super::status::LinkStatus;
 use super::threads::Threads;
 use crate::event::Event;
-use crate::peer::PeerUrl;
 use crate::proto::{Engine, IntentId, InterestId, LinkId};
 use crate::reason::{Reason, ReasonCode};
 use crate::time::Timestamp;
@@ -42,7 +42,7 @@ pub(crate) struct Dispatcher {
     pub(super) lingering: Vec<Lingering>,
     /// Lines whose threads have not ended.
     pub(super) open_lines: usize,
-    pub(super) dials: HashMap<LinkId, Sender<Arc<PeerUrl>>>,
+    pub(super) dials: HashMap<LinkId, Sender<Order>>,
     pub(super) intents: HashMap<IntentId, Arc<Outlets>>,
     pub(super) interests: HashMap<InterestId, Arc<Inbox>>,
     /// Which intent sends under an alias of a link.
@@ -81,7 +81,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) inputs: Receiver<Input>,
     pub(crate) events: EventSender,
-    pub(crate) dials: HashMap<LinkId, Sender<Arc<PeerUrl>>>,
+    pub(crate) dials: HashMap<LinkId, Sender<Order>>,
     pub(crate) groups: Vec<Arc<Group>>,
     pub(crate) ends: Ends,
 }
@@ -225,6 +225,7 @@ impl Dispatcher {
                 }
                 self.engine.dial_failed(now, link, text);
             }
+            Input::WayOpened(link) => self.engine.way_opened(now, link),
             Input::LineEnded(line) => {
                 self.line_ended(&line);
                 // What a thread leaves behind is freed when it is joined.

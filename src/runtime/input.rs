@@ -24,6 +24,8 @@ pub(crate) enum Input {
     Dialled(LinkId, Arc<Line>, Sender<()>),
     /// What the transport says, and what it found wrong with the line.
     DialFailed(LinkId, String, Option<Diagnosis>),
+    /// The network says that the way to a link's peer opened.
+    WayOpened(LinkId),
     /// A reader and its writer are done with a line.
     LineEnded(Arc<Line>),
     /// A listener turned connections away, for the first time since that was reported.

@@ -13,6 +13,7 @@ use crate::event::PeerName;
 use crate::flow::batch::Batch;
 use crate::flow::lane::LaneId;
 use crate::flow::outbox::{Left, Outbox, Outgoing, Put, QUIET};
+use crate::proto::health::Seen;
 use crate::proto::{LinkId, Order};
 use crate::reason::{Reason, ReasonCode};
 use crate::route::Route;
@@ -437,6 +438,14 @@ impl Line {
         let mut out = self.out.lock();
         let (left, mut routes) = (out.outbox.settle(), std::mem::take(&mut out.routes));
         left.filter_map(|(alias, left)| Some((routes.get_mut(alias as usize)?.take()?, left))).collect()
+    }
+
+    /// How the line does, for whoever judges its health.
+    pub(crate) fn seen(&self) -> Seen {
+        let counts = self.connection.counts().unwrap_or_default();
+        let now = self.clock.now();
+        let queue_age = self.out.lock().outbox.queue_age(now);
+        Seen { heard: self.heard(), queue_age, packets: counts.packets_out, resent: counts.resent }
     }
 
     /// Whether everything was written, up to the last frame.

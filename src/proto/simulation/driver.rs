@@ -65,6 +65,8 @@ impl World {
                     self.wants_drain(place, to);
                 }
                 Action::Up { .. }
+                | Action::Watch { .. }
+                | Action::Look { .. }
                 | Action::Clock { .. }
                 | Action::LinkLocal { .. }
                 | Action::UnlinkLocal { .. } => {}
