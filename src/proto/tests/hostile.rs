@@ -22,7 +22,7 @@ fn intent(route: &str, version: u64) -> Intent {
 }
 
 fn interest(route: &str, version: u64) -> Interest {
-    Interest { declared: declared(route, version), delivery: Delivery::Latest, only: None }
+    Interest { declared: declared(route, version), delivery: Delivery::Latest, only: None, unpacks: false }
 }
 
 /// What the peer says, and what is answered: the code of the BYE, or nothing.
