@@ -383,6 +383,8 @@ impl Sending {
                 _ => {}
             }
         }
+        #[cfg(feature = "lz4")]
+        self.packer.goes();
         let message = if self.needs.message { message() } else { None };
         let mut outcome = Outcome::NOBODY;
         let (mut sample, copy) = (sample, OnceCell::new());

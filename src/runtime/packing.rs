@@ -23,6 +23,8 @@ pub(crate) struct Packer {
     small: Form,
     /// Whether `small` holds the sample.
     is_small: bool,
+    /// The sample was turned away, and may come again.
+    pending: bool,
     counts: CompressionCounts,
 }
 
@@ -81,6 +83,12 @@ impl Packer {
             _ => None,
         });
         let Some(first) = lines.next() else { return };
+        if std::mem::replace(&mut self.pending, true)
+            && self.plain.outgoing().payload.get(1..) == Some(payload)
+        {
+            // What there was no room for is not a sample more.
+            return;
+        }
         let wanted = self.wants(first) || lines.any(|line| self.wants(line));
         self.is_small = wanted && self.squeeze.tries(payload.len()) && self.compress(payload);
         self.plain.set(|bytes| {
@@ -103,6 +111,11 @@ impl Packer {
             bytes.truncate(packed);
         });
         self.squeeze.tried(payload.len(), packed, begun.elapsed())
+    }
+
+    /// There is room for the sample everywhere.
+    pub(super) fn goes(&mut self) {
+        self.pending = false;
     }
 
     /// The sample as it goes on a line.
@@ -249,6 +262,15 @@ pub(super) enum Unpacked {
     Bytes(Bytes),
 }
 
+/// Unpacks a payload, and copies one that was not compressed, for the fuzz target.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn unpacked(payload: &[u8], largest: usize, pool: &Arc<Pool>) -> Result<Bytes, Reason> {
+    match open(0, payload, largest, pool)? {
+        Unpacked::Plain => Ok(Bytes::copy_from_slice(&payload[1..])),
+        Unpacked::Bytes(bytes) => Ok(bytes),
+    }
+}
+
 /// Unpacks a payload that came on `line`; `largest` is what this endpoint takes.
 ///
 /// # Errors
@@ -260,12 +282,19 @@ pub(super) fn unpack(
     largest: usize,
     pool: &Arc<Pool>,
 ) -> Result<Unpacked, Reason> {
+    let unpacked = open(alias, payload, largest, pool)?;
+    let raw = match &unpacked {
+        Unpacked::Plain => payload.len() - 1,
+        Unpacked::Bytes(bytes) => bytes.len(),
+    };
+    line.packing.received.note(raw, payload.len());
+    Ok(unpacked)
+}
+
+fn open(alias: u32, payload: &[u8], largest: usize, pool: &Arc<Pool>) -> Result<Unpacked, Reason> {
     let malformed = |text| Reason::new(ReasonCode::Malformed, format!("a sample of alias {alias}: {text}"));
     let (size, block) = match packed::look(payload).map_err(|fault| malformed(fault.to_string()))? {
-        Packed::Plain(raw) => {
-            line.packing.received.note(raw.len(), payload.len());
-            return Ok(Unpacked::Plain);
-        }
+        Packed::Plain(_) => return Ok(Unpacked::Plain),
         Packed::Lz4 { size, block } => (size, block),
     };
     if size > largest {
@@ -276,10 +305,7 @@ pub(super) fn unpack(
     }
     let mut buffer = Buffer::of_len(size, pool);
     match lz4_flex::block::decompress_into(block, buffer.bytes_mut()) {
-        Ok(became) if became == size => {
-            line.packing.received.note(size, payload.len());
-            Ok(Unpacked::Bytes(Bytes::whole(Arc::new(buffer))))
-        }
+        Ok(became) if became == size => Ok(Unpacked::Bytes(Bytes::whole(Arc::new(buffer)))),
         Ok(became) => Err(malformed(format!("it became {became} bytes, where {size} were claimed"))),
         Err(error) => Err(malformed(format!("its LZ4 block cannot be read: {error}"))),
     }

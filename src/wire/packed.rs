@@ -98,6 +98,7 @@ const MOST_RATIO: usize = 255;
 
 #[cfg(test)]
 mod tests {
+    use super::super::vectors::blocks;
     use super::*;
 
     #[test]
@@ -112,6 +113,26 @@ mod tests {
         varint::put(&mut payload, 25_500);
         payload.extend_from_slice(&[0; 100]);
         assert_eq!(look(&payload).map(|packed| packed.size()), Ok(25_500), "that much is possible");
+    }
+
+    #[test]
+    fn the_page_shows_what_is_taken_and_what_is_not() {
+        for block in blocks("hex", "packed") {
+            let bytes = block.bytes();
+            match (block.name(), look(&bytes)) {
+                ("plain", taken) => assert_eq!(taken, Ok(Packed::Plain(b"abcd"))),
+                ("lz4", Ok(Packed::Lz4 { size: 100, block })) => {
+                    assert_eq!(block.len(), bytes.len() - 2);
+                    #[cfg(feature = "lz4")]
+                    assert_eq!(lz4_flex::block::decompress(block, 100).ok(), Some(b"abcd".repeat(25)));
+                }
+                (name, other) => panic!("`{name}` is {other:?}"),
+            }
+        }
+        for block in blocks("hex", "unpackable") {
+            let fault = look(&block.bytes()).expect_err(block.name());
+            assert!(fault.to_string().len() > 10);
+        }
     }
 
     #[test]

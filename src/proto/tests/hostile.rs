@@ -17,7 +17,7 @@ fn declared(route: &str, version: u64) -> Declared {
     }
 }
 
-fn intent(route: &str, version: u64) -> Intent {
+pub(super) fn intent(route: &str, version: u64) -> Intent {
     Intent { declared: declared(route, version), exclusive: false, retained: false, relayed: None }
 }
 
