@@ -4,16 +4,18 @@
 //!
 //! Peers run in a process of their own, this program started again, so that what is measured here is one side.
 
-use bowline::transport::{Cancel, Connection, Listener, Tcp, Transport};
+mod process;
+mod tap;
+
 use bowline::{Bytes, Endpoint, EndpointBuilder, Fate, Intent, Interest, InterestSettings, Sample};
+use process::{Memory, cpu, threads};
 use std::error::Error;
-use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
+use tap::Tap;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -58,12 +60,12 @@ fn links(counts: &[usize], quick: bool) -> Result<()> {
     for &count in counts {
         let robot = robot(PING.min(Duration::from_secs(1)))?;
         let (before, threads_before) = (Memory::now()?, threads()?);
-        let mut peers = Peers::start(&robot, count)?;
+        let peers = Peers::start(&robot, count)?;
         peers.wait_for(&robot, count)?;
         // What was only needed to come up is given back or used again by now.
         pause(Duration::from_millis(500));
         let (after, threads) = (Memory::now()?, threads()? - threads_before);
-        let span = Duration::from_secs(if quick { 1 } else { 10 });
+        let span = Duration::from_secs(if quick { 1 } else { 5 });
         let begun = cpu()?;
         pause(span);
         let busy = (cpu()? - begun).as_secs_f64() / span.as_secs_f64();
@@ -104,58 +106,12 @@ fn trips(robot: &Endpoint, count: usize) -> Result<Vec<Duration>> {
     Ok(trips)
 }
 
-/// What this process holds, in KiB.
-struct Memory {
-    stacks: usize,
-    other: usize,
-}
-
-impl Memory {
-    fn now() -> Result<Self> {
-        let (mut stacks, mut all, mut size) = (0, 0, 0);
-        for line in fs::read_to_string("/proc/self/smaps")?.lines() {
-            let mut words = line.split_whitespace();
-            match (words.next(), words.next()) {
-                (Some("Size:"), Some(kib)) => size = kib.parse()?,
-                (Some("Rss:"), Some(kib)) => {
-                    let resident: usize = kib.parse()?;
-                    all += resident;
-                    // Stacks of threads are mapped whole, and apart from each other by a guard page.
-                    if STACKS.contains(&size) {
-                        stacks += resident;
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(Self { stacks, other: all - stacks })
-    }
-}
-
-/// KiB mapped for the stack of a thread: what Rust takes unless told otherwise.
-const STACKS: [usize; 2] = [2048, 256];
-
-fn threads() -> Result<usize> {
-    Ok(fs::read_dir("/proc/self/task")?.count())
-}
-
-/// How long all threads of this process ran.
-fn cpu() -> Result<Duration> {
-    let mut nanos = 0;
-    for task in fs::read_dir("/proc/self/task")?.flatten() {
-        // One that ended meanwhile is left out.
-        let Ok(text) = fs::read_to_string(task.path().join("schedstat")) else { continue };
-        nanos += text.split_whitespace().next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0);
-    }
-    Ok(Duration::from_nanos(nanos))
-}
-
 // ---- one that is stalled ------------------------------------------------------------------------
 
 /// How late samples are at many peers, with and without one among them that is stopped.
 fn stalled(count: usize, quick: bool) -> Result<()> {
     let robot = robot(PING)?;
-    let mut victim = Peers::start(&robot, 1)?;
+    let victim = Peers::start(&robot, 1)?;
     let mut others = Peers::start(&robot, count - 1)?;
     others.wait_for(&robot, count)?;
     let state: Intent<Bytes> = robot.intent("robot.state")?;
@@ -180,7 +136,6 @@ fn stalled(count: usize, quick: bool) -> Result<()> {
         victim.signal("-CONT")?;
         lateness(&state, &mut others, 5)?;
     }
-    let (mut without, mut with) = (without, with);
     let (a, b) = (quantile(&mut without, 0.5), quantile(&mut with, 0.5));
     let ratio = b.as_secs_f64() / a.as_secs_f64();
     let (a, b) = (micros(a), micros(b));
@@ -261,11 +216,6 @@ fn routes(rounds: usize) -> Result<()> {
         line = format!("in {frames} frames of {bytes} bytes");
         drop(desk);
 
-        let desk = Endpoint::builder("desk").start()?;
-        let all = (0..ROUTES).map(|n| desk.interest(&path(n)));
-        let all = all.collect::<std::result::Result<Vec<Interest<f64>>, _>>()?;
-        desk.close(Duration::ZERO);
-        drop(all);
         let desk = Endpoint::builder("desk").connect(url(&robot)).start()?;
         let begun = Instant::now();
         let all = (0..ROUTES).map(|n| desk.interest(&path(n)));
@@ -282,70 +232,6 @@ fn routes(rounds: usize) -> Result<()> {
         micros(quantile(&mut linked, 0.5)) / 1e3,
     );
     Ok(())
-}
-
-/// TCP that notes what comes.
-#[derive(Clone, Default)]
-struct Tap(Arc<Mutex<Vec<u8>>>);
-
-impl Tap {
-    /// How many INTENTS came, and how many bytes they have.
-    fn tables(&self) -> (usize, usize) {
-        let Ok(bytes) = self.0.lock() else { return (0, 0) };
-        let (mut rest, mut frames, mut total) = (&bytes[..], 0, 0);
-        while let Some((length, used)) = varint(rest) {
-            let Some(frame) = rest.get(used..used + length) else { break };
-            if frame.first() == Some(&0x05) {
-                (frames, total) = (frames + 1, total + used + length);
-            }
-            rest = &rest[used + length..];
-        }
-        (frames, total)
-    }
-}
-
-fn varint(bytes: &[u8]) -> Option<(usize, usize)> {
-    let end = bytes.iter().position(|byte| byte & 0x80 == 0)?;
-    let value = bytes[..=end].iter().rev().fold(0, |value, byte| value << 7 | usize::from(byte & 0x7F));
-    Some((value, end + 1))
-}
-
-impl Transport for Tap {
-    fn scheme(&self) -> &str {
-        "tap"
-    }
-
-    fn dial(&self, address: &str, timeout: Duration, cancel: &Cancel) -> io::Result<Arc<dyn Connection>> {
-        Ok(Arc::new(Tapped(Tcp.dial(address, timeout, cancel)?, self.clone())))
-    }
-
-    fn listen(&self, address: &str) -> io::Result<Arc<dyn Listener>> {
-        Tcp.listen(address)
-    }
-}
-
-struct Tapped(Arc<dyn Connection>, Tap);
-
-impl Connection for Tapped {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.0.read(buffer)?;
-        if let Ok(mut bytes) = self.1.0.lock() {
-            bytes.extend_from_slice(&buffer[..count]);
-        }
-        Ok(count)
-    }
-
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn close(&self) {
-        self.0.close();
-    }
-
-    fn remote(&self) -> String {
-        self.0.remote()
-    }
 }
 
 // ---- peers, in a process of their own -----------------------------------------------------------
@@ -370,7 +256,7 @@ impl Peers {
         Ok(peers)
     }
 
-    fn wait_for(&mut self, robot: &Endpoint, count: usize) -> Result<()> {
+    fn wait_for(&self, robot: &Endpoint, count: usize) -> Result<()> {
         let deadline = Instant::now() + SOON;
         while robot.links().iter().filter(|link| link.reason.is_none()).count() < count {
             if Instant::now() > deadline {
@@ -415,7 +301,7 @@ fn peers(url: &str, count: usize) -> Result<()> {
     let (late, lateness) = channel();
     let mut kept = Vec::new();
     for number in 0..count {
-        let peer = Endpoint::builder(&format!("peer-{}-{number}", std::process::id()));
+        let peer = Endpoint::builder(format!("peer-{}-{number}", std::process::id()));
         let peer = peer.ping_interval(Duration::from_secs(1)).connect(url).start()?;
         let mut interests = Vec::new();
         for path in ["robot.state", "robot.fast"] {
@@ -424,7 +310,8 @@ fn peers(url: &str, count: usize) -> Result<()> {
                 let _ = late.send((path, now().saturating_sub(stamp(&sample))));
             })?);
         }
-        let fill: Interest<Bytes> = peer.interest("robot.fill")?;
+        // Only one that is by itself: what is sent there fills its link.
+        let fill: Option<Interest<Bytes>> = (count == 1).then(|| peer.interest("robot.fill")).transpose()?;
         let slow: Interest<Bytes> = peer.interest_with("robot.slow", InterestSettings::new().lossless(64))?;
         let back: Option<Intent<Bytes>> = (number == 0).then(|| peer.intent("peer.trip")).transpose()?;
         if let Some(back) = back {
@@ -464,7 +351,7 @@ fn peers(url: &str, count: usize) -> Result<()> {
 
 fn worst(lateness: &Receiver<(&'static str, Duration)>, route: &str) -> Duration {
     let of_route = lateness.try_iter().filter(|(path, _)| *path == route);
-    quantile(&mut of_route.map(|(_, late)| late).collect(), 0.99)
+    quantile(&mut of_route.map(|(_, late)| late).collect::<Vec<_>>(), 0.99)
 }
 
 // ---- what all need ------------------------------------------------------------------------------
@@ -501,7 +388,7 @@ fn pause(span: Duration) {
     }
 }
 
-fn quantile(times: &mut Vec<Duration>, part: f64) -> Duration {
+fn quantile(times: &mut [Duration], part: f64) -> Duration {
     times.sort();
     let place = (times.len() as f64 * part) as usize;
     times.get(place.min(times.len().saturating_sub(1))).copied().unwrap_or_default()
