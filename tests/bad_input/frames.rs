@@ -173,12 +173,6 @@ pub fn linked(mine: u32, yours: u32, alias: u32) -> Vec<u8> {
     frame(NOTIFY, &[vec![0], numbers.concat()].concat())
 }
 
-/// NOTIFY linked, with packed payloads.
-pub fn linked_packed(mine: u32, yours: u32, alias: u32) -> Vec<u8> {
-    let numbers = [varint(mine.into()), varint(yours.into()), varint(alias.into())];
-    frame(NOTIFY, &[vec![0x80], numbers.concat()].concat())
-}
-
 pub fn credit(alias: u32, limit: u64, taken: u64, lost: u64) -> Vec<u8> {
     frame(0x08, &[varint(alias.into()), varint(limit), varint(taken), varint(lost)].concat())
 }

@@ -19,9 +19,15 @@ fn supplier(scene: &Scene) -> (RawPeer, Interest<Bytes>) {
         let one = body[0] == 1;
         one.then(|| u32::from(body[2]))
     });
-    peer.send(&frames::linked_packed(0, id, 0));
+    peer.send(&linked_packed(0, id, 0));
     peer.wait_for("CREDIT", |frame| (frame.tag == 0x08).then_some(()));
     (peer, wanted)
+}
+
+/// NOTIFY linked, with packed payloads.
+fn linked_packed(mine: u32, yours: u32, alias: u32) -> Vec<u8> {
+    let numbers = [varint(mine.into()), varint(yours.into()), varint(alias.into())];
+    frame(frames::NOTIFY, &[vec![0x80], numbers.concat()].concat())
 }
 
 fn lz4(size: u64, block: &[u8]) -> Vec<u8> {
@@ -93,7 +99,7 @@ fn packed_payloads_that_nobody_asked_for_end_the_link() {
             let found = frame.body.windows(11).any(|window| window == b"villain.map");
             (frame.tag == frames::INTERESTS && found && frame.body[0] == 1).then(|| u32::from(frame.body[2]))
         });
-        peer.send(&frames::linked_packed(0, id, 0));
+        peer.send(&linked_packed(0, id, 0));
         scene.convicts(&peer, ReasonCode::Malformed, "packed unasked");
         scene.close();
     });
