@@ -183,8 +183,8 @@ pub enum Compression {
     #[default]
     Off,
     /// On links where it makes samples arrive sooner: those of known speed, such as serial ports, and those that
-    /// held up the writer within the last 30 s, if what compressing and unpacking take, as measured, is less than
-    /// what the line is spared. A link that keeps up with all that is sent gets samples as they are.
+    /// held up the writer within the last 30 s, if what compressing takes, as measured, and half of that again for
+    /// unpacking, which is not measured, is less than what the line is spared. A link that keeps up with all that is sent gets samples as they are.
     Auto,
     /// Wherever it makes samples at least a tenth smaller, however fast the line is: for links that are shared, or
     /// paid for by the byte.

@@ -66,7 +66,7 @@ impl Squeeze {
     }
 
     /// Whether a line of so many bytes a second gets a sample sooner if it is compressed, unpacking it at the other
-    /// end included, which takes at most half as long as packing it. `None` is a line that kept up with all that
+    /// end included, which is taken for half as long as packing it: nobody measures it here. `None` is a line that kept up with all that
     /// was written: it gains nothing.
     pub(crate) fn pays(&self, rate: Option<u64>) -> bool {
         let Some(rate) = rate else { return false };
