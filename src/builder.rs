@@ -19,6 +19,7 @@ use crate::runtime::session::LineSettings;
 use crate::runtime::threads::Threads;
 use crate::transport::{Cancel, Memory, Serial, Tcp, Transport, Udp};
 use crate::wire::message::max_frame;
+use crate::wire::packed::OVERHEAD;
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -403,7 +404,8 @@ impl EndpointBuilder {
     }
 
     fn max_frame(&self) -> u32 {
-        max_frame(self.largest_message)
+        // A packed payload has a byte more.
+        max_frame(self.largest_message.saturating_add(OVERHEAD))
     }
 
     fn group_settings(&self, url: &GroupUrl, path: Path) -> GroupSettings {

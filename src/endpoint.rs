@@ -23,6 +23,8 @@ use crate::runtime::status::LinkStatus;
 use crate::runtime::threads::panic_text;
 use crate::sample::Sample;
 use crate::schema::Schema;
+#[cfg(feature = "lz4")]
+use crate::settings::Compression;
 use crate::settings::{IntentSettings, InterestSettings, Naming};
 use crate::wire::kind::MAX_CODEC;
 use crossbeam_channel::{RecvTimeoutError, SendTimeoutError, Sender, bounded};
@@ -116,13 +118,22 @@ impl Endpoint {
     /// # Errors
     /// As [`intent`](Endpoint::intent).
     pub fn intent_with<T: Message>(&self, path: &str, settings: IntentSettings) -> Result<Intent<T>, Error> {
-        let declaration = self.declaration::<T>(path, &settings.naming)?;
+        #[cfg_attr(not(feature = "lz4"), allow(unused_mut, reason = "nothing is packed"))]
+        let mut declaration = self.declaration::<T>(path, &settings.naming)?;
+        #[cfg(feature = "lz4")]
+        {
+            declaration.packs = settings.compression != Compression::Off;
+        }
         let id = IntentId(self.next_id());
         let IntentSettings { exclusive, retain, .. } = settings;
         let outlets = Outlets::new(id, declaration.route.clone(), TypeId::of::<T>(), exclusive, retain);
         let outlets = Arc::new(outlets);
         self.tell(Input::DeclareIntent(Arc::clone(&outlets), declaration, settings.naming.expected))?;
-        Ok(Intent::new(outlets, self.dispatcher.clone(), self.clock, settings.max_wait, self.largest))
+        let dispatcher = self.dispatcher.clone();
+        let intent = Intent::new(outlets, dispatcher, self.clock, settings.max_wait, self.largest);
+        #[cfg(feature = "lz4")]
+        let intent = intent.compresses(settings.compression);
+        Ok(intent)
     }
 
     /// Declares that this endpoint wants `T@path`, in a queue of 64.
@@ -286,7 +297,7 @@ impl Endpoint {
         if declared.len() < REMEMBERED {
             declared.insert(route.clone(), Arc::clone(&schema));
         }
-        Ok(Declaration { route, schema, codec: T::CODEC })
+        Ok(Declaration { route, schema, codec: T::CODEC, packs: false })
     }
 
     fn declare_interest<T: Message>(
@@ -296,7 +307,12 @@ impl Endpoint {
         callback: impl FnOnce(InterestId) -> Option<Callback>,
     ) -> Result<Arc<Inbox>, Error> {
         settings.check()?;
-        let declaration = self.declaration::<T>(path, &settings.naming)?;
+        #[cfg_attr(not(feature = "lz4"), allow(unused_mut, reason = "nothing is unpacked"))]
+        let mut declaration = self.declaration::<T>(path, &settings.naming)?;
+        #[cfg(feature = "lz4")]
+        {
+            declaration.packs = !settings.uncompressed;
+        }
         let id = InterestId(self.next_id());
         let route = declaration.route.clone();
         let inbox = Inbox::new(id, route, TypeId::of::<T>(), settings.delivery, callback(id));

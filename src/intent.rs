@@ -222,6 +222,18 @@ impl<T: Message> Intent<T> {
         self.deliver(message, timeout)
     }
 
+    /// What compression did for this intent so far. Only with the feature `lz4`.
+    #[cfg(feature = "lz4")]
+    pub fn compression(&self) -> crate::CompressionCounts {
+        self.state.borrow().sending.packer.counts()
+    }
+
+    #[cfg(feature = "lz4")]
+    pub(crate) fn compresses(self, compression: crate::Compression) -> Self {
+        self.state.borrow_mut().sending.packer.mode = compression;
+        self
+    }
+
     /// How many interests would get a sample now.
     pub fn interested(&self) -> usize {
         self.core.interested()

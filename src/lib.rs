@@ -108,9 +108,13 @@ pub use reason::{Reason, ReasonCode};
 pub use route::Route;
 pub use runtime::events::Events;
 pub use runtime::group::status::GroupStatus;
+#[cfg(feature = "lz4")]
+pub use runtime::packing::{CompressionCounts, LinkCompression};
 pub use runtime::status::{LinkState, LinkStatus, Load, RoundTrip};
 pub use sample::{Reading, Sample};
 pub use schema::{Schema, SchemaError};
+#[cfg(feature = "lz4")]
+pub use settings::Compression;
 pub use settings::{IntentSettings, InterestSettings};
 pub use time::Timestamp;
 pub use wrap::{Supply, Want, Withheld};

@@ -118,7 +118,7 @@ impl Registry {
 
 fn declaration(path: &str) -> Option<Declaration> {
     let route = Route::new("f64", &Path::parse(path).ok()?).ok()?;
-    Some(Declaration { route, schema: Arc::new(Schema::raw()), codec: "raw" })
+    Some(Declaration { route, schema: Arc::new(Schema::raw()), codec: "raw", packs: false })
 }
 
 /// A group's table with a hundred wanted routes, and an application that reads one of them.

@@ -119,6 +119,8 @@ pub struct IntentSettings {
     pub(crate) retain: bool,
     pub(crate) exclusive: bool,
     pub(crate) max_wait: Duration,
+    #[cfg(feature = "lz4")]
+    pub(crate) compression: Compression,
 }
 
 impl IntentSettings {
@@ -142,11 +144,51 @@ impl IntentSettings {
         self
     }
 
+    /// Whether samples are compressed on their way to peers that take them so; see [`Compression`]. Default:
+    /// [`Off`](Compression::Off). Only with the feature `lz4`.
+    ///
+    /// ```
+    /// use bowline::{Compression, IntentSettings};
+    /// let map = IntentSettings::new().compression(Compression::Auto);
+    /// ```
+    #[cfg(feature = "lz4")]
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
     /// How long [`send`](crate::Intent::send) may wait for room. Default: zero, it never waits.
     pub fn max_wait(mut self, wait: Duration) -> Self {
         self.max_wait = wait;
         self
     }
+}
+
+/// Whether an intent compresses its samples, by LZ4.
+///
+/// It does so for interests of other processes that take it, over links to peers that know of it; others get the
+/// same samples as they are, so both sides need not agree on anything. A sample that goes to several links is
+/// compressed once, on the thread that sends. Samples of fewer than 64 bytes never are, nor those of groups.
+///
+/// Where eight samples in a row become less than a tenth smaller, the next 64 are sent as they are, then eight
+/// are tried again; each time that does not help the pause doubles, up to 4096 samples.
+///
+/// Where it is on, each sample costs a byte more, compressed or not, and one copy. What it brings is counted by
+/// [`Intent::compression`](crate::Intent::compression) and [`LinkStatus::compression`](crate::LinkStatus::compression).
+#[cfg(feature = "lz4")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Never. The default, as samples that cannot be compressed would only be copied and tried for nothing.
+    #[default]
+    Off,
+    /// On links where it makes samples arrive sooner: those of known speed, such as serial ports, and those that
+    /// held up the writer within the last 30 s, if what compressing takes, as measured, and half of that again for
+    /// unpacking, which is not measured, is less than what the line is spared. A link that keeps up with all that is sent gets samples as they are.
+    Auto,
+    /// Wherever it makes samples at least a tenth smaller, however fast the line is: for links that are shared, or
+    /// paid for by the byte.
+    Always,
 }
 
 /// What an interest asks of delivery.
@@ -164,6 +206,8 @@ pub struct InterestSettings {
     pub(crate) naming: Naming,
     pub(crate) delivery: Delivery,
     pub(crate) fresh_for: Option<Duration>,
+    #[cfg(feature = "lz4")]
+    pub(crate) uncompressed: bool,
 }
 
 impl InterestSettings {
@@ -199,6 +243,14 @@ impl InterestSettings {
     /// The age from which [`latest`](crate::Interest::latest) calls a sample stale. Default: none.
     pub fn fresh_for(mut self, age: Duration) -> Self {
         self.fresh_for = Some(age);
+        self
+    }
+
+    /// Takes no compressed samples, whatever intents would send: for a reader whose processor is slower than its
+    /// line. Default: it takes them. Only with the feature `lz4`; without it none are taken.
+    #[cfg(feature = "lz4")]
+    pub fn uncompressed(mut self) -> Self {
+        self.uncompressed = true;
         self
     }
 

@@ -3,6 +3,7 @@
 use crate::bytes::Bytes;
 use crate::delivery::Delivery;
 use crate::time::Timestamp;
+use crate::wire::packed::OVERHEAD;
 use std::collections::VecDeque;
 
 /// The sending side of an alias.
@@ -31,6 +32,8 @@ pub(crate) struct Lane {
     /// Samples that found the line full, oldest first.
     pub(crate) parked: VecDeque<Parked>,
     pub(crate) ending: bool,
+    /// Its payloads are packed.
+    pub(crate) packed: bool,
     /// What the line was granted that the samples come from, where they are passed on.
     pub(crate) upstream: Option<Box<Upstream>>,
 }
@@ -81,8 +84,15 @@ impl Lane {
             lost_here: 0,
             parked: VecDeque::new(),
             ending: false,
+            packed: false,
             upstream: None,
         }
+    }
+
+    /// How many bytes its payloads may have more than others.
+    #[inline]
+    pub(crate) fn more(&self) -> usize {
+        if self.packed { OVERHEAD } else { 0 }
     }
 
     #[inline]

@@ -12,6 +12,8 @@ pub(crate) mod lane;
 pub(crate) mod mailbox;
 pub(crate) mod outbox;
 pub(crate) mod run;
+#[cfg(feature = "lz4")]
+pub(crate) mod squeeze;
 
 use std::any::Any;
 use std::sync::Arc;

@@ -208,7 +208,7 @@ impl Outbox {
         };
         if lane.limit.is_none() {
             Put::NotOpen
-        } else if size > self.largest {
+        } else if size > self.largest + lane.more() {
             Put::TooLarge
         } else if lane.delivery.is_lossless() && !(lane.has_credit() && self.has_room(size)) {
             Put::NoRoom
@@ -242,7 +242,7 @@ impl Outbox {
             return Put::Closed;
         }
         let Some(limit) = lane.limit else { return Put::NotOpen };
-        if size > self.largest {
+        if size > self.largest + lane.more() {
             return Put::TooLarge;
         }
         if lane.delivery.is_lossless() {
@@ -270,8 +270,9 @@ impl Outbox {
 
     /// Sends a sample made earlier to a lane that has sent nothing yet, and does nothing to any other.
     pub(crate) fn put_first(&mut self, id: LaneId, sample: Outgoing<'_>, sent: Timestamp) {
-        let fits = sample.payload.len() <= self.largest && !self.closed;
+        let (largest, closed) = (self.largest, self.closed);
         let Some(lane) = self.lane_mut(id.alias).filter(|lane| lane.id == id) else { return };
+        let fits = sample.payload.len() <= largest + lane.more() && !closed;
         let fresh = lane.sequence == 0 && lane.parked.is_empty() && lane.gap == 0;
         if fits && fresh && !lane.ending && lane.has_credit() {
             lane.sequence = 1;

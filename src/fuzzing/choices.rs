@@ -145,7 +145,7 @@ impl<'a> Choices<'a> {
             _ => Delivery::Lossless(depth),
         };
         let only = if self.flag() { Some(self.u32()) } else { None };
-        Interest { declared, delivery, only }
+        Interest { declared, delivery, only, unpacks: self.below(2) == 1 }
     }
 
     fn hello(&mut self) -> Hello {

@@ -22,6 +22,7 @@ use crate::path::Path;
 use crate::peer::{PeerUrl, Scope};
 use crate::reason::{Reason, ReasonCode};
 use crate::wire::control::{Accept, Bye, Control, Hello};
+use crate::wire::kind::PACKS;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -203,6 +204,8 @@ impl Engine {
         }
         let Some(link) = self.links.get_mut(&id) else { return };
         let mut session = Session::new(theirs.instance, theirs.path, own_scope, now);
+        session.packs = accept.capabilities & PACKS != 0;
+        let packs = session.packs;
         if dialled {
             // The peer's Hello answered ours, as a PONG answers a PING.
             session.clock.measure([greeted_at, theirs.clock, theirs.clock, now]);
@@ -218,7 +221,7 @@ impl Engine {
         let name = link.peer_name();
         self.pending.remove(&id);
         self.timers.clear(id);
-        self.actions.push_back(Action::Up { link: id, peer, max_frame: theirs.max_frame });
+        self.actions.push_back(Action::Up { link: id, peer, max_frame: theirs.max_frame, packs });
         self.tell(Event::LinkUp { peer: name, version: accept.version });
         if let Some(estimate) = estimate {
             self.actions.push_back(Action::Clock {

@@ -28,6 +28,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 mod incoming;
+mod packed;
 mod relay;
 
 /// One live connection.
@@ -64,6 +65,9 @@ pub(crate) struct Line {
     pub(crate) bytes_out: AtomicU64,
     /// Frames of kinds that this version skips.
     pub(crate) skipped: AtomicU64,
+    /// What compression did.
+    #[cfg(feature = "lz4")]
+    pub(crate) packing: super::packing::LinePacking,
 }
 
 struct Out {
@@ -86,6 +90,13 @@ struct Out {
 /// A change to what the reader does with an alias.
 pub(crate) enum Change {
     Open(u32, Inlet),
+    /// The same of payloads that are packed; `relayed` by somebody behind the peer.
+    #[cfg(feature = "lz4")]
+    OpenPacked {
+        alias: u32,
+        inlet: Inlet,
+        relayed: bool,
+    },
     /// Samples are passed on.
     Relay(u32, Passage),
     /// Samples are dropped until END.
@@ -104,6 +115,8 @@ pub(crate) struct Passage {
     pub(crate) to: Arc<Line>,
     pub(crate) alias: u32,
     pub(crate) feed: Arc<Feed>,
+    /// Payloads are packed.
+    pub(crate) packed: bool,
 }
 
 /// What the writer writes next.
@@ -157,6 +170,8 @@ impl Line {
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
+            #[cfg(feature = "lz4")]
+            packing: super::packing::LinePacking::default(),
         })
     }
 

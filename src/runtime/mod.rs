@@ -21,6 +21,7 @@
 //! | `writer` | writer | the outbox into the connection, as much at once as there is |
 //! | `line`, `backlog` | all | one connection as they share it: the outbox, and what each has to tell the others |
 //! | `outlets` | the sending one | an intent: the list of its outlets, and the way through them |
+//! | `packing` | the sending one, reader | compression, with the feature `lz4` |
 //! | `feed` | reader, writer | samples passed on from one line to another, and their credit back |
 //! | `inbox`, `source` | reader, and the receiving one | an interest: its mailbox or callback, and each intent that supplies it |
 //! | `group` | a group's reader, the sending one, dispatcher | groups: a thread each, and no part of the above |
@@ -114,6 +115,8 @@ pub(crate) mod input;
 pub(crate) mod line;
 mod losses;
 pub(crate) mod outlets;
+#[cfg(feature = "lz4")]
+pub(crate) mod packing;
 mod reader;
 pub(crate) mod refusals;
 pub(crate) mod session;

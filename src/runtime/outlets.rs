@@ -7,6 +7,8 @@ use super::edits::Place;
 use super::group::outlet::GroupOutlet;
 use super::inbox::Inbox;
 use super::line::Line;
+#[cfg(feature = "lz4")]
+use super::packing::Packer;
 use super::signal::Signal;
 use super::source::SourceRef;
 use crate::bytes::Bytes;
@@ -49,6 +51,15 @@ pub(crate) enum Outlet {
         line: Arc<Line>,
         lane: LaneId,
         lossless: bool,
+    },
+    /// The same, and payloads are packed.
+    #[cfg(feature = "lz4")]
+    Packed {
+        line: Arc<Line>,
+        lane: LaneId,
+        lossless: bool,
+        /// The largest payload the peer takes, before it is packed.
+        largest: usize,
     },
     /// `encoded` where the interest is in another Rust type, of the same shape.
     Local {
@@ -167,10 +178,25 @@ impl Outlets {
 }
 
 impl Outlet {
+    /// A lane of a line; `packed` where that was agreed on.
+    pub(super) fn remote(line: &Arc<Line>, lane: LaneId, lossless: bool, packed: bool) -> Self {
+        let line = Arc::clone(line);
+        #[cfg(feature = "lz4")]
+        if packed {
+            line.set_packed(lane.alias);
+            let largest = line.largest();
+            return Outlet::Packed { line, lane, lossless, largest };
+        }
+        debug_assert!(!packed, "nobody here asked for it");
+        Outlet::Remote { line, lane, lossless }
+    }
+
     /// Where it leads.
     pub(super) fn place(&self) -> Option<Place> {
         match self {
             Outlet::Remote { line, lane, .. } => Some(Place::Remote(line.id()?, lane.alias)),
+            #[cfg(feature = "lz4")]
+            Outlet::Packed { line, lane, .. } => Some(Place::Remote(line.id()?, lane.alias)),
             Outlet::Local { inbox, .. } => Some(Place::Local(inbox.id)),
             Outlet::Group(_) => None,
         }
@@ -180,6 +206,8 @@ impl Outlet {
     pub(super) fn local(&self) -> Option<(Arc<Inbox>, SourceRef)> {
         match self {
             Outlet::Remote { .. } | Outlet::Group(_) => None,
+            #[cfg(feature = "lz4")]
+            Outlet::Packed { .. } => None,
             Outlet::Local { inbox, source, .. } => Some((Arc::clone(inbox), source.clone())),
         }
     }
@@ -188,6 +216,8 @@ impl Outlet {
     fn interested(&self) -> usize {
         match self {
             Outlet::Remote { line, lane, .. } => usize::from(line.is_open(*lane)),
+            #[cfg(feature = "lz4")]
+            Outlet::Packed { line, lane, .. } => usize::from(line.is_open(*lane)),
             Outlet::Local { inbox, .. } => usize::from(!inbox.is_closed()),
             Outlet::Group(group) => group.interested(),
         }
@@ -196,6 +226,8 @@ impl Outlet {
     fn peer(&self) -> Option<Arc<PeerName>> {
         match self {
             Outlet::Remote { line, .. } => line.peer(),
+            #[cfg(feature = "lz4")]
+            Outlet::Packed { line, .. } => line.peer(),
             Outlet::Local { .. } => None,
             Outlet::Group(group) => Some(group.peer()),
         }
@@ -214,6 +246,8 @@ pub(crate) struct Sending {
     spare: Batch,
     /// How many samples went to more than one outlet or to a group, and one.
     count: u64,
+    #[cfg(feature = "lz4")]
+    pub(crate) packer: Packer,
 }
 
 /// In which forms a message is needed.
@@ -249,6 +283,8 @@ impl Sending {
             fates: Vec::new(),
             spare: Batch::default(),
             count: 1,
+            #[cfg(feature = "lz4")]
+            packer: Packer::default(),
         }
     }
 
@@ -320,8 +356,20 @@ impl Sending {
         sample: Outgoing<'_>,
         message: impl FnOnce() -> Option<Shared>,
     ) -> Result<Outcome, Turned> {
+        #[cfg(feature = "lz4")]
+        self.packer.begin(&self.list, sample.payload);
         for outlet in self.list.iter() {
             match outlet {
+                #[cfg(feature = "lz4")]
+                Outlet::Packed { line, lane, lossless: true, largest } => {
+                    let size = self.packer.sample_for(line).payload.len();
+                    match line.admits(*lane, size) {
+                        Put::NoRoom => return Err(Turned::NoRoom),
+                        Put::TooLarge => return Err(line.too_large()),
+                        _ if sample.payload.len() > *largest => return Err(line.too_large()),
+                        _ => {}
+                    }
+                }
                 Outlet::Remote { line, lane, lossless: true } => {
                     match line.admits(*lane, sample.payload.len()) {
                         Put::NoRoom => return Err(Turned::NoRoom),
@@ -335,6 +383,8 @@ impl Sending {
                 _ => {}
             }
         }
+        #[cfg(feature = "lz4")]
+        self.packer.goes();
         let message = if self.needs.message { message() } else { None };
         let mut outcome = Outcome::NOBODY;
         let (mut sample, copy) = (sample, OnceCell::new());
@@ -348,6 +398,15 @@ impl Sending {
                         // What the others park is one copy, however many interests a peer declares.
                         sample.shared = Some(copy.get_or_init(|| Bytes::copy_from_slice(sample.payload)));
                     }
+                    fate_of(put)
+                }
+                #[cfg(feature = "lz4")]
+                Outlet::Packed { largest, .. } if sample.payload.len() > *largest => Fate::TooLarge,
+                #[cfg(feature = "lz4")]
+                Outlet::Packed { line, lane, lossless, .. } => {
+                    let packed = self.packer.sample_for(line);
+                    let put = line.put(*lane, packed, *lossless, &mut self.spare);
+                    self.packer.note(line, sample.payload.len(), packed.payload.len(), put);
                     fate_of(put)
                 }
                 Outlet::Local { inbox, source, encoded: true } => {
@@ -374,9 +433,12 @@ impl Sending {
         // Only to be given to: what the next send needs is told by its own look at the list.
         for outlet in self.core.list().iter() {
             match outlet {
+                #[cfg(feature = "lz4")]
+                Outlet::Packed { line, lane, .. } => {
+                    line.put_retained(*lane, &retained.payload, retained.sent)
+                }
                 Outlet::Remote { line, lane, .. } => {
-                    let sample = Outgoing { payload: &retained.payload, shared: Some(&retained.payload) };
-                    line.put_first(*lane, sample, retained.sent);
+                    line.put_retained(*lane, &retained.payload, retained.sent)
                 }
                 Outlet::Local { inbox, source, .. } => inbox.deliver_first(source, retained),
                 Outlet::Group(group) => group.repeat(retained),

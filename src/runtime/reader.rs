@@ -30,7 +30,7 @@ pub(crate) fn run(line: &Arc<Line>, max_frame: u32) {
         limits: Limits::HANDSHAKE,
         opening: true,
         ended: false,
-        inlets: Inlets::new(Arc::clone(line)),
+        inlets: Inlets::new(Arc::clone(line), max_frame),
         after_large: false,
         large: Pool::new(LARGE_KEPT, LARGE_KEPT * max_frame as usize),
     };

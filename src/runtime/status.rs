@@ -2,6 +2,8 @@
 
 use super::checkups::Checkup;
 use super::line::Line;
+#[cfg(feature = "lz4")]
+use super::packing::LinkCompression;
 use crate::diagnosis::{Diagnosis, LineCounts};
 use crate::event::PeerName;
 use crate::health::{LinkHealth, Symptom};
@@ -98,6 +100,9 @@ pub struct LinkStatus {
     pub counts: Option<LineCounts>,
     /// What is wrong with the line, as found when it was last looked at, where its transport can tell.
     pub diagnosis: Option<Diagnosis>,
+    /// What compression does on it; `None` while there is no connection. Only with the feature `lz4`.
+    #[cfg(feature = "lz4")]
+    pub compression: Option<LinkCompression>,
 }
 
 /// The shares of a line that are used, each way: 0 is an idle line, 1 a full one.
@@ -160,6 +165,8 @@ impl LinkStatus {
                 .map(|(sent, received)| Load { sent, received }),
             counts: line.and_then(|line| line.connection.counts()),
             diagnosis: checkup.and_then(|checkup| checkup.diagnosis.clone()),
+            #[cfg(feature = "lz4")]
+            compression: line.map(|line| line.compression()),
         }
     }
 }

@@ -44,11 +44,8 @@ fn interest() -> impl Strategy<Value = Interest> {
         (1..=Delivery::MAX_DEPTH).prop_map(Delivery::Queue),
         (1..=Delivery::MAX_DEPTH).prop_map(Delivery::Lossless),
     ];
-    (declared(), delivery, any::<Option<u32>>()).prop_map(|(declared, delivery, only)| Interest {
-        declared,
-        delivery,
-        only,
-    })
+    (declared(), delivery, any::<Option<u32>>(), any::<bool>())
+        .prop_map(|(declared, delivery, only, unpacks)| Interest { declared, delivery, only, unpacks })
 }
 
 fn entries<T: std::fmt::Debug + Clone + 'static>(
@@ -99,11 +96,8 @@ fn hello() -> impl Strategy<Value = Control> {
 fn notify() -> impl Strategy<Value = Notify> {
     let pair = (any::<bool>(), any::<u32>(), any::<u32>());
     prop_oneof![
-        (any::<u32>(), any::<u32>(), alias()).prop_map(|(mine, yours, alias)| Notify::Linked {
-            mine,
-            yours,
-            alias
-        }),
+        (any::<u32>(), any::<u32>(), alias(), any::<bool>())
+            .prop_map(|(mine, yours, alias, packed)| Notify::linked(mine, yours, alias, packed)),
         (pair, text()).prop_map(|((supplier, mine, yours), text)| Notify::Refused {
             supplier,
             mine,
@@ -164,7 +158,7 @@ fn samples() -> Vec<Vec<u8>> {
         retained: false,
         relayed: None,
     };
-    let interest = |delivery| Interest { declared: hashed.clone(), delivery, only: None };
+    let interest = |delivery| Interest { declared: hashed.clone(), delivery, only: None, unpacks: false };
     let hello = Hello {
         version_min: 1,
         version_max: 3,
@@ -475,7 +469,7 @@ fn table(count: u32, long: bool) -> Vec<Entry<Interest>> {
             let declared =
                 Declared { route: route.unwrap(), fingerprint: u64::MAX, codec, lease_millis: u32::MAX };
             let delivery = Delivery::Lossless(Delivery::MAX_DEPTH);
-            Entry::Add { id: u32::MAX - n, item: Interest { declared, delivery, only: None } }
+            Entry::Add { id: u32::MAX - n, item: Interest { declared, delivery, only: None, unpacks: false } }
         })
         .collect()
 }

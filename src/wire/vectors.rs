@@ -187,11 +187,16 @@ fn control(name: &str) -> Option<Control> {
             Control::Intents(vec![Entry::Add { id: 9, item }])
         }
         "interests-only" => {
-            let item = Interest { declared: imu(), delivery: Delivery::Lossless(64), only: Some(300) };
+            let item = Interest {
+                declared: imu(),
+                delivery: Delivery::Lossless(64),
+                only: Some(300),
+                unpacks: false,
+            };
             Control::Interests(vec![Entry::Add { id: 2, item }])
         }
         "interests-latest" => {
-            let item = Interest { declared: imu(), delivery: Delivery::Latest, only: None };
+            let item = Interest { declared: imu(), delivery: Delivery::Latest, only: None, unpacks: false };
             Control::Interests(vec![Entry::Add { id: 0, item }])
         }
         "interests-batch" => {
@@ -201,11 +206,24 @@ fn control(name: &str) -> Option<Control> {
             Control::Interests(vec![
                 Entry::Add {
                     id: 1,
-                    item: Interest { declared: eye, delivery: Delivery::Queue(64), only: None },
+                    item: Interest {
+                        declared: eye,
+                        delivery: Delivery::Queue(64),
+                        only: None,
+                        unpacks: false,
+                    },
                 },
-                Entry::Add { id: 2, item: Interest { declared: hidden(), delivery: deepest, only: None } },
+                Entry::Add {
+                    id: 2,
+                    item: Interest { declared: hidden(), delivery: deepest, only: None, unpacks: false },
+                },
                 Entry::Remove { id: 0 },
             ])
+        }
+        "notify-linked-packed" => Control::Notify(Notify::Packed { mine: 0, yours: 5, alias: 3 }),
+        "interests-packed" => {
+            let item = Interest { declared: imu(), delivery: Delivery::Queue(64), only: None, unpacks: true };
+            Control::Interests(vec![Entry::Add { id: 0, item }])
         }
         "notify-linked" => Control::Notify(Notify::Linked { mine: 0, yours: 5, alias: 3 }),
         "notify-refused" => {
@@ -263,7 +281,7 @@ fn form(meaning: &Meaning) -> Option<usize> {
             Control::Pong(_) => 5,
             Control::Intents(_) => 6,
             Control::Interests(_) => 7,
-            Control::Notify(Notify::Linked { .. }) => 8,
+            Control::Notify(Notify::Linked { .. } | Notify::Packed { .. }) => 8,
             Control::Notify(Notify::Refused { .. }) => 9,
             Control::Notify(Notify::Schema { .. }) => 10,
             Control::Notify(Notify::Conflict { .. }) => 11,

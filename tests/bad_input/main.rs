@@ -9,6 +9,8 @@ mod frames;
 mod handshakes;
 #[path = "../process/measure.rs"]
 mod measure;
+#[cfg(feature = "lz4")]
+mod packed;
 mod raw_peer;
 mod scene;
 mod stalled;

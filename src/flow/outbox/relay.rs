@@ -10,6 +10,7 @@ use crate::delivery::Delivery;
 use crate::flow::lane::{Lane, Missing, Parked, Upstream};
 use crate::time::Timestamp;
 use crate::wire::control::Credit;
+use crate::wire::packed;
 
 /// Why a line is told of what it was granted on another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,13 @@ impl Outbox {
         }
     }
 
+    /// The payloads of a lane are packed.
+    pub(crate) fn set_packed(&mut self, alias: u32) {
+        if let Some(lane) = self.lane_mut(alias) {
+            lane.packed = true;
+        }
+    }
+
     /// Takes a sample that was sent elsewhere, at `sent`. `Inline` is as for [`put`](Self::put).
     pub(crate) fn forward(
         &mut self,
@@ -40,10 +48,14 @@ impl Outbox {
         now: impl FnOnce() -> Timestamp,
     ) -> Put {
         let size = sample.payload.len();
-        let (has_room, fits, closed) = (self.has_room(size), size <= self.largest, self.closed);
+        let (has_room, largest, closed) = (self.has_room(size), self.largest, self.closed);
         let Some(lane) = self.lane_mut(alias).filter(|lane| !lane.ending && !closed) else {
             return Put::Closed;
         };
+        // Of a packed payload it counts what it becomes: the reader would close the link.
+        let unpacked =
+            if lane.packed { packed::look(sample.payload).map_or(0, |it| it.size()) } else { size };
+        let fits = size <= largest + lane.more() && unpacked <= largest;
         let Some(upstream) = lane.upstream.as_mut().filter(|_| lane.limit.is_some()) else {
             return Put::NotOpen;
         };

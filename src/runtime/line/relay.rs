@@ -12,10 +12,13 @@ use std::sync::Arc;
 
 impl Line {
     /// Makes a lane for what comes by `feed`.
-    pub(crate) fn open_relay(&self, alias: u32, delivery: Delivery, feed: Arc<Feed>) {
+    pub(crate) fn open_relay(&self, alias: u32, delivery: Delivery, feed: Arc<Feed>, packed: bool) {
         self.connection.lane(alias, delivery.is_lossless());
         let mut out = self.out.lock();
         out.outbox.open_relay(alias, delivery);
+        if packed {
+            out.outbox.set_packed(alias);
+        }
         let place = alias as usize;
         if out.routes.len() <= place {
             out.routes.resize_with(place + 1, || None);
