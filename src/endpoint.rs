@@ -114,12 +114,14 @@ impl Endpoint {
     /// As [`intent`](Endpoint::intent), with settings.
     ///
     /// # Errors
-    /// As [`intent`](Endpoint::intent).
+    /// As [`intent`](Endpoint::intent), or when a setting is out of its range.
     pub fn intent_with<T: Message>(&self, path: &str, settings: IntentSettings) -> Result<Intent<T>, Error> {
         let declaration = self.declaration::<T>(path, &settings.naming)?;
         let id = IntentId(self.next_id());
-        let IntentSettings { exclusive, retain, .. } = settings;
-        let outlets = Outlets::new(id, declaration.route.clone(), TypeId::of::<T>(), exclusive, retain);
+        settings.check()?;
+        let IntentSettings { exclusive, retain, bounds, .. } = settings;
+        let route = declaration.route.clone();
+        let outlets = Outlets::new(id, route, TypeId::of::<T>(), exclusive, retain, bounds);
         let outlets = Arc::new(outlets);
         self.tell(Input::DeclareIntent(Arc::clone(&outlets), declaration, settings.naming.expected))?;
         Ok(Intent::new(outlets, self.dispatcher.clone(), self.clock, settings.max_wait, self.largest))

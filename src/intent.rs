@@ -4,6 +4,7 @@ use crate::bytes::Bytes;
 use crate::event::PeerName;
 use crate::flow::Shared;
 use crate::flow::outbox::Outgoing;
+use crate::flow::window::Bounds;
 use crate::message::{CodecError, Message};
 use crate::outcome::{Fate, Outcome};
 use crate::route::Route;
@@ -74,7 +75,7 @@ pub struct SendError<M> {
 
 #[derive(Debug)]
 enum Why {
-    NoCredit,
+    NoRoom { peer: Option<Arc<PeerName>>, fate: Fate, bounds: Bounds },
     TooLarge { size: usize, limit: usize },
     Codec(CodecError),
     Closed,
@@ -94,7 +95,17 @@ impl<M> SendError<M> {
     /// A lossless interest, or the link to it, has no room. Send again later, or wait with
     /// [`send_timeout`](Intent::send_timeout).
     pub fn is_no_credit(&self) -> bool {
-        matches!(self.why, Why::NoCredit)
+        matches!(self.why, Why::NoRoom { .. })
+    }
+
+    /// Which lossless interest was in the way, and why: the other endpoint (`None`: it is in this one), and
+    /// [`NoCredit`](Fate::NoCredit), [`TooManyBytes`](Fate::TooManyBytes) or [`LinkFull`](Fate::LinkFull). Of
+    /// several it is one; [`outcomes`](Intent::outcomes) tells of all. `None` where it failed for another reason.
+    pub fn no_room(&self) -> Option<(Option<&PeerName>, Fate)> {
+        match &self.why {
+            Why::NoRoom { peer, fate, .. } => Some((peer.as_deref(), *fate)),
+            _ => None,
+        }
     }
 
     /// The encoded message is larger than this endpoint sends, or a lossless interest's peer takes.
@@ -117,11 +128,23 @@ impl<M> fmt::Display for SendError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let route = &self.route;
         match &self.why {
-            Why::NoCredit => write!(
-                f,
-                "`{route}` was not sent: a lossless interest or its link has no room; \
-                 send again later, or wait with send_timeout"
-            ),
+            Why::NoRoom { peer, fate, bounds } => {
+                match peer {
+                    Some(peer) => write!(f, "`{route}` was not sent: {peer} ")?,
+                    None => write!(f, "`{route}` was not sent: this endpoint ")?,
+                }
+                match fate {
+                    Fate::TooManyBytes => write!(
+                        f,
+                        "has a lossless interest for which so many bytes wait that this would be more than \
+                         unacknowledged_bytes allows, {}",
+                        bounds.bytes
+                    )?,
+                    Fate::LinkFull => f.write_str("is reached by a link that has no room (outbox_bytes)")?,
+                    _ => f.write_str("has a lossless interest that has not taken all it granted")?,
+                }
+                f.write_str("; send again later, or wait with send_timeout")
+            }
             Why::TooLarge { size, limit } => write!(
                 f,
                 "`{route}` was not sent: the message has {size} bytes, at most {limit} are taken; \
@@ -152,7 +175,8 @@ impl<T: Message> Intent<T> {
         max_wait: Duration,
         largest: usize,
     ) -> Self {
-        let state = State { sending: Sending::new(Arc::clone(&core)), encoded: Vec::new() };
+        let sending = Sending::new(Arc::clone(&core), dispatcher.clone());
+        let state = State { sending, encoded: Vec::new() };
         Self { core, dispatcher, clock, max_wait, largest, state: RefCell::new(state), messages: PhantomData }
     }
 
@@ -262,7 +286,7 @@ impl<T: Message> Intent<T> {
     }
 
     /// What became of the last message sent, for each interest: who wants it (`None`: this endpoint),
-    /// and its fate.
+    /// and its fate. Where it was turned away, [`NotSent`](Fate::NotSent) stands for those who had room.
     pub fn outcomes(&self) -> Vec<(Option<PeerName>, Fate)> {
         let outcomes = self.state.borrow().sending.outcomes();
         outcomes.into_iter().map(|(peer, fate)| (peer.as_deref().cloned(), fate)).collect()
@@ -366,7 +390,7 @@ impl<T: Message> Intent<T> {
                 Ok(outcome) => return Ok(outcome),
                 Err(turned) => turned,
             };
-            if let Err(why) = self.again(turned, sample, seen, &mut deadline, wait) {
+            if let Err(why) = self.again(sending, turned, sample, seen, &mut deadline, wait) {
                 break why;
             }
             seen = self.core.signal.seen();
@@ -390,7 +414,7 @@ impl<T: Message> Intent<T> {
         let mut deadline = None;
         let mut seen = 0;
         loop {
-            self.again(turned, sample, seen, &mut deadline, wait)?;
+            self.again(sending, turned, sample, seen, &mut deadline, wait)?;
             seen = self.core.signal.seen();
             if sending.refresh().message {
                 // An interest of this endpoint came while waiting; it is for the next message.
@@ -406,20 +430,26 @@ impl<T: Message> Intent<T> {
     /// Waits for a change since `seen`, where waiting can help and there is time.
     fn again(
         &self,
+        sending: &Sending,
         turned: Turned,
         sample: Outgoing<'_>,
         seen: u64,
         deadline: &mut Option<Instant>,
         wait: Duration,
     ) -> Result<(), Why> {
-        match turned {
+        let (place, fate, left) = match turned {
             Turned::TooLarge { limit } => return Err(Why::TooLarge { size: sample.payload.len(), limit }),
-            Turned::NoRoom if wait.is_zero() => return Err(Why::NoCredit),
-            Turned::NoRoom => {}
+            Turned::NoRoom { place, fate, left } => (place, fate, left),
+        };
+        let in_vain = || Why::NoRoom { peer: sending.peer(place), fate, bounds: self.core.bounds };
+        if wait.is_zero() {
+            return Err(in_vain());
         }
         let until = *deadline.get_or_insert_with(|| Instant::now() + wait.min(LONGEST_WAIT));
-        if !self.core.signal.wait(seen, Some(until)) {
-            return Err(Why::NoCredit);
+        // One who is to be cut off meanwhile is in the way no longer.
+        let look = until.min(Instant::now() + left.min(LONGEST_WAIT));
+        if !self.core.signal.wait(seen, Some(look)) && Instant::now() >= until {
+            return Err(in_vain());
         }
         if self.core.is_closed() { Err(Why::Closed) } else { Ok(()) }
     }

@@ -12,6 +12,7 @@ pub(crate) mod lane;
 pub(crate) mod mailbox;
 pub(crate) mod outbox;
 pub(crate) mod run;
+pub(crate) mod window;
 
 use std::any::Any;
 use std::sync::Arc;

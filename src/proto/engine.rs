@@ -320,6 +320,7 @@ impl Engine {
             | Control::Time(_)
             | Control::Gap { .. }
             | Control::Lost { .. }
+            | Control::Stalled { .. }
             | Control::Unknown { .. } => {}
         }
     }

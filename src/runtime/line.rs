@@ -13,6 +13,7 @@ use crate::event::PeerName;
 use crate::flow::batch::Batch;
 use crate::flow::lane::LaneId;
 use crate::flow::outbox::{Left, Outbox, Outgoing, Put, QUIET};
+use crate::flow::window::Bounds;
 use crate::proto::{LinkId, Order};
 use crate::reason::{Reason, ReasonCode};
 use crate::route::Route;
@@ -185,10 +186,11 @@ impl Line {
         delivery: Delivery,
         route: Route,
         room: Arc<Signal>,
+        bounds: Bounds,
     ) -> LaneId {
         self.connection.lane(alias, delivery.is_lossless());
         let mut out = self.out.lock();
-        let lane = out.outbox.open(alias, delivery);
+        let lane = out.outbox.open(alias, delivery, bounds);
         let place = alias as usize;
         if out.rooms.len() <= place {
             out.rooms.resize_with(place + 1, || None);
@@ -228,9 +230,11 @@ impl Line {
     /// Whether a sample would be taken. An intent that is turned away will be woken when to try again.
     pub(crate) fn admits(&self, lane: LaneId, size: usize) -> Put {
         let mut out = self.out.lock();
-        let put = out.outbox.admits(lane, size);
-        if put == Put::NoRoom {
-            out.note_starved(lane.alias);
+        let put = out.outbox.admits(lane, size, || self.clock.now());
+        match put {
+            Put::NoRoom | Put::NoCredit(_) | Put::TooManyBytes(_) => out.note_starved(lane.alias),
+            Put::PassedOver(Some(_)) => self.wake_after(out),
+            _ => {}
         }
         put
     }
@@ -253,7 +257,8 @@ impl Line {
                 self.wake_after(out);
                 return Put::Queued;
             }
-            Put::NoRoom => out.note_starved(lane.alias),
+            Put::NoRoom | Put::NoCredit(_) | Put::TooManyBytes(_) => out.note_starved(lane.alias),
+            Put::PassedOver(_) => self.wake_after(out),
             Put::NotOpen | Put::TooLarge | Put::Closed => {}
         }
         put
@@ -333,12 +338,9 @@ impl Line {
     /// for it, and on a busy core the writer thread may not run before this one pauses.
     ///
     /// Nothing is sent once `ended` is set: see [`end_credit`](Self::end_credit).
-    pub(crate) fn send_credit(&self, credit: Credit, ended: &AtomicBool) {
-        self.send_newest_credit(|| credit, ended);
-    }
-
-    /// The same of a credit that is looked up under the lock, so that later ones never say less.
-    fn send_newest_credit(&self, credit: impl FnOnce() -> Credit, ended: &AtomicBool) {
+    ///
+    /// The credit is looked up under the lock, so that later ones never say less.
+    pub(crate) fn send_credit(&self, credit: impl FnOnce() -> Credit, ended: &AtomicBool) {
         let mut out = self.out.lock();
         if ended.load(Ordering::Relaxed) {
             return;

@@ -8,13 +8,16 @@ use super::group::outlet::GroupOutlet;
 use super::inbox::Inbox;
 use super::line::Line;
 use super::signal::Signal;
-use super::source::SourceRef;
+use super::source::{Room, SourceRef};
+use super::input::Input;
+use super::stalls::{Note, Stall};
 use crate::bytes::Bytes;
 use crate::event::PeerName;
 use crate::flow::Shared;
 use crate::flow::batch::Batch;
 use crate::flow::lane::LaneId;
 use crate::flow::outbox::{Outgoing, Put};
+use crate::flow::window::Bounds;
 use crate::outcome::{Fate, Outcome};
 use crate::proto::IntentId;
 use crate::route::Route;
@@ -24,6 +27,8 @@ use crate::time::Timestamp;
 use std::any::TypeId;
 use std::cell::OnceCell;
 use std::sync::Arc;
+use std::time::Duration;
+use crossbeam_channel::Sender;
 
 /// An intent as the threads see it.
 pub(crate) struct Outlets {
@@ -37,6 +42,10 @@ pub(crate) struct Outlets {
     edition: AtomicU64,
     /// Raised when there may be room or interest where there was none.
     pub(crate) signal: Arc<Signal>,
+    /// How much a lossless interest may hold it up.
+    pub(crate) bounds: Bounds,
+    /// What was noted of interests that stall, to be told.
+    notes: Mutex<Vec<Note>>,
     /// The last sample, kept for latecomers; `None` where the intent does not retain.
     retained: Option<Mutex<Kept>>,
     closed: AtomicBool,
@@ -80,7 +89,14 @@ struct Kept {
 }
 
 impl Outlets {
-    pub(crate) fn new(id: IntentId, route: Route, message: TypeId, exclusive: bool, retain: bool) -> Self {
+    pub(crate) fn new(
+        id: IntentId,
+        route: Route,
+        message: TypeId,
+        exclusive: bool,
+        retain: bool,
+        bounds: Bounds,
+    ) -> Self {
         Self {
             id,
             route,
@@ -89,6 +105,8 @@ impl Outlets {
             list: Mutex::default(),
             edition: AtomicU64::new(0),
             signal: Arc::default(),
+            bounds,
+            notes: Mutex::default(),
             retained: retain.then(Mutex::default),
             closed: AtomicBool::new(false),
         }
@@ -155,6 +173,10 @@ impl Outlets {
         self.list().iter().map(Outlet::interested).sum()
     }
 
+    pub(crate) fn take_notes(&self) -> Vec<Note> {
+        std::mem::take(&mut self.notes.lock())
+    }
+
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.signal.raise();
@@ -214,6 +236,7 @@ pub(crate) struct Sending {
     spare: Batch,
     /// How many samples went to more than one outlet or to a group, and one.
     count: u64,
+    dispatcher: Sender<Input>,
 }
 
 /// In which forms a message is needed.
@@ -235,12 +258,13 @@ impl Needs {
 /// Why nothing was sent to anyone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turned {
-    NoRoom,
+    /// The first outlet in the way, why, and in how long its interest will be cut off.
+    NoRoom { place: usize, fate: Fate, left: Duration },
     TooLarge { limit: usize },
 }
 
 impl Sending {
-    pub(crate) fn new(core: Arc<Outlets>) -> Self {
+    pub(crate) fn new(core: Arc<Outlets>, dispatcher: Sender<Input>) -> Self {
         Self {
             core,
             edition: 0,
@@ -249,6 +273,7 @@ impl Sending {
             fates: Vec::new(),
             spare: Batch::default(),
             count: 1,
+            dispatcher,
         }
     }
 
@@ -293,19 +318,31 @@ impl Sending {
         let fate = match self.list.as_slice() {
             [Outlet::Remote { line, lane, lossless }] => {
                 match line.put(*lane, sample, false, &mut self.spare) {
-                    Put::NoRoom => return Err(Turned::NoRoom),
+                    put @ (Put::NoRoom | Put::NoCredit(_) | Put::TooManyBytes(_)) => {
+                        return Err(turned(&mut self.fates, put));
+                    }
                     Put::TooLarge if *lossless => return Err(line.too_large()),
+                    Put::PassedOver(Some(untaken)) => {
+                        note(&self.core, &self.dispatcher, line.peer(), Stall::CutOff(untaken));
+                        Fate::PassedOver
+                    }
                     put => fate_of(put),
                 }
             }
             // The message is moved: counting it up and down again on the way would cost as much as all the
             // rest, as its count is most often in the cache of another core.
             [Outlet::Local { inbox, source, encoded: false }] => {
-                if is_full(inbox, source) {
-                    return Err(Turned::NoRoom);
+                match admits(&self.core, &self.dispatcher, inbox, source) {
+                    Put::NoCredit(left) => return Err(turned(&mut self.fates, Put::NoCredit(left))),
+                    Put::PassedOver(_) => {
+                        source.pass_over();
+                        Fate::PassedOver
+                    }
+                    _ => {
+                        let taken = message().is_some_and(|message| inbox.deliver_local(source, message));
+                        if taken { Fate::Delivered } else { Fate::NoInterest }
+                    }
                 }
-                let taken = message().is_some_and(|message| inbox.deliver_local(source, message));
-                if taken { Fate::Delivered } else { Fate::NoInterest }
             }
             _ => return self.send_to_many(sample, message),
         };
@@ -320,21 +357,7 @@ impl Sending {
         sample: Outgoing<'_>,
         message: impl FnOnce() -> Option<Shared>,
     ) -> Result<Outcome, Turned> {
-        for outlet in self.list.iter() {
-            match outlet {
-                Outlet::Remote { line, lane, lossless: true } => {
-                    match line.admits(*lane, sample.payload.len()) {
-                        Put::NoRoom => return Err(Turned::NoRoom),
-                        Put::TooLarge => return Err(line.too_large()),
-                        _ => {}
-                    }
-                }
-                Outlet::Local { inbox, source, .. } if is_full(inbox, source) => {
-                    return Err(Turned::NoRoom);
-                }
-                _ => {}
-            }
-        }
+        self.admit(sample.payload.len())?;
         let message = if self.needs.message { message() } else { None };
         let mut outcome = Outcome::NOBODY;
         let (mut sample, copy) = (sample, OnceCell::new());
@@ -349,6 +372,10 @@ impl Sending {
                         sample.shared = Some(copy.get_or_init(|| Bytes::copy_from_slice(sample.payload)));
                     }
                     fate_of(put)
+                }
+                Outlet::Local { source, .. } if source.is_cut_off() => {
+                    source.pass_over();
+                    Fate::PassedOver
                 }
                 Outlet::Local { inbox, source, encoded: true } => {
                     match inbox.deliver_bytes(source, sample.payload) {
@@ -366,6 +393,49 @@ impl Sending {
             outcome = outcome.and(fate);
         }
         Ok(outcome)
+    }
+
+    /// Whether every lossless outlet takes a sample of so many bytes, or is to be passed over.
+    fn admit(&mut self, size: usize) -> Result<(), Turned> {
+        let (list, mut first) = (&self.list, None);
+        for (place, outlet) in list.iter().enumerate() {
+            let put = match outlet {
+                Outlet::Remote { line, lane, lossless: true } => match line.admits(*lane, size) {
+                    Put::TooLarge => return Err(line.too_large()),
+                    Put::PassedOver(Some(untaken)) => {
+                        note(&self.core, &self.dispatcher, line.peer(), Stall::CutOff(untaken));
+                        Put::PassedOver(None)
+                    }
+                    put => put,
+                },
+                Outlet::Local { inbox, source, .. } => admits(&self.core, &self.dispatcher, inbox, source),
+                _ => Put::Queued,
+            };
+            let left = match put {
+                Put::NoCredit(left) | Put::TooManyBytes(left) => left,
+                Put::NoRoom => Duration::MAX,
+                _ => continue,
+            };
+            match &mut first {
+                None => {
+                    self.fates.clear();
+                    self.fates.resize(list.len(), Fate::NotSent);
+                    first = Some(Turned::NoRoom { place, fate: fate_of(put), left });
+                }
+                // Whoever is to be cut off first ends the wait.
+                Some(Turned::NoRoom { left: least, .. }) => *least = left.min(*least),
+                Some(_) => {}
+            }
+            if let Some(fate) = self.fates.get_mut(place) {
+                *fate = fate_of(put);
+            }
+        }
+        first.map_or(Ok(()), Err)
+    }
+
+    /// The other endpoint of an outlet; `None` where it is this one.
+    pub(crate) fn peer(&self, place: usize) -> Option<Arc<PeerName>> {
+        self.list.get(place).and_then(Outlet::peer)
     }
 
     /// Gives a retained sample to all who never got anything.
@@ -390,10 +460,52 @@ impl Sending {
     }
 }
 
-/// Whether an interest of this endpoint must get this sample and has no room for it.
+/// The one outlet there is has no room.
+#[cold]
+fn turned(fates: &mut [Fate], put: Put) -> Turned {
+    let fate = fate_of(put);
+    if let Some(last) = fates.first_mut() {
+        *last = fate;
+    }
+    let left = match put {
+        Put::NoCredit(left) | Put::TooManyBytes(left) => left,
+        _ => Duration::MAX,
+    };
+    Turned::NoRoom { place: 0, fate, left }
+}
+
+/// Whether an interest of this endpoint takes a sample.
 #[inline]
-fn is_full(inbox: &Inbox, source: &SourceRef) -> bool {
-    !source.has_room() && !inbox.is_closed()
+fn admits(core: &Outlets, dispatcher: &Sender<Input>, inbox: &Inbox, source: &SourceRef) -> Put {
+    if source.has_room() {
+        if let Some(missed) = source.is_back() {
+            note(core, dispatcher, None, Stall::Over(missed));
+        }
+        return Put::Queued;
+    }
+    if inbox.is_closed() {
+        return Put::Queued;
+    }
+    match source.turned_away(core.bounds.stall) {
+        Room::None(left) => Put::NoCredit(left),
+        Room::PassedOver(untaken) => {
+            if let Some(untaken) = untaken {
+                note(core, dispatcher, None, Stall::CutOff(untaken));
+            }
+            Put::PassedOver(None)
+        }
+    }
+}
+
+/// Has the dispatcher tell something; if it has too much to do it finds it with the next losses.
+#[cold]
+fn note(core: &Outlets, dispatcher: &Sender<Input>, peer: Option<Arc<PeerName>>, stall: Stall) {
+    let mut notes = core.notes.lock();
+    if notes.len() < MOST_NOTES {
+        notes.push(Note { peer, stall });
+    }
+    drop(notes);
+    let _ = dispatcher.try_send(Input::Noted(core.id));
 }
 
 fn fate_of(put: Put) -> Fate {
@@ -401,12 +513,18 @@ fn fate_of(put: Put) -> Fate {
         Put::Queued | Put::Parked(0) => Fate::Queued,
         Put::Inline => Fate::Written,
         Put::Parked(_) => Fate::Replaced,
-        Put::NoRoom => Fate::NoCredit,
+        Put::NoRoom => Fate::LinkFull,
+        Put::NoCredit(_) => Fate::NoCredit,
+        Put::TooManyBytes(_) => Fate::TooManyBytes,
+        Put::PassedOver(_) => Fate::PassedOver,
         Put::NotOpen => Fate::NoInterest,
         Put::TooLarge => Fate::TooLarge,
         Put::Closed => Fate::LinkDown,
     }
 }
+
+/// How many notes may wait to be told. They come once a second at most from each interest.
+const MOST_NOTES: usize = 1024;
 
 #[cfg(test)]
 mod tests;
