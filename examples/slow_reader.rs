@@ -67,7 +67,9 @@ fn send(pose: &Intent<u32>) -> Result<(u32, u32), Fault> {
         if begun.elapsed() >= WATCHED {
             break;
         }
-        if pause.recv_timeout(next.saturating_duration_since(Instant::now())) == Err(RecvTimeoutError::Disconnected) {
+        if pause.recv_timeout(next.saturating_duration_since(Instant::now()))
+            == Err(RecvTimeoutError::Disconnected)
+        {
             break;
         }
         match pose.try_send(sent) {
@@ -125,10 +127,11 @@ fn hang(robot: &Endpoint, station: &Endpoint) -> Result<(), Fault> {
     step.send_timeout(number, WAIT)?;
     reads.recv_timeout(WAIT)?;
     println!("  the robot was held up after {number} steps, for {:.1} s", begun.elapsed().as_secs_f64());
-    find(&events, |event| match event {
-        Event::InterestCutOff { untaken, .. } => Some(println!("  it is cut off: {untaken} steps not taken")),
+    let untaken = find(&events, |event| match event {
+        Event::InterestCutOff { untaken, .. } => Some(*untaken),
         _ => None,
     })?;
+    println!("  it is cut off: {untaken} steps not taken");
     for _ in 0..200 {
         number += 1;
         step.send_timeout(number, WAIT)?;

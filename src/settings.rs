@@ -201,9 +201,8 @@ impl IntentSettings {
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let invalid = |name, value, rule: &str| {
-            Err(Error::InvalidSetting { name, value, rule: rule.to_owned() })
-        };
+        let invalid =
+            |name, value, rule: &str| Err(Error::InvalidSetting { name, value, rule: rule.to_owned() });
         if self.bounds.stall < LEAST_STALL {
             let rule = "at least 2 s: an interest says once a second what it took";
             return invalid("stall_limit", format!("{:?}", self.bounds.stall), rule);

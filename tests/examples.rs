@@ -67,7 +67,9 @@ fn a_slow_reader_gets_what_it_asked_for_and_one_that_hangs_is_cut_off_and_comes_
     let text = run("slow_reader", &[]);
     let lossless = text.lines().find(|line| line.contains("lossless(16)")).unwrap_or_default();
     assert!(lossless.contains("lost   0"), "{text}");
-    for part in ["turned away   0; read", "it is cut off", "all of the next 200", "it reads again", "all is well"] {
+    for part in
+        ["turned away   0; read", "it is cut off", "all of the next 200", "it reads again", "all is well"]
+    {
         assert!(text.contains(part), "no `{part}` in\n{text}");
     }
 }

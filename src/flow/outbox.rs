@@ -207,26 +207,6 @@ impl Outbox {
         self.lanes.get_mut(alias as usize)?.as_mut()
     }
 
-    /// Whether a sample of `size` bytes would be taken now, without taking it.
-    pub(crate) fn admits(&mut self, id: LaneId, size: usize, now: impl FnOnce() -> Timestamp) -> Put {
-        let Some(lane) = self.lane(id.alias).filter(|lane| lane.id == id && !lane.ending && !self.closed)
-        else {
-            return Put::Closed;
-        };
-        let Some(limit) = lane.limit else { return Put::NotOpen };
-        if size > self.largest {
-            Put::TooLarge
-        } else if !lane.delivery.is_lossless() {
-            Put::Queued
-        } else if !lane.takes(limit, size) {
-            self.turn_away(id.alias, false, now())
-        } else if !self.has_room(size) {
-            Put::NoRoom
-        } else {
-            Put::Queued
-        }
-    }
-
     #[inline]
     fn has_room(&self, size: usize) -> bool {
         let waiting = self.batch.len();

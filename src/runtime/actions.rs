@@ -151,7 +151,13 @@ impl Dispatcher {
             self.publish();
         }
         let (Some(line), Some(outlets)) = (self.lines.get(&link), self.intents.get(&intent)) else { return };
-        let lane = line.open_lane(alias, delivery, outlets.route.clone(), Arc::clone(&outlets.signal), outlets.bounds);
+        let lane = line.open_lane(
+            alias,
+            delivery,
+            outlets.route.clone(),
+            Arc::clone(&outlets.signal),
+            outlets.bounds,
+        );
         let outlet = Outlet::Remote { line: Arc::clone(line), lane, lossless: delivery.is_lossless() };
         self.edits.open(intent, Place::Remote(link, alias), outlet);
         self.outgoing.insert((link, alias), intent);

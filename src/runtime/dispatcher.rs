@@ -302,11 +302,15 @@ impl Dispatcher {
         match input {
             LineInput::Control(at, control) => self.engine.control(at, link, control),
             LineInput::Opened { alias } => self.opened(link, line, alias),
-            LineInput::Returned { alias, missed } => self.tell_stall(Stall::Over(missed), Stream::Out(link, alias)),
+            LineInput::Returned { alias, missed } => {
+                self.tell_stall(Stall::Over(missed), Stream::Out(link, alias))
+            }
             LineInput::CutOff { alias, untaken } => {
                 self.tell_stall(Stall::CutOff(untaken), Stream::In(link, alias));
             }
-            LineInput::TakesAgain { alias, missed } => self.tell_stall(Stall::Over(missed), Stream::In(link, alias)),
+            LineInput::TakesAgain { alias, missed } => {
+                self.tell_stall(Stall::Over(missed), Stream::In(link, alias))
+            }
             LineInput::Stalled { alias } => self.engine.relay_stalled(self.clock.now(), link, alias),
             LineInput::Fault(reason) => self.engine.fault(self.clock.now(), link, reason),
             LineInput::Lost(reason) => {

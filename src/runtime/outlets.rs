@@ -6,10 +6,10 @@
 use super::edits::Place;
 use super::group::outlet::GroupOutlet;
 use super::inbox::Inbox;
+use super::input::Input;
 use super::line::Line;
 use super::signal::Signal;
-use super::source::{Room, SourceRef};
-use super::input::Input;
+use super::source::SourceRef;
 use super::stalls::{Note, Stall};
 use crate::bytes::Bytes;
 use crate::event::PeerName;
@@ -24,11 +24,15 @@ use crate::route::Route;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::time::Timestamp;
+use crossbeam_channel::Sender;
 use std::any::TypeId;
 use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
-use crossbeam_channel::Sender;
+
+mod room;
+
+use room::{admits, note, turned};
 
 /// An intent as the threads see it.
 pub(crate) struct Outlets {
@@ -259,8 +263,14 @@ impl Needs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turned {
     /// The first outlet in the way, why, and in how long its interest will be cut off.
-    NoRoom { place: usize, fate: Fate, left: Duration },
-    TooLarge { limit: usize },
+    NoRoom {
+        place: usize,
+        fate: Fate,
+        left: Duration,
+    },
+    TooLarge {
+        limit: usize,
+    },
 }
 
 impl Sending {
@@ -395,44 +405,6 @@ impl Sending {
         Ok(outcome)
     }
 
-    /// Whether every lossless outlet takes a sample of so many bytes, or is to be passed over.
-    fn admit(&mut self, size: usize) -> Result<(), Turned> {
-        let (list, mut first) = (&self.list, None);
-        for (place, outlet) in list.iter().enumerate() {
-            let put = match outlet {
-                Outlet::Remote { line, lane, lossless: true } => match line.admits(*lane, size) {
-                    Put::TooLarge => return Err(line.too_large()),
-                    Put::PassedOver(Some(untaken)) => {
-                        note(&self.core, &self.dispatcher, line.peer(), Stall::CutOff(untaken));
-                        Put::PassedOver(None)
-                    }
-                    put => put,
-                },
-                Outlet::Local { inbox, source, .. } => admits(&self.core, &self.dispatcher, inbox, source),
-                _ => Put::Queued,
-            };
-            let left = match put {
-                Put::NoCredit(left) | Put::TooManyBytes(left) => left,
-                Put::NoRoom => Duration::MAX,
-                _ => continue,
-            };
-            match &mut first {
-                None => {
-                    self.fates.clear();
-                    self.fates.resize(list.len(), Fate::NotSent);
-                    first = Some(Turned::NoRoom { place, fate: fate_of(put), left });
-                }
-                // Whoever is to be cut off first ends the wait.
-                Some(Turned::NoRoom { left: least, .. }) => *least = left.min(*least),
-                Some(_) => {}
-            }
-            if let Some(fate) = self.fates.get_mut(place) {
-                *fate = fate_of(put);
-            }
-        }
-        first.map_or(Ok(()), Err)
-    }
-
     /// The other endpoint of an outlet; `None` where it is this one.
     pub(crate) fn peer(&self, place: usize) -> Option<Arc<PeerName>> {
         self.list.get(place).and_then(Outlet::peer)
@@ -460,54 +432,6 @@ impl Sending {
     }
 }
 
-/// The one outlet there is has no room.
-#[cold]
-fn turned(fates: &mut [Fate], put: Put) -> Turned {
-    let fate = fate_of(put);
-    if let Some(last) = fates.first_mut() {
-        *last = fate;
-    }
-    let left = match put {
-        Put::NoCredit(left) | Put::TooManyBytes(left) => left,
-        _ => Duration::MAX,
-    };
-    Turned::NoRoom { place: 0, fate, left }
-}
-
-/// Whether an interest of this endpoint takes a sample.
-#[inline]
-fn admits(core: &Outlets, dispatcher: &Sender<Input>, inbox: &Inbox, source: &SourceRef) -> Put {
-    if source.has_room() {
-        if let Some(missed) = source.is_back() {
-            note(core, dispatcher, None, Stall::Over(missed));
-        }
-        return Put::Queued;
-    }
-    if inbox.is_closed() {
-        return Put::Queued;
-    }
-    match source.turned_away(core.bounds.stall) {
-        Room::None(left) => Put::NoCredit(left),
-        Room::PassedOver(untaken) => {
-            if let Some(untaken) = untaken {
-                note(core, dispatcher, None, Stall::CutOff(untaken));
-            }
-            Put::PassedOver(None)
-        }
-    }
-}
-
-/// Has the dispatcher tell something; if it has too much to do it finds it with the next losses.
-#[cold]
-fn note(core: &Outlets, dispatcher: &Sender<Input>, peer: Option<Arc<PeerName>>, stall: Stall) {
-    let mut notes = core.notes.lock();
-    if notes.len() < MOST_NOTES {
-        notes.push(Note { peer, stall });
-    }
-    drop(notes);
-    let _ = dispatcher.try_send(Input::Noted(core.id));
-}
-
 fn fate_of(put: Put) -> Fate {
     match put {
         Put::Queued | Put::Parked(0) => Fate::Queued,
@@ -522,9 +446,6 @@ fn fate_of(put: Put) -> Fate {
         Put::Closed => Fate::LinkDown,
     }
 }
-
-/// How many notes may wait to be told. They come once a second at most from each interest.
-const MOST_NOTES: usize = 1024;
 
 #[cfg(test)]
 mod tests;

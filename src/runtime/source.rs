@@ -237,11 +237,7 @@ impl Source {
 
     /// Samples with a number below this were granted.
     pub(crate) fn granted(&self) -> u64 {
-        if self.window == 0 {
-            u64::MAX
-        } else {
-            self.granted.load(Ordering::Acquire)
-        }
+        if self.window == 0 { u64::MAX } else { self.granted.load(Ordering::Acquire) }
     }
 
     /// Whether there is room for one more sample of an intent of this endpoint.

@@ -5,10 +5,7 @@ use bowline::{Bytes, Event, Fate, Intent, IntentSettings, Interest, InterestSett
 use std::thread;
 use std::time::{Duration, Instant};
 
-crate::each_kind!(
-    who_takes_nothing_is_cut_off_and_comes_back_by_taking,
-    who_takes_slowly_is_never_cut_off,
-);
+crate::each_kind!(who_takes_nothing_is_cut_off_and_comes_back_by_taking, who_takes_slowly_is_never_cut_off,);
 
 /// The shortest there is.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -155,7 +152,8 @@ fn no_more_bytes_are_on_their_way_than_the_intent_allows() {
         let pair = pair(kind);
         let settings = IntentSettings::new().unacknowledged_bytes(BOUND);
         let intent: Intent<Bytes> = pair.robot.intent_with("robot.image", settings).expect("intent");
-        let interest: Interest<Bytes> = pair.desk.interest_with("robot.image", lossless(1000)).expect("interest");
+        let interest: Interest<Bytes> =
+            pair.desk.interest_with("robot.image", lossless(1000)).expect("interest");
         assert!(intent.wait_interest(SOON));
         let image = |number: u32| {
             let mut bytes = vec![0; SIZE];

@@ -1,6 +1,7 @@
 //! Lossless lanes that have no room: who is turned away, who is passed over, and the way back.
 
 use super::{Outbox, Put, put_gap, put_lost};
+use crate::flow::lane::LaneId;
 use crate::time::Timestamp;
 use crate::wire::control::{Control, Credit};
 use crate::wire::encode;
@@ -15,6 +16,26 @@ pub(crate) struct Credited {
 }
 
 impl Outbox {
+    /// Whether a sample of `size` bytes would be taken now, without taking it.
+    pub(crate) fn admits(&mut self, id: LaneId, size: usize, now: impl FnOnce() -> Timestamp) -> Put {
+        let Some(lane) = self.lane(id.alias).filter(|lane| lane.id == id && !lane.ending && !self.closed)
+        else {
+            return Put::Closed;
+        };
+        let Some(limit) = lane.limit else { return Put::NotOpen };
+        if size > self.largest {
+            Put::TooLarge
+        } else if !lane.delivery.is_lossless() {
+            Put::Queued
+        } else if !lane.takes(limit, size) {
+            self.turn_away(id.alias, false, now())
+        } else if !self.has_room(size) {
+            Put::NoRoom
+        } else {
+            Put::Queued
+        }
+    }
+
     /// Takes in a credit; `None` if it is not a valid one.
     pub(crate) fn credit(&mut self, credit: Credit) -> Option<Credited> {
         let lane = self.lane_mut(credit.alias)?;

@@ -36,9 +36,10 @@ impl Line {
             return Ok(());
         }
         let Some(Credited { first, missed }) = out.outbox.credit(credit) else {
-            let known = out.outbox.lane(credit.alias).map_or((0, 0, 0), |lane| {
-                (lane.sequence, lane.limit.unwrap_or(0), lane.taken)
-            });
+            let known = out
+                .outbox
+                .lane(credit.alias)
+                .map_or((0, 0, 0), |lane| (lane.sequence, lane.limit.unwrap_or(0), lane.taken));
             drop(out);
             let Credit { alias, limit, taken, lost } = credit;
             let (sent, old_limit, old_taken) = known;

@@ -18,7 +18,8 @@ fn bench(retain: bool) -> (Arc<Outlets>, Arc<Line>) {
 }
 
 fn open(outlets: &Outlets, line: &Arc<Line>, alias: u32, delivery: Delivery) -> Outlet {
-    let lane = line.open_lane(alias, delivery, outlets.route.clone(), Arc::clone(&outlets.signal), outlets.bounds);
+    let lane =
+        line.open_lane(alias, delivery, outlets.route.clone(), Arc::clone(&outlets.signal), outlets.bounds);
     let depth = u64::from(delivery.depth());
     line.credit(Credit { alias, limit: depth, taken: 0, lost: 0 }).unwrap();
     Outlet::Remote { line: Arc::clone(line), lane, lossless: delivery.is_lossless() }

@@ -109,7 +109,9 @@ fn put(bench: &mut Bench, lane: &mut Sent, alias: u32, size: usize, inline: usiz
     let full = |put| matches!(put, Put::NoRoom | Put::NoCredit(_));
     assert_eq!(full(admitted), full(put));
     match put {
-        Put::NoRoom | Put::NoCredit(_) => return assert!(delivery.is_lossless() && !(has_room && has_credit)),
+        Put::NoRoom | Put::NoCredit(_) => {
+            return assert!(delivery.is_lossless() && !(has_room && has_credit));
+        }
         Put::Parked(dropped) => {
             assert!(!delivery.is_lossless());
             lane.dropped += dropped;
