@@ -2,7 +2,6 @@
 
 use crate::delivery::Delivery;
 use crate::error::Error;
-use crate::flow::window::Bounds;
 use crate::message::Message;
 use crate::path::Path;
 use crate::route::Route;
@@ -102,6 +101,26 @@ macro_rules! naming_setters {
             self
         }
     };
+}
+
+/// How much one lossless interest may hold an intent up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// Bytes of samples that were sent and not said to be taken.
+    pub(crate) bytes: u64,
+    /// How long it may take nothing while the intent is turned away; the longest span there is: for ever.
+    pub(crate) stall: Duration,
+}
+
+impl Bounds {
+    /// Nothing is bounded, where somebody else sees to it.
+    pub(crate) const NONE: Self = Self { bytes: u64::MAX, stall: Duration::MAX };
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { bytes: 8 << 20, stall: Duration::from_secs(10) }
+    }
 }
 
 /// How an intent supplies its route.

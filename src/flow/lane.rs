@@ -1,8 +1,9 @@
 //! One route on one link, seen from the side that sends.
 
-use super::window::{Bounds, Window};
+use super::window::Window;
 use crate::bytes::Bytes;
 use crate::delivery::Delivery;
+use crate::settings::Bounds;
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 

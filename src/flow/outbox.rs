@@ -27,9 +27,9 @@
 use super::batch::{BY_REFERENCE, Batch};
 use super::coarse::Coarse;
 use super::lane::{Lane, LaneId, Missing, Parked};
-use super::window::Bounds;
 use crate::bytes::Bytes;
 use crate::delivery::Delivery;
+use crate::settings::Bounds;
 use crate::time::Timestamp;
 use crate::wire::control::Control;
 use crate::wire::message::{max_payload, put_message_head};

@@ -10,29 +10,10 @@
 //! Nothing runs by a timer: whoever is turned away looks at the time. So an interest that is in nobody's way
 //! is never cut off, and a look costs nothing while there is room.
 
+use crate::settings::Bounds;
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
-
-/// How much one lossless interest may hold an intent up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Bounds {
-    /// Bytes of samples that were sent and not said to be taken.
-    pub(crate) bytes: u64,
-    /// How long it may take nothing while the intent is turned away; the longest span there is: for ever.
-    pub(crate) stall: Duration,
-}
-
-impl Bounds {
-    /// Nothing is bounded, where somebody else sees to it.
-    pub(crate) const NONE: Self = Self { bytes: u64::MAX, stall: Duration::MAX };
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self { bytes: 8 << 20, stall: Duration::from_secs(10) }
-    }
-}
 
 /// The samples of a lossless lane that were sent and not said to be taken.
 #[derive(Default)]

@@ -1,10 +1,10 @@
 //! Why a message was not sent.
 
 use crate::event::PeerName;
-use crate::flow::window::Bounds;
 use crate::message::CodecError;
 use crate::outcome::Fate;
 use crate::route::Route;
+use crate::settings::Bounds;
 use std::fmt;
 use std::sync::Arc;
 

@@ -3,11 +3,11 @@
 use super::*;
 use crate::delivery::Delivery;
 use crate::flow::run::Content;
-use crate::flow::window::Bounds;
 use crate::proto::{IntentId, InterestId};
 use crate::runtime::inbox::Inbox;
 use crate::runtime::outlets::Outlet;
 use crate::runtime::source::Source;
+use crate::settings::Bounds;
 use crate::sync::interleave;
 use shuttle::thread::spawn;
 use std::any::TypeId;

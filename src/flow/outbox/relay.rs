@@ -8,7 +8,7 @@ use super::{BY_REFERENCE, Outbox, Outgoing, Put, put_gap, put_lost};
 use crate::bytes::Bytes;
 use crate::delivery::Delivery;
 use crate::flow::lane::{Lane, Missing, Parked, Upstream};
-use crate::flow::window::Bounds;
+use crate::settings::Bounds;
 use crate::time::Timestamp;
 use crate::wire::control::Credit;
 
