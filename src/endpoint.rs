@@ -116,7 +116,7 @@ impl Endpoint {
     /// As [`intent`](Endpoint::intent), with settings.
     ///
     /// # Errors
-    /// As [`intent`](Endpoint::intent).
+    /// As [`intent`](Endpoint::intent), or when a setting is out of its range.
     pub fn intent_with<T: Message>(&self, path: &str, settings: IntentSettings) -> Result<Intent<T>, Error> {
         #[cfg_attr(not(feature = "lz4"), allow(unused_mut, reason = "nothing is packed"))]
         let mut declaration = self.declaration::<T>(path, &settings.naming)?;
@@ -125,8 +125,10 @@ impl Endpoint {
             declaration.packs = settings.compression != Compression::Off;
         }
         let id = IntentId(self.next_id());
-        let IntentSettings { exclusive, retain, .. } = settings;
-        let outlets = Outlets::new(id, declaration.route.clone(), TypeId::of::<T>(), exclusive, retain);
+        settings.check()?;
+        let IntentSettings { exclusive, retain, bounds, .. } = settings;
+        let route = declaration.route.clone();
+        let outlets = Outlets::new(id, route, TypeId::of::<T>(), exclusive, retain, bounds);
         let outlets = Arc::new(outlets);
         self.tell(Input::DeclareIntent(Arc::clone(&outlets), declaration, settings.naming.expected))?;
         let dispatcher = self.dispatcher.clone();

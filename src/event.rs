@@ -227,6 +227,33 @@ pub enum Event {
         /// How many.
         count: u64,
     },
+    /// A lossless interest took nothing for the intent's
+    /// [`stall_limit`](crate::IntentSettings::stall_limit) while the intent had no room to send: it is cut off. The
+    /// intent passes it over from now on, and sends to the others. Both sides are told.
+    ///
+    /// It comes back by itself: as soon as it takes a sample, what waits for it is granted on behind what it
+    /// missed; then [`InterestReturned`](Event::InterestReturned) tells how many that was.
+    InterestCutOff {
+        /// The route.
+        route: Route,
+        /// The other endpoint; `None` when both are in this one.
+        peer: Option<PeerName>,
+        /// Where the intent is.
+        supplier: Side,
+        /// How many samples were sent to it that it has not taken, as far as it has said. They can still be read.
+        untaken: u64,
+    },
+    /// A lossless interest that was [cut off](Event::InterestCutOff) takes again. Both sides are told.
+    InterestReturned {
+        /// The route.
+        route: Route,
+        /// The other endpoint; `None` when both are in this one.
+        peer: Option<PeerName>,
+        /// Where the intent is.
+        supplier: Side,
+        /// How many samples went past it. They are counted by [`SamplesLost`](Event::SamplesLost) too.
+        missed: u64,
+    },
     /// A callback panicked; it will not be called again and its interest is withdrawn.
     CallbackPanicked {
         /// The route it was for.

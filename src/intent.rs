@@ -4,7 +4,7 @@ use crate::bytes::Bytes;
 use crate::event::PeerName;
 use crate::flow::Shared;
 use crate::flow::outbox::Outgoing;
-use crate::message::{CodecError, Message};
+use crate::message::Message;
 use crate::outcome::{Fate, Outcome};
 use crate::route::Route;
 use crate::runtime::clock::Clock;
@@ -16,6 +16,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+mod error;
+
+pub use error::SendError;
+use error::Why;
 
 /// "I can supply this route": the sending end of a route, for messages `T`.
 ///
@@ -55,95 +60,6 @@ struct State {
     encoded: Vec<u8>,
 }
 
-/// A message that was not sent to anyone, and why. It holds the message.
-///
-/// ```
-/// use bowline::{Bytes, Endpoint, Intent};
-/// let robot = Endpoint::builder("robot").largest_message(100).start()?;
-/// let image: Intent<Bytes> = robot.intent("robot.image")?;
-/// let error = image.send(Bytes::from(vec![0; 101])).unwrap_err();
-/// assert!(error.is_too_large());
-/// assert_eq!(error.into_inner().len(), 101);
-/// # Ok::<(), bowline::Error>(())
-/// ```
-pub struct SendError<M> {
-    message: M,
-    route: Route,
-    why: Why,
-}
-
-#[derive(Debug)]
-enum Why {
-    NoCredit,
-    TooLarge { size: usize, limit: usize },
-    Codec(CodecError),
-    Closed,
-}
-
-impl<M> SendError<M> {
-    /// The message that was not sent.
-    pub fn into_inner(self) -> M {
-        self.message
-    }
-
-    /// The same for another message, and the one it held.
-    pub(crate) fn exchange<N>(self, message: N) -> (SendError<N>, M) {
-        (SendError { message, route: self.route, why: self.why }, self.message)
-    }
-
-    /// A lossless interest, or the link to it, has no room. Send again later, or wait with
-    /// [`send_timeout`](Intent::send_timeout).
-    pub fn is_no_credit(&self) -> bool {
-        matches!(self.why, Why::NoCredit)
-    }
-
-    /// The encoded message is larger than this endpoint sends, or a lossless interest's peer takes.
-    pub fn is_too_large(&self) -> bool {
-        matches!(self.why, Why::TooLarge { .. })
-    }
-
-    /// The endpoint is closed.
-    pub fn is_closed(&self) -> bool {
-        matches!(self.why, Why::Closed)
-    }
-
-    /// Whether the same call can succeed later.
-    pub fn is_transient(&self) -> bool {
-        self.is_no_credit()
-    }
-}
-
-impl<M> fmt::Display for SendError<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let route = &self.route;
-        match &self.why {
-            Why::NoCredit => write!(
-                f,
-                "`{route}` was not sent: a lossless interest or its link has no room; \
-                 send again later, or wait with send_timeout"
-            ),
-            Why::TooLarge { size, limit } => write!(
-                f,
-                "`{route}` was not sent: the message has {size} bytes, at most {limit} are taken; \
-                 send less at once, or raise largest_message on both sides"
-            ),
-            Why::Codec(error) => write!(f, "`{route}` was not sent: the message cannot be encoded: {error}"),
-            Why::Closed => write!(f, "`{route}` was not sent: its endpoint is closed"),
-        }
-    }
-}
-
-impl<M> fmt::Debug for SendError<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SendError")
-            .field("route", &self.route)
-            .field("why", &self.why)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<M> std::error::Error for SendError<M> {}
-
 impl<T: Message> Intent<T> {
     pub(crate) fn new(
         core: Arc<Outlets>,
@@ -152,7 +68,8 @@ impl<T: Message> Intent<T> {
         max_wait: Duration,
         largest: usize,
     ) -> Self {
-        let state = State { sending: Sending::new(Arc::clone(&core)), encoded: Vec::new() };
+        let sending = Sending::new(Arc::clone(&core), dispatcher.clone());
+        let state = State { sending, encoded: Vec::new() };
         Self { core, dispatcher, clock, max_wait, largest, state: RefCell::new(state), messages: PhantomData }
     }
 
@@ -274,7 +191,7 @@ impl<T: Message> Intent<T> {
     }
 
     /// What became of the last message sent, for each interest: who wants it (`None`: this endpoint),
-    /// and its fate.
+    /// and its fate. Where it was turned away, [`NotSent`](Fate::NotSent) stands for those who had room.
     pub fn outcomes(&self) -> Vec<(Option<PeerName>, Fate)> {
         let outcomes = self.state.borrow().sending.outcomes();
         outcomes.into_iter().map(|(peer, fate)| (peer.as_deref().cloned(), fate)).collect()
@@ -378,7 +295,7 @@ impl<T: Message> Intent<T> {
                 Ok(outcome) => return Ok(outcome),
                 Err(turned) => turned,
             };
-            if let Err(why) = self.again(turned, sample, seen, &mut deadline, wait) {
+            if let Err(why) = self.again(sending, turned, sample, seen, &mut deadline, wait) {
                 break why;
             }
             seen = self.core.signal.seen();
@@ -402,7 +319,7 @@ impl<T: Message> Intent<T> {
         let mut deadline = None;
         let mut seen = 0;
         loop {
-            self.again(turned, sample, seen, &mut deadline, wait)?;
+            self.again(sending, turned, sample, seen, &mut deadline, wait)?;
             seen = self.core.signal.seen();
             if sending.refresh().message {
                 // An interest of this endpoint came while waiting; it is for the next message.
@@ -418,20 +335,26 @@ impl<T: Message> Intent<T> {
     /// Waits for a change since `seen`, where waiting can help and there is time.
     fn again(
         &self,
+        sending: &Sending,
         turned: Turned,
         sample: Outgoing<'_>,
         seen: u64,
         deadline: &mut Option<Instant>,
         wait: Duration,
     ) -> Result<(), Why> {
-        match turned {
+        let (place, fate, left) = match turned {
             Turned::TooLarge { limit } => return Err(Why::TooLarge { size: sample.payload.len(), limit }),
-            Turned::NoRoom if wait.is_zero() => return Err(Why::NoCredit),
-            Turned::NoRoom => {}
+            Turned::NoRoom { place, fate, left } => (place, fate, left),
+        };
+        let in_vain = || Why::NoRoom { peer: sending.peer(place), fate, bounds: self.core.bounds };
+        if wait.is_zero() {
+            return Err(in_vain());
         }
         let until = *deadline.get_or_insert_with(|| Instant::now() + wait.min(LONGEST_WAIT));
-        if !self.core.signal.wait(seen, Some(until)) {
-            return Err(Why::NoCredit);
+        // One who is to be cut off meanwhile is in the way no longer.
+        let look = until.min(Instant::now() + left.min(LONGEST_WAIT));
+        if !self.core.signal.wait(seen, Some(look)) && Instant::now() >= until {
+            return Err(in_vain());
         }
         if self.core.is_closed() { Err(Why::Closed) } else { Ok(()) }
     }

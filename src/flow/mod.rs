@@ -14,6 +14,7 @@ pub(crate) mod outbox;
 pub(crate) mod run;
 #[cfg(feature = "lz4")]
 pub(crate) mod squeeze;
+pub(crate) mod window;
 
 use std::any::Any;
 use std::sync::Arc;

@@ -200,6 +200,7 @@ impl<'a> Choices<'a> {
             }),
             9 => Control::Time(self.time()),
             10 => Control::Gap { alias: self.alias(), count: self.u64() },
+            12 => Control::Stalled { alias: self.alias(), untaken: self.u64() },
             11 => Control::Lost { alias: self.alias(), count: self.u64() },
             _ => Control::End { alias: self.alias() },
         }

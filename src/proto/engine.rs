@@ -326,6 +326,7 @@ impl Engine {
             | Control::Time(_)
             | Control::Gap { .. }
             | Control::Lost { .. }
+            | Control::Stalled { .. }
             | Control::Unknown { .. } => {}
         }
     }

@@ -192,6 +192,7 @@ pub(super) fn kind(frame: &Control) -> &'static str {
         Control::Gap { .. } => "GAP",
         Control::End { .. } => "END",
         Control::Lost { .. } => "LOST",
+        Control::Stalled { .. } => "STALLED",
         Control::Unknown { .. } => "a frame of an unknown kind",
     }
 }

@@ -173,7 +173,13 @@ impl Dispatcher {
             self.publish();
         }
         let (Some(line), Some(outlets)) = (self.lines.get(&link), self.intents.get(&intent)) else { return };
-        let lane = line.open_lane(alias, delivery, outlets.route.clone(), Arc::clone(&outlets.signal));
+        let lane = line.open_lane(
+            alias,
+            delivery,
+            outlets.route.clone(),
+            Arc::clone(&outlets.signal),
+            outlets.bounds,
+        );
         let outlet = Outlet::remote(line, lane, delivery.is_lossless(), packed);
         self.edits.open(intent, Place::Remote(link, alias), outlet);
         self.outgoing.insert((link, alias), intent);

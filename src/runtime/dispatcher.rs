@@ -15,10 +15,11 @@ use super::group::Group;
 use super::inbox::Inbox;
 use super::input::{Input, LineInput};
 use super::line::Line;
-use super::losses::Losses;
+use super::losses::{Losses, Stream};
 use super::outlets::Outlets;
 use super::refusals::Refused;
 use super::source::SourceRef;
+use super::stalls::Stall;
 use super::status::LinkStatus;
 use super::threads::Threads;
 use crate::event::Event;
@@ -264,6 +265,7 @@ impl Dispatcher {
                 }
                 self.withdraw_interest(id);
             }
+            Input::Noted(id) => self.tell_notes(id),
             Input::Status(answer) => {
                 let _ = answer.send(self.status());
             }
@@ -301,6 +303,15 @@ impl Dispatcher {
         match input {
             LineInput::Control(at, control) => self.engine.control(at, link, control),
             LineInput::Opened { alias } => self.opened(link, line, alias),
+            LineInput::Returned { alias, missed } => {
+                self.tell_stall(Stall::Over(missed), Stream::Out(link, alias))
+            }
+            LineInput::CutOff { alias, untaken } => {
+                self.tell_stall(Stall::CutOff(untaken), Stream::In(link, alias));
+            }
+            LineInput::TakesAgain { alias, missed } => {
+                self.tell_stall(Stall::Over(missed), Stream::In(link, alias))
+            }
             LineInput::Stalled { alias } => self.engine.relay_stalled(self.clock.now(), link, alias),
             LineInput::Fault(reason) => self.engine.fault(self.clock.now(), link, reason),
             LineInput::Lost(reason) => {

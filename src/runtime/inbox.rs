@@ -270,7 +270,7 @@ impl Inbox {
     }
 
     fn call_locked(&self, cell: &RefCell<Option<Callback>>, taken: Taken<'_, SourceRef>) -> bool {
-        let source = taken.source;
+        let (source, bytes) = (taken.source, taken.bytes());
         let Ok(mut callback) = cell.try_borrow_mut() else { return self.pass_over(source) };
         let Some(call) = callback.as_mut().filter(|_| !self.is_closed()) else { return false };
         self.called.fetch_add(1, Ordering::Relaxed);
@@ -286,7 +286,7 @@ impl Inbox {
             *callback = None;
         }
         drop(callback);
-        source.took_one();
+        source.took_one(bytes);
         true
     }
 
@@ -295,7 +295,7 @@ impl Inbox {
     fn pass_over(&self, source: &SourceRef) -> bool {
         self.called.fetch_add(1, Ordering::Relaxed);
         source.note_lost_here(1);
-        source.took_one();
+        source.took_one(0);
         false
     }
 

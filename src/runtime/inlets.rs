@@ -289,10 +289,47 @@ impl Inlets {
         };
         *sequence = next;
         match slot {
-            Slot::Open(open) => open.inlet.source.note_lost_at(count, at),
+            Slot::Open(open) => {
+                let source = &open.inlet.source;
+                source.note_lost_at(count, at);
+                source.skip(count);
+                if source.set_cut_off(false) {
+                    self.line.input(LineInput::TakesAgain { alias, missed: count });
+                }
+            }
             #[cfg(feature = "lz4")]
-            Slot::Packed(packed) => packed.open.inlet.source.note_lost_at(count, at),
+            Slot::Packed(packed) => {
+                let source = &packed.open.inlet.source;
+                source.note_lost_at(count, at);
+                source.skip(count);
+                if source.set_cut_off(false) {
+                    self.line.input(LineInput::TakesAgain { alias, missed: count });
+                }
+            }
             Slot::Relay(relay) => relay.pass_missing(count, at),
+            Slot::Draining | Slot::Free => {}
+        }
+        Ok(())
+    }
+
+    /// The intent passes its interest over from now on, until that takes again.
+    pub(crate) fn stalled(&mut self, alias: u32, untaken: u64, chunk: &Arc<Buffer>) -> Result<(), Reason> {
+        match self.slot(alias, chunk)? {
+            Slot::Open(open) => {
+                if open.inlet.source.set_cut_off(true) {
+                    self.line.input(LineInput::CutOff { alias, untaken });
+                }
+            }
+            #[cfg(feature = "lz4")]
+            Slot::Packed(packed) => {
+                if packed.open.inlet.source.set_cut_off(true) {
+                    self.line.input(LineInput::CutOff { alias, untaken });
+                }
+            }
+            Slot::Relay(relay) => {
+                let Passage { to, alias, feed, .. } = &relay.passage;
+                to.forward_stalled((*alias, feed), untaken);
+            }
             Slot::Draining | Slot::Free => {}
         }
         Ok(())

@@ -17,6 +17,7 @@ use crate::proto::health::Seen;
 use crate::proto::{LinkId, Order};
 use crate::reason::{Reason, ReasonCode};
 use crate::route::Route;
+use crate::settings::Bounds;
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard, Wake, Woken, thread_local, wake};
 use crate::time::Timestamp;
@@ -201,10 +202,11 @@ impl Line {
         delivery: Delivery,
         route: Route,
         room: Arc<Signal>,
+        bounds: Bounds,
     ) -> LaneId {
         self.connection.lane(alias, delivery.is_lossless());
         let mut out = self.out.lock();
-        let lane = out.outbox.open(alias, delivery);
+        let lane = out.outbox.open(alias, delivery, bounds);
         let place = alias as usize;
         if out.rooms.len() <= place {
             out.rooms.resize_with(place + 1, || None);
@@ -244,9 +246,11 @@ impl Line {
     /// Whether a sample would be taken. An intent that is turned away will be woken when to try again.
     pub(crate) fn admits(&self, lane: LaneId, size: usize) -> Put {
         let mut out = self.out.lock();
-        let put = out.outbox.admits(lane, size);
-        if put == Put::NoRoom {
-            out.note_starved(lane.alias);
+        let put = out.outbox.admits(lane, size, || self.clock.now());
+        match put {
+            Put::NoRoom | Put::NoCredit(_) | Put::TooManyBytes(_) => out.note_starved(lane.alias),
+            Put::PassedOver(Some(_)) => self.wake_after(out),
+            _ => {}
         }
         put
     }
@@ -269,7 +273,8 @@ impl Line {
                 self.wake_after(out);
                 return Put::Queued;
             }
-            Put::NoRoom => out.note_starved(lane.alias),
+            Put::NoRoom | Put::NoCredit(_) | Put::TooManyBytes(_) => out.note_starved(lane.alias),
+            Put::PassedOver(_) => self.wake_after(out),
             Put::NotOpen | Put::TooLarge | Put::Closed => {}
         }
         put
@@ -349,12 +354,9 @@ impl Line {
     /// for it, and on a busy core the writer thread may not run before this one pauses.
     ///
     /// Nothing is sent once `ended` is set: see [`end_credit`](Self::end_credit).
-    pub(crate) fn send_credit(&self, credit: Credit, ended: &AtomicBool) {
-        self.send_newest_credit(|| credit, ended);
-    }
-
-    /// The same of a credit that is looked up under the lock, so that later ones never say less.
-    fn send_newest_credit(&self, credit: impl FnOnce() -> Credit, ended: &AtomicBool) {
+    ///
+    /// The credit is looked up under the lock, so that later ones never say less.
+    pub(crate) fn send_credit(&self, credit: impl FnOnce() -> Credit, ended: &AtomicBool) {
         let mut out = self.out.lock();
         if ended.load(Ordering::Relaxed) {
             return;

@@ -122,6 +122,7 @@ pub(crate) mod refusals;
 pub(crate) mod session;
 pub(crate) mod signal;
 pub(crate) mod source;
+pub(crate) mod stalls;
 pub(crate) mod status;
 pub(crate) mod threads;
 mod writer;

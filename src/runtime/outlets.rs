@@ -6,11 +6,13 @@
 use super::edits::Place;
 use super::group::outlet::GroupOutlet;
 use super::inbox::Inbox;
+use super::input::Input;
 use super::line::Line;
 #[cfg(feature = "lz4")]
 use super::packing::Packer;
 use super::signal::Signal;
 use super::source::SourceRef;
+use super::stalls::{Note, Stall};
 use crate::bytes::Bytes;
 use crate::event::PeerName;
 use crate::flow::Shared;
@@ -20,12 +22,19 @@ use crate::flow::outbox::{Outgoing, Put};
 use crate::outcome::{Fate, Outcome};
 use crate::proto::IntentId;
 use crate::route::Route;
+use crate::settings::Bounds;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::time::Timestamp;
+use crossbeam_channel::Sender;
 use std::any::TypeId;
 use std::cell::OnceCell;
 use std::sync::Arc;
+use std::time::Duration;
+
+mod room;
+
+use room::{admits, note, turned};
 
 /// An intent as the threads see it.
 pub(crate) struct Outlets {
@@ -39,6 +48,10 @@ pub(crate) struct Outlets {
     edition: AtomicU64,
     /// Raised when there may be room or interest where there was none.
     pub(crate) signal: Arc<Signal>,
+    /// How much a lossless interest may hold it up.
+    pub(crate) bounds: Bounds,
+    /// What was noted of interests that stall, to be told.
+    notes: Mutex<Vec<Note>>,
     /// The last sample, kept for latecomers; `None` where the intent does not retain.
     retained: Option<Mutex<Kept>>,
     closed: AtomicBool,
@@ -91,7 +104,14 @@ struct Kept {
 }
 
 impl Outlets {
-    pub(crate) fn new(id: IntentId, route: Route, message: TypeId, exclusive: bool, retain: bool) -> Self {
+    pub(crate) fn new(
+        id: IntentId,
+        route: Route,
+        message: TypeId,
+        exclusive: bool,
+        retain: bool,
+        bounds: Bounds,
+    ) -> Self {
         Self {
             id,
             route,
@@ -100,6 +120,8 @@ impl Outlets {
             list: Mutex::default(),
             edition: AtomicU64::new(0),
             signal: Arc::default(),
+            bounds,
+            notes: Mutex::default(),
             retained: retain.then(Mutex::default),
             closed: AtomicBool::new(false),
         }
@@ -164,6 +186,10 @@ impl Outlets {
     /// How many interests would get a sample now.
     pub(crate) fn interested(&self) -> usize {
         self.list().iter().map(Outlet::interested).sum()
+    }
+
+    pub(crate) fn take_notes(&self) -> Vec<Note> {
+        std::mem::take(&mut self.notes.lock())
     }
 
     pub(crate) fn close(&self) {
@@ -248,6 +274,7 @@ pub(crate) struct Sending {
     count: u64,
     #[cfg(feature = "lz4")]
     pub(crate) packer: Packer,
+    dispatcher: Sender<Input>,
 }
 
 /// In which forms a message is needed.
@@ -269,12 +296,19 @@ impl Needs {
 /// Why nothing was sent to anyone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turned {
-    NoRoom,
-    TooLarge { limit: usize },
+    /// The first outlet in the way, why, and in how long its interest will be cut off.
+    NoRoom {
+        place: usize,
+        fate: Fate,
+        left: Duration,
+    },
+    TooLarge {
+        limit: usize,
+    },
 }
 
 impl Sending {
-    pub(crate) fn new(core: Arc<Outlets>) -> Self {
+    pub(crate) fn new(core: Arc<Outlets>, dispatcher: Sender<Input>) -> Self {
         Self {
             core,
             edition: 0,
@@ -285,6 +319,7 @@ impl Sending {
             count: 1,
             #[cfg(feature = "lz4")]
             packer: Packer::default(),
+            dispatcher,
         }
     }
 
@@ -329,19 +364,31 @@ impl Sending {
         let fate = match self.list.as_slice() {
             [Outlet::Remote { line, lane, lossless }] => {
                 match line.put(*lane, sample, false, &mut self.spare) {
-                    Put::NoRoom => return Err(Turned::NoRoom),
+                    put @ (Put::NoRoom | Put::NoCredit(_) | Put::TooManyBytes(_)) => {
+                        return Err(turned(&mut self.fates, put));
+                    }
                     Put::TooLarge if *lossless => return Err(line.too_large()),
+                    Put::PassedOver(Some(untaken)) => {
+                        note(&self.core, &self.dispatcher, line.peer(), Stall::CutOff(untaken));
+                        Fate::PassedOver
+                    }
                     put => fate_of(put),
                 }
             }
             // The message is moved: counting it up and down again on the way would cost as much as all the
             // rest, as its count is most often in the cache of another core.
             [Outlet::Local { inbox, source, encoded: false }] => {
-                if is_full(inbox, source) {
-                    return Err(Turned::NoRoom);
+                match admits(&self.core, &self.dispatcher, inbox, source) {
+                    Put::NoCredit(left) => return Err(turned(&mut self.fates, Put::NoCredit(left))),
+                    Put::PassedOver(_) => {
+                        source.pass_over();
+                        Fate::PassedOver
+                    }
+                    _ => {
+                        let taken = message().is_some_and(|message| inbox.deliver_local(source, message));
+                        if taken { Fate::Delivered } else { Fate::NoInterest }
+                    }
                 }
-                let taken = message().is_some_and(|message| inbox.deliver_local(source, message));
-                if taken { Fate::Delivered } else { Fate::NoInterest }
             }
             _ => return self.send_to_many(sample, message),
         };
@@ -358,31 +405,7 @@ impl Sending {
     ) -> Result<Outcome, Turned> {
         #[cfg(feature = "lz4")]
         self.packer.begin(&self.list, sample.payload);
-        for outlet in self.list.iter() {
-            match outlet {
-                #[cfg(feature = "lz4")]
-                Outlet::Packed { line, lane, lossless: true, largest } => {
-                    let size = self.packer.sample_for(line).payload.len();
-                    match line.admits(*lane, size) {
-                        Put::NoRoom => return Err(Turned::NoRoom),
-                        Put::TooLarge => return Err(line.too_large()),
-                        _ if sample.payload.len() > *largest => return Err(line.too_large()),
-                        _ => {}
-                    }
-                }
-                Outlet::Remote { line, lane, lossless: true } => {
-                    match line.admits(*lane, sample.payload.len()) {
-                        Put::NoRoom => return Err(Turned::NoRoom),
-                        Put::TooLarge => return Err(line.too_large()),
-                        _ => {}
-                    }
-                }
-                Outlet::Local { inbox, source, .. } if is_full(inbox, source) => {
-                    return Err(Turned::NoRoom);
-                }
-                _ => {}
-            }
-        }
+        self.admit(sample.payload.len())?;
         #[cfg(feature = "lz4")]
         self.packer.goes();
         let message = if self.needs.message { message() } else { None };
@@ -409,6 +432,10 @@ impl Sending {
                     self.packer.note(line, sample.payload.len(), packed.payload.len(), put);
                     fate_of(put)
                 }
+                Outlet::Local { source, .. } if source.is_cut_off() => {
+                    source.pass_over();
+                    Fate::PassedOver
+                }
                 Outlet::Local { inbox, source, encoded: true } => {
                     match inbox.deliver_bytes(source, sample.payload) {
                         true => Fate::Delivered,
@@ -425,6 +452,11 @@ impl Sending {
             outcome = outcome.and(fate);
         }
         Ok(outcome)
+    }
+
+    /// The other endpoint of an outlet; `None` where it is this one.
+    pub(crate) fn peer(&self, place: usize) -> Option<Arc<PeerName>> {
+        self.list.get(place).and_then(Outlet::peer)
     }
 
     /// Gives a retained sample to all who never got anything.
@@ -452,18 +484,15 @@ impl Sending {
     }
 }
 
-/// Whether an interest of this endpoint must get this sample and has no room for it.
-#[inline]
-fn is_full(inbox: &Inbox, source: &SourceRef) -> bool {
-    !source.has_room() && !inbox.is_closed()
-}
-
 fn fate_of(put: Put) -> Fate {
     match put {
         Put::Queued | Put::Parked(0) => Fate::Queued,
         Put::Inline => Fate::Written,
         Put::Parked(_) => Fate::Replaced,
-        Put::NoRoom => Fate::NoCredit,
+        Put::NoRoom => Fate::LinkFull,
+        Put::NoCredit(_) => Fate::NoCredit,
+        Put::TooManyBytes(_) => Fate::TooManyBytes,
+        Put::PassedOver(_) => Fate::PassedOver,
         Put::NotOpen => Fate::NoInterest,
         Put::TooLarge => Fate::TooLarge,
         Put::Closed => Fate::LinkDown,

@@ -31,6 +31,11 @@ pub(crate) enum Control {
         alias: u32,
         count: u64,
     },
+    /// The interest of the alias is cut off: it has not taken so many samples for too long.
+    Stalled {
+        alias: u32,
+        untaken: u64,
+    },
     /// A kind this version may skip.
     Unknown {
         kind: u32,

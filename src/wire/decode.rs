@@ -67,6 +67,7 @@ impl<'a> Body<'a> {
             kind::TIME => Control::Time(self.time("clock")?),
             kind::GAP => Control::Gap { alias: self.alias()?, count: self.varint_u64("count")? },
             kind::END => Control::End { alias: self.alias()? },
+            kind::STALLED => Control::Stalled { alias: self.alias()?, untaken: self.varint_u64("untaken")? },
             kind::LOST => Control::Lost { alias: self.alias()?, count: self.varint_u64("count")? },
             kind => {
                 self.rest = &[];

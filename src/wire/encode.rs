@@ -28,6 +28,9 @@ pub(crate) fn encode(out: &mut Vec<u8>, control: &Control) {
         Control::Credit(credit) => frame(out, kind::CREDIT, |out| put_credit(out, credit)),
         Control::Time(clock) => frame(out, kind::TIME, |out| put_time(out, *clock)),
         Control::Gap { alias, count } => frame(out, kind::GAP, |out| put_count(out, *alias, *count)),
+        Control::Stalled { alias, untaken } => {
+            frame(out, kind::STALLED, |out| put_count(out, *alias, *untaken));
+        }
         Control::Lost { alias, count } => frame(out, kind::LOST, |out| put_count(out, *alias, *count)),
         Control::End { alias } => frame(out, kind::END, |out| varint::put(out, u64::from(*alias))),
         Control::Unknown { .. } => {}

@@ -17,6 +17,7 @@ pub(crate) const TIME: u32 = 0x09;
 pub(crate) const GAP: u32 = 0x0A;
 pub(crate) const END: u32 = 0x0B;
 pub(crate) const LOST: u32 = 0x0E;
+pub(crate) const STALLED: u32 = 0x14;
 /// The tag of a MESSAGE of alias 0.
 pub(crate) const MESSAGE: u32 = 0x20;
 
@@ -65,6 +66,7 @@ pub(crate) const fn name(kind: u32) -> &'static str {
         GAP => "GAP",
         END => "END",
         LOST => "LOST",
+        STALLED => "STALLED",
         0x10..=0x17 => "an unassigned kind",
         MESSAGE.. => "MESSAGE",
         _ => "a reserved kind",

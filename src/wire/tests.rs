@@ -197,6 +197,7 @@ fn samples() -> Vec<Vec<u8>> {
         Control::Time(Timestamp::from_micros(6)),
         Control::Gap { alias: 3, count: 500 },
         Control::End { alias: 3 },
+        Control::Stalled { alias: 3, untaken: 500 },
     ]
     .iter()
     .map(bytes_of)
@@ -273,7 +274,7 @@ fn every_kind_is_among_the_samples() {
         .collect();
     kinds.retain(|kind| *kind < kind::MESSAGE);
     kinds.dedup();
-    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0x13]);
+    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0x14, 0x13]);
 }
 
 #[test]
@@ -407,7 +408,7 @@ fn what_is_no_frame_is_refused_at_its_first_wrong_byte() {
         assert_eq!(split(&[0x10, kind], LIMITS), Err(WireError::UnknownKind { kind: kind.into() }));
         assert_eq!(decode(kind.into(), &[]), Err(WireError::UnknownKind { kind: kind.into() }));
     }
-    for kind in 0x10..=0x17 {
+    for kind in (0x10..=0x17).filter(|kind| *kind != kind::STALLED) {
         assert_eq!(decode(kind, &[1, 2, 3]), Ok(Control::Unknown { kind }));
     }
 }

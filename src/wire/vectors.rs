@@ -241,6 +241,7 @@ fn control(name: &str) -> Option<Control> {
         "time" => Control::Time(time(0)),
         "gap" => Control::Gap { alias: 3, count: 1000 },
         "end" => Control::End { alias: 3 },
+        "stalled" => Control::Stalled { alias: 3, untaken: 1024 },
         "lost" => Control::Lost { alias: 3, count: 200 },
         "unassigned-kind" => Control::Unknown { kind: 0x13 },
         _ => return None,
@@ -290,6 +291,7 @@ fn form(meaning: &Meaning) -> Option<usize> {
             Control::Gap { .. } => 14,
             Control::End { .. } => 15,
             Control::Lost { .. } => 16,
+            Control::Stalled { .. } => 17,
             Control::Unknown { .. } => return None,
         },
     })
@@ -299,7 +301,7 @@ fn form(meaning: &Meaning) -> Option<usize> {
 fn every_kind_and_form_has_a_vector() {
     let vectors = blocks("hex", "vector");
     let forms: BTreeSet<_> = vectors.iter().filter_map(|block| form(&expected(block.name()))).collect();
-    assert_eq!(forms, (0..17).collect());
+    assert_eq!(forms, (0..18).collect());
 }
 
 #[test]

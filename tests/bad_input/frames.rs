@@ -185,6 +185,10 @@ pub fn gap(alias: u32, count: u64) -> Vec<u8> {
     frame(0x0A, &[varint(alias.into()), varint(count)].concat())
 }
 
+pub fn stalled(alias: u32, untaken: u64) -> Vec<u8> {
+    frame(0x14, &[varint(alias.into()), varint(untaken)].concat())
+}
+
 pub fn end(alias: u32) -> Vec<u8> {
     frame(0x0B, &varint(alias.into()))
 }

@@ -8,6 +8,7 @@ use super::{BY_REFERENCE, Outbox, Outgoing, Put, put_gap, put_lost};
 use crate::bytes::Bytes;
 use crate::delivery::Delivery;
 use crate::flow::lane::{Lane, Missing, Parked, Upstream};
+use crate::settings::Bounds;
 use crate::time::Timestamp;
 use crate::wire::control::Credit;
 use crate::wire::packed;
@@ -26,7 +27,8 @@ pub(crate) enum Onward {
 impl Outbox {
     /// Makes a lane for samples that are passed on. They wait for its first credit.
     pub(crate) fn open_relay(&mut self, alias: u32, delivery: Delivery) {
-        self.open(alias, delivery);
+        // The endpoint of the intent keeps the bounds; here they are those of what is held.
+        self.open(alias, delivery, Bounds::NONE);
         if let Some(lane) = self.lane_mut(alias) {
             lane.upstream = Some(Box::new(Upstream::new()));
         }
@@ -92,6 +94,9 @@ impl Outbox {
         if lane.parked.is_empty() {
             lane.gap += missing.gap;
             lane.lost += missing.lost;
+            if lane.delivery.is_lossless() && lane.limit.is_some() {
+                self.tell_missing(alias);
+            }
         } else {
             upstream.tail.gap += missing.gap;
             upstream.tail.lost += missing.lost;

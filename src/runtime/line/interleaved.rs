@@ -151,7 +151,7 @@ fn bench(deliveries: &[Delivery]) -> Bench {
     line.up(Arc::new(PeerName { path: None, url: line.url.clone() }), 1024);
     let (room, route) = (Arc::<Signal>::default(), Route::parse("Imu@robot.imu").unwrap());
     let open = |(alias, delivery): (u32, &Delivery)| {
-        let lane = line.open_lane(alias, *delivery, route.clone(), Arc::clone(&room));
+        let lane = line.open_lane(alias, *delivery, route.clone(), Arc::clone(&room), Bounds::NONE);
         let limit = if delivery.is_lossless() { u64::from(delivery.depth()) } else { u64::MAX };
         line.credit(Credit { alias, limit, taken: 0, lost: 0 }).unwrap();
         lane
@@ -173,7 +173,7 @@ impl Bench {
                     let seen = room.seen();
                     let sample = Outgoing { payload: &[number], shared: None };
                     match line.put(lane, sample, false, &mut spare) {
-                        Put::NoRoom => assert!(room.wait(seen, None)),
+                        Put::NoRoom | Put::NoCredit(_) => assert!(room.wait(seen, None)),
                         Put::Closed => return usize::from(number),
                         put => {
                             assert!(matches!(put, Put::Queued | Put::Inline | Put::Parked(_)), "{put:?}");
