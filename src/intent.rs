@@ -338,7 +338,8 @@ impl<T: Message> Intent<T> {
         let why = loop {
             // Who is linked from here on is not in the list, and is given the sample once it was sent.
             self.core.begin_send();
-            let sent = self.clock.now();
+            // Reading the clock costs as much as all the rest of a sample's way within a process.
+            let sent = retains.then(|| self.clock.now());
             // Who was linked while this waited may need the message in a form it is not in yet.
             let needs = sending.refresh();
             if needs.bytes && !is_encoded {
@@ -357,7 +358,7 @@ impl<T: Message> Intent<T> {
             if retains {
                 let payload = if result.is_ok() { held.clone() } else { None };
                 let number = sending.count();
-                let retained = payload.map(|payload| Retained { sent, payload, number });
+                let retained = payload.zip(sent).map(|(payload, sent)| Retained { sent, payload, number });
                 if let Some(retained) = self.core.end_send(retained) {
                     sending.give_missed(&retained);
                 }
