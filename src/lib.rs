@@ -97,7 +97,7 @@ pub use endpoint::Endpoint;
 pub use error::Error;
 pub use event::{Event, LostAt, PeerName, Refusal, Side};
 pub use intent::{Intent, SendError};
-pub use interest::{Interest, InterestCounts, RecvError, Subscription};
+pub use interest::{Interest, InterestCounts, RecvError, Slice, Subscription};
 pub use message::{CodecError, Message};
 pub use outcome::{Fate, Outcome};
 pub use path::Path;

@@ -38,6 +38,7 @@ use std::time::Duration;
 
 mod ending;
 mod relay;
+mod some;
 
 pub(crate) use ending::Left;
 pub(crate) use relay::Onward;
@@ -278,13 +279,7 @@ impl Outbox {
 
     #[inline]
     fn append(&mut self, alias: u32, sent: Timestamp, sample: Outgoing<'_>) {
-        let out = self.stamps.stamp(sent);
-        let bytes = self.batch.bytes();
-        if out.time_first {
-            encode(bytes, &Control::Time(sent));
-        }
-        put_message_head(bytes, alias, out.stamp, sample.payload.len());
-        self.batch.payload(sample.payload, sample.shared);
+        append(&mut self.batch, &mut self.stamps, alias, sent, sample);
     }
 
     fn park(&mut self, alias: u32, sample: Outgoing<'_>, sent: Timestamp) -> Put {
@@ -478,6 +473,17 @@ impl Outbox {
         self.take_batch(batch);
         true
     }
+}
+
+#[inline]
+fn append(batch: &mut Batch, stamps: &mut StampWriter, alias: u32, sent: Timestamp, sample: Outgoing<'_>) {
+    let out = stamps.stamp(sent);
+    let bytes = batch.bytes();
+    if out.time_first {
+        encode(bytes, &Control::Time(sent));
+    }
+    put_message_head(bytes, alias, out.stamp, sample.payload.len());
+    batch.payload(sample.payload, sample.shared);
 }
 
 fn put_lost(bytes: &mut Vec<u8>, alias: u32, count: u64) {

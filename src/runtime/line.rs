@@ -28,6 +28,7 @@ use std::sync::{Arc, OnceLock};
 
 mod incoming;
 mod relay;
+mod some;
 
 /// One live connection.
 pub(crate) struct Line {
