@@ -113,10 +113,7 @@ pub fn cases() -> Vec<Case> {
         },
         thr("16 B", 16, true, MegaMessages, &[RatioAtLeast(0.35)]),
         thr("64 B", 64, true, MegaMessages, &[RatioAtLeast(0.5), AtLeast(15.0)]),
-        Case {
-            via: Via::Slices,
-            ..thr("16 B, 64 a call", 16, true, MegaMessages, &[RatioAtLeast(0.35)])
-        },
+        Case { via: Via::Slices, ..thr("16 B, 64 a call", 16, true, MegaMessages, &[RatioAtLeast(0.35)]) },
         Case {
             via: Via::Slices,
             ..thr("64 B, 64 a call", 64, true, MegaMessages, &[RatioAtLeast(0.5), AtLeast(15.0)])

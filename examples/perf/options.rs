@@ -168,7 +168,10 @@ impl Options {
             return Err(format!("--line udp is measured with --mode rtt, not {}", options.mode.name()));
         }
         if options.via == Via::Slices && !matches!(options.mode, Mode::Thr | Mode::Fan) {
-            return Err(format!("--via slices is measured with --mode thr or fan, not {}", options.mode.name()));
+            return Err(format!(
+                "--via slices is measured with --mode thr or fan, not {}",
+                options.mode.name()
+            ));
         }
         if options.clients == Some(0) || options.rounds == Some(0) {
             return Err("--clients and --rounds start at 1".into());

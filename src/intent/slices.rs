@@ -85,8 +85,8 @@ impl Intent<Bytes> {
                 None => {
                     let one = match self.send_slice(next, Duration::ZERO) {
                         Err(error) if error.is_no_credit() && !timeout.is_zero() => {
-                            let until = *deadline
-                                .get_or_insert_with(|| Instant::now() + timeout.min(LONGEST_WAIT));
+                            let until =
+                                *deadline.get_or_insert_with(|| Instant::now() + timeout.min(LONGEST_WAIT));
                             self.send_slice(next, until.saturating_duration_since(Instant::now()))
                         }
                         one => one,

@@ -13,5 +13,6 @@ mod payload;
 mod queue;
 mod retained;
 mod shared;
+mod slices;
 mod waits;
 mod withdrawn;

@@ -51,3 +51,62 @@ impl Outbox {
         count
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::Delivery;
+    use crate::wire::control::Credit;
+    use proptest::prelude::*;
+
+    fn outbox(capacity: usize, delivery: Delivery, limit: u64) -> (Outbox, LaneId) {
+        let mut outbox = Outbox::new(capacity);
+        outbox.set_max_frame(256);
+        let lane = outbox.open(0, delivery);
+        assert_eq!(outbox.credit(Credit { alias: 0, limit, taken: 0, lost: 0 }), Some(true));
+        (outbox, lane)
+    }
+
+    /// What is waiting, in the batch and parked, and how it stands with the lane.
+    fn state(outbox: &Outbox) -> (Vec<u8>, usize, usize, Option<(u64, u64, usize)>) {
+        let lane = outbox.lane(0).map(|lane| (lane.sequence, lane.lost_here, lane.parked.len()));
+        (outbox.batch.rest(), outbox.batch.messages(), outbox.parked, lane)
+    }
+
+    proptest! {
+        #[test]
+        fn many_at_once_are_the_same_as_one_by_one(
+            sizes in prop::collection::vec(0..300usize, 0..40),
+            capacity in 100..4000usize,
+            depth in 1..40u32,
+            lossless: bool,
+            micros in 1_000_000..300_000_000u64,
+        ) {
+            let delivery = if lossless { Delivery::Lossless(depth) } else { Delivery::Queue(depth) };
+            let limit = if lossless { u64::from(depth) } else { u64::MAX };
+            let ((mut many, lane), (mut one, other)) =
+                (outbox(capacity, delivery, limit), outbox(capacity, delivery, limit));
+            let payloads: Vec<_> = sizes.iter().map(|size| vec![*size as u8; *size]).collect();
+            let slices: Vec<_> = payloads.iter().map(Vec::as_slice).collect();
+            let now = || Timestamp::from_micros(micros);
+            // A first one, so that the clock goes on by more than a stamp says exactly.
+            for (outbox, lane) in [(&mut many, lane), (&mut one, other)] {
+                outbox.put(lane, Outgoing { payload: &[], shared: None }, false, || Timestamp::from_micros(1_000_000));
+            }
+            let mut done = 0;
+            loop {
+                let (count, _) = many.put_some(lane, &slices[done..], now);
+                done += count;
+                if count == 0 {
+                    break;
+                }
+            }
+            let taken = |put| matches!(put, Put::Queued | Put::Inline | Put::Parked(_));
+            let single = slices.iter().take_while(|payload| {
+                taken(one.put(other, Outgoing { payload, shared: None }, false, now))
+            });
+            prop_assert_eq!(single.count(), done);
+            prop_assert_eq!(state(&many), state(&one));
+        }
+    }
+}
