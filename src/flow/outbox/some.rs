@@ -68,9 +68,11 @@ mod tests {
     }
 
     /// What is waiting, in the batch and parked, and how it stands with the lane.
-    fn state(outbox: &Outbox) -> (Vec<u8>, usize, usize, Option<(u64, u64, usize)>) {
-        let lane = outbox.lane(0).map(|lane| (lane.sequence, lane.lost_here, lane.parked.len()));
-        (outbox.batch.rest(), outbox.batch.messages(), outbox.parked, lane)
+    fn state(outbox: &Outbox) -> (Vec<u8>, [u64; 5]) {
+        let lane = outbox.lane(0).expect("is open");
+        let counts = [outbox.batch.messages(), outbox.parked, lane.parked.len()].map(|count| count as u64);
+        let [messages, bytes, parked] = counts;
+        (outbox.batch.rest(), [messages, bytes, parked, lane.sequence, lane.lost_here])
     }
 
     proptest! {
