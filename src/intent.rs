@@ -267,7 +267,8 @@ impl<T: Message> Intent<T> {
         let why = loop {
             // Who is linked from here on is not in the list, and is given the sample once it was sent.
             self.core.begin_send();
-            let sent = self.clock.now();
+            // Reading the clock costs as much as all the rest of a sample's way within a process.
+            let sent = retains.then(|| self.clock.now());
             // Who was linked while this waited may need the message in a form it is not in yet.
             let needs = sending.refresh();
             if needs.bytes && !is_encoded {
@@ -286,7 +287,7 @@ impl<T: Message> Intent<T> {
             if retains {
                 let payload = if result.is_ok() { held.clone() } else { None };
                 let number = sending.count();
-                let retained = payload.map(|payload| Retained { sent, payload, number });
+                let retained = payload.zip(sent).map(|(payload, sent)| Retained { sent, payload, number });
                 if let Some(retained) = self.core.end_send(retained) {
                     sending.give_missed(&retained);
                 }
@@ -365,52 +366,6 @@ impl<T: Message> Intent<T> {
     }
 }
 
-impl Intent<Bytes> {
-    /// Sends bytes from where they are: they are copied once, into the outgoing buffer of each link.
-    ///
-    /// For small messages this is the cheapest way; from 16 KiB on, a [`Bytes`] that is sent by
-    /// [`send_timeout`](Intent::send_timeout) is not copied at all. Waits for room for at most `timeout`.
-    ///
-    /// ```
-    /// use bowline::{Bytes, Endpoint, Intent};
-    /// use std::time::Duration;
-    /// let robot = Endpoint::builder("robot").start()?;
-    /// let intent: Intent<Bytes> = robot.intent("robot.raw")?;
-    /// let buffer = [7; 16];
-    /// intent.send_slice(&buffer, Duration::ZERO)?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`send`](Intent::send); the error holds nothing, as the bytes are still the caller's.
-    #[inline]
-    pub fn send_slice(&self, bytes: &[u8], timeout: Duration) -> Result<Outcome, SendError<()>> {
-        let mut state = self.state.borrow_mut();
-        let State { sending, .. } = &mut *state;
-        if sending.refresh().message || self.core.retains() {
-            drop(state);
-            let sent = self.deliver(Bytes::copy_from_slice(bytes), timeout);
-            return sent.map_err(|SendError { route, why, .. }| SendError { message: (), route, why });
-        }
-        if self.core.is_closed() {
-            return Err(self.error((), Why::Closed));
-        }
-        if bytes.len() > self.largest {
-            return Err(self.error((), Why::TooLarge { size: bytes.len(), limit: self.largest }));
-        }
-        if sending.is_alone() {
-            return Ok(Outcome::NOBODY);
-        }
-        let sample = Outgoing { payload: bytes, shared: None };
-        match sending.send(sample, || None) {
-            Ok(outcome) => Ok(outcome),
-            Err(turned) => {
-                self.wait_for_room(sending, sample, turned, timeout).map_err(|why| self.error((), why))
-            }
-        }
-    }
-}
-
 impl<T> fmt::Debug for Intent<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Intent").field("route", &self.core.route).finish_non_exhaustive()
@@ -453,6 +408,8 @@ impl<T> Carried<T> for Arc<T> {
 
 /// Longer than any program waits: what a longer wait is taken for.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+mod slices;
 
 #[cfg(all(test, shuttle))]
 mod interleaved;

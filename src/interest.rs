@@ -382,6 +382,9 @@ impl<T> Drop for Interest<T> {
     }
 }
 
+mod slices;
+pub use slices::Slice;
+
 /// Makes a sample of what was taken.
 #[inline(always)]
 pub(crate) fn decode<T: Message>(taken: Taken<'_, SourceRef>) -> Result<Sample<T>, CodecError> {

@@ -99,7 +99,7 @@ pub use error::Error;
 pub use event::{Event, LostAt, PeerName, Refusal, Side};
 pub use health::{HealthLimits, LinkHealth, Symptom};
 pub use intent::{Intent, SendError};
-pub use interest::{Interest, InterestCounts, RecvError, Subscription};
+pub use interest::{Interest, InterestCounts, RecvError, Slice, Subscription};
 pub use message::{CodecError, Message};
 pub use outcome::{Fate, Outcome};
 pub use path::Path;

@@ -113,6 +113,12 @@ impl Outcome {
         let first = self.worst == Fate::NoInterest;
         Outcome { taken, worst: if first { fate } else { self.worst.max(fate) } }
     }
+
+    /// Of two sends: the fewer that took the sample, and the worse that happened.
+    #[inline]
+    pub(crate) fn least(self, other: Outcome) -> Outcome {
+        Outcome { taken: self.taken.min(other.taken), worst: self.worst.max(other.worst) }
+    }
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ use std::time::Duration;
 mod ending;
 mod full;
 mod relay;
+mod some;
 mod waits;
 
 pub(crate) use ending::Left;
@@ -280,13 +281,7 @@ impl Outbox {
 
     #[inline]
     fn append(&mut self, alias: u32, sent: Timestamp, sample: Outgoing<'_>) {
-        let out = self.stamps.stamp(sent);
-        let bytes = self.batch.bytes();
-        if out.time_first {
-            encode(bytes, &Control::Time(sent));
-        }
-        put_message_head(bytes, alias, out.stamp, sample.payload.len());
-        self.batch.payload(sample.payload, sample.shared);
+        append(&mut self.batch, &mut self.stamps, alias, sent, sample);
     }
 
     fn park(&mut self, alias: u32, sample: Outgoing<'_>, sent: Timestamp) -> Put {
@@ -478,6 +473,17 @@ impl Outbox {
         self.take_batch(batch);
         true
     }
+}
+
+#[inline]
+fn append(batch: &mut Batch, stamps: &mut StampWriter, alias: u32, sent: Timestamp, sample: Outgoing<'_>) {
+    let out = stamps.stamp(sent);
+    let bytes = batch.bytes();
+    if out.time_first {
+        encode(bytes, &Control::Time(sent));
+    }
+    put_message_head(bytes, alias, out.stamp, sample.payload.len());
+    batch.payload(sample.payload, sample.shared);
 }
 
 fn put_lost(bytes: &mut Vec<u8>, alias: u32, count: u64) {

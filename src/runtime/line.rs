@@ -31,6 +31,7 @@ use std::sync::{Arc, OnceLock};
 mod incoming;
 mod packed;
 mod relay;
+mod some;
 
 /// One live connection.
 pub(crate) struct Line {

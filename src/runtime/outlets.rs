@@ -398,6 +398,18 @@ impl Sending {
         Ok(Outcome::NOBODY.and(fate))
     }
 
+    /// Sends some of `payloads` where there is one outlet, and that a link: how many, and what became of the worst.
+    /// `None` where there is another list, or the first is not simply taken: [`send`](Self::send) tells why.
+    pub(crate) fn send_some(&mut self, payloads: &[&[u8]]) -> Option<(usize, Outcome)> {
+        let [Outlet::Remote { line, lane, .. }] = self.list.as_slice() else { return None };
+        let (count, replaced) = line.put_some(*lane, payloads)?;
+        let fate = if replaced { Fate::Replaced } else { Fate::Queued };
+        if let Some(last) = self.fates.first_mut() {
+            *last = fate;
+        }
+        Some((count, Outcome::NOBODY.and(fate)))
+    }
+
     fn send_to_many(
         &mut self,
         sample: Outgoing<'_>,

@@ -43,7 +43,7 @@ pub(crate) struct Source {
 /// each other at every write.
 #[derive(Default)]
 #[repr(align(128))]
-struct Apart<T>(T);
+pub(super) struct Apart<T>(pub(super) T);
 
 #[derive(Default)]
 struct Sending {
