@@ -55,6 +55,12 @@ impl Bytes {
         Self { buffer: self.buffer.clone(), start: self.start + start, len: len.min(self.len - start) }
     }
 
+    /// What stands behind the first `count` bytes.
+    #[cfg(feature = "lz4")]
+    pub(crate) fn behind(&self, count: usize) -> Self {
+        self.part(count, self.len)
+    }
+
     /// All of a buffer.
     pub(crate) fn whole(buffer: Arc<Buffer>) -> Self {
         let len = buffer.data.len();

@@ -116,7 +116,7 @@ impl Assemblies {
         Ok((!unwanted).then(whole))
     }
 
-    /// An alias is not in use any more.
+    /// An alias is not in use any more, or the rest of its sample will not come.
     pub(crate) fn forget(&mut self, alias: u32) {
         self.open.retain(|assembly| assembly.alias != alias);
     }

@@ -15,6 +15,9 @@ pub(crate) mod mailbox;
 pub(crate) mod outbox;
 pub(crate) mod queues;
 pub(crate) mod run;
+#[cfg(feature = "lz4")]
+pub(crate) mod squeeze;
+pub(crate) mod window;
 
 use std::any::Any;
 use std::sync::Arc;

@@ -32,19 +32,25 @@ use super::coarse::Coarse;
 use super::lane::{Lane, LaneId, Missing};
 use crate::bytes::Bytes;
 use crate::delivery::Delivery;
+use crate::settings::Bounds;
 use crate::time::Timestamp;
-use crate::wire::control::{Control, Credit};
+use crate::wire::control::Control;
 use crate::wire::{StampWriter, encode};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 mod apart;
 mod ending;
+mod full;
 mod parking;
 mod relay;
+mod some;
+mod waits;
 
 pub(crate) use ending::Left;
+pub(crate) use full::Credited;
 pub(crate) use relay::Onward;
+use waits::Waits;
 
 /// The outgoing side of one link.
 pub(crate) struct Outbox {
@@ -92,8 +98,15 @@ pub(crate) enum Put {
     Inline,
     /// Parked; this many older ones had to go.
     Parked(u64),
-    /// No credit, or no room for a sample that must not be lost.
+    /// The line has no room for a sample that must not be lost.
     NoRoom,
+    /// A lossless interest granted no more; in so long it will be cut off.
+    NoCredit(Duration),
+    /// So many bytes wait for a lossless interest that this would be too many; as above.
+    TooManyBytes(Duration),
+    /// The interest is cut off, and the sample goes past it. When it is cut off just now: how many samples it has
+    /// not taken.
+    PassedOver(Option<u64>),
     /// The other side has not yet granted its first credit.
     NotOpen,
     /// Larger than the peer takes.
@@ -121,6 +134,7 @@ struct Gate {
     loaded: bool,
     /// When the last write ended.
     last: Timestamp,
+    waits: Waits,
 }
 
 impl Outbox {
@@ -156,14 +170,14 @@ impl Outbox {
     }
 
     /// Makes a lane for samples under `alias`. They wait for its first credit.
-    pub(crate) fn open(&mut self, alias: u32, delivery: Delivery) -> LaneId {
+    pub(crate) fn open(&mut self, alias: u32, delivery: Delivery, bounds: Bounds) -> LaneId {
         let place = alias as usize;
         if self.lanes.len() <= place {
             self.lanes.resize_with(place + 1, || None);
         }
         let id = LaneId { alias, opening: self.openings };
         self.openings = self.openings.wrapping_add(1);
-        self.lanes[place] = Some(Lane::new(id, delivery));
+        self.lanes[place] = Some(Lane::new(id, delivery, bounds));
         id
     }
 
@@ -203,23 +217,6 @@ impl Outbox {
         self.lanes.get_mut(alias as usize)?.as_mut()
     }
 
-    /// Whether a sample of `size` bytes would be taken now, without taking it.
-    pub(crate) fn admits(&self, id: LaneId, size: usize) -> Put {
-        let Some(lane) = self.lane(id.alias).filter(|lane| lane.id == id && !lane.ending && !self.closed)
-        else {
-            return Put::Closed;
-        };
-        if lane.limit.is_none() {
-            Put::NotOpen
-        } else if size > self.largest {
-            Put::TooLarge
-        } else if lane.delivery.is_lossless() && !(lane.has_credit() && self.has_room_for(lane, size)) {
-            Put::NoRoom
-        } else {
-            Put::Queued
-        }
-    }
-
     #[inline]
     fn has_room(&self, size: usize) -> bool {
         let waiting = self.batch.len();
@@ -245,16 +242,20 @@ impl Outbox {
             return Put::Closed;
         }
         let Some(limit) = lane.limit else { return Put::NotOpen };
-        if size > self.largest {
+        if size > self.largest + lane.more() {
             return Put::TooLarge;
         }
         if lane.apart || size > self.whole {
             return self.put_apart(alias, sample, forced, now);
         }
         if lane.delivery.is_lossless() {
-            if !has_room || lane.sequence >= limit {
+            if !lane.takes(limit, size) {
+                return if forced { self.go_past(alias) } else { self.turn_away(alias, true, now()) };
+            }
+            if !has_room {
                 return Put::NoRoom;
             }
+            lane.window.sent(size);
         } else if !has_room || !lane.parked.is_empty() {
             return self.park(alias, sample, now());
         }
@@ -280,11 +281,14 @@ impl Outbox {
 
     /// Sends a sample made earlier to a lane that has sent nothing yet, and does nothing to any other.
     pub(crate) fn put_first(&mut self, id: LaneId, sample: Outgoing<'_>, sent: Timestamp) {
-        let fits = sample.payload.len() <= self.largest && !self.closed;
+        let (largest, closed) = (self.largest, self.closed);
         let Some(lane) = self.lane_mut(id.alias).filter(|lane| lane.id == id) else { return };
+        let fits = sample.payload.len() <= largest + lane.more() && !closed;
         let fresh = lane.sequence == 0 && lane.parked.is_empty() && lane.gap == 0;
         if fits && fresh && !lane.ending && lane.has_credit() {
-            if lane.apart || sample.payload.len() > self.whole {
+            lane.window.sent(sample.payload.len());
+            let apart = lane.apart;
+            if apart || sample.payload.len() > self.whole {
                 return self.place(id.alias, sample, sent, Missing::default());
             }
             let Some(lane) = self.lane_mut(id.alias) else { return };
@@ -326,13 +330,6 @@ impl Outbox {
             let ends = self.apart.endings == 0;
             encode(if ends { self.batch.bytes() } else { &mut self.apart.late }, frame);
         }
-    }
-
-    /// Takes in a credit; `None` if it is not a valid one, else whether it is the lane's first.
-    pub(crate) fn credit(&mut self, credit: Credit) -> Option<bool> {
-        let lane = self.lane_mut(credit.alias)?;
-        let first = lane.limit.is_none();
-        lane.credit(credit.limit, credit.taken, credit.lost).then_some(first)
     }
 
     /// The clock as it was read last, for the sample that was put in last.
@@ -420,13 +417,13 @@ impl Outbox {
 
     /// For the writer: takes what is to be written next, or goes idle and returns false.
     ///
-    /// `urgent` is written before `batch`; both must come in empty. `now` is asked only if the caller
-    /// wrote something since the last call.
+    /// `urgent` is written before `batch`; both must come in empty. `now` is asked once, where there is something to
+    /// write or the caller `wrote` something since the last call.
     pub(crate) fn take(
         &mut self,
         urgent: &mut Vec<u8>,
         batch: &mut Batch,
-        now: impl FnOnce() -> Timestamp,
+        now: impl Fn() -> Timestamp,
         wrote: bool,
     ) -> bool {
         if wrote {
@@ -434,12 +431,14 @@ impl Outbox {
             self.note_written(now);
             self.gate.writing = false;
             self.gate.last = now;
+            self.gate.waits.end(now);
         }
         self.gate.woken = false;
         if self.gate.writing || !self.has_work() {
             return false;
         }
         self.gate.writing = true;
+        self.gate.waits.begin(if wrote { self.gate.last } else { now() });
         if !self.rest.is_empty() {
             // It may end in the middle of a frame, so nothing may go before the rest of it.
             std::mem::swap(&mut self.rest, batch);

@@ -8,6 +8,7 @@ use crate::flow::batch::Batch;
 use crate::flow::lane::LaneId;
 use crate::flow::outbox::{Outbox, Outgoing, Put};
 use crate::priority::Priority;
+use crate::settings::Bounds;
 use crate::time::Timestamp;
 use crate::wire::control::Credit;
 use crate::wire::fragment::{Fragment, put_fragment_head, read_fragment};
@@ -28,7 +29,7 @@ pub fn fragments(input: &[u8]) {
     let lanes: Vec<LaneId> = (0..6)
         .map(|alias| {
             let priority = [Priority::Urgent, Priority::Normal, Priority::Bulk][alias as usize % 3];
-            let lane = outbox.open_ranked(alias, Delivery::Lossless(1 << 20), priority);
+            let lane = outbox.open_ranked(alias, Delivery::Lossless(1 << 20), priority, Bounds::NONE);
             outbox.credit(Credit { alias, limit: 1 << 20, taken: 0, lost: 0 });
             lane
         })

@@ -7,6 +7,8 @@ mod choices;
 mod datagrams;
 mod fragments;
 mod handshake;
+#[cfg(feature = "lz4")]
+mod packed;
 mod packets;
 mod serial;
 
@@ -21,6 +23,8 @@ use choices::Choices;
 pub use datagrams::datagrams;
 pub use fragments::fragments;
 pub use handshake::handshake;
+#[cfg(feature = "lz4")]
+pub use packed::packed;
 pub use packets::packets;
 pub use serial::serial;
 

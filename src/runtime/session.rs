@@ -19,10 +19,13 @@ pub(crate) struct LineSettings {
     /// How many bytes of large samples are written at once; `None`: as suits the line.
     pub(crate) fragment_bytes: Option<usize>,
     pub(crate) dial_timeout: Duration,
+    /// How long the peer may be silent before this endpoint gives the line up.
+    pub(crate) silence: Duration,
 }
 
 /// Reads `line` on this thread and writes it on another, until both ended; tells the dispatcher.
 pub(crate) fn run(line: &Arc<Line>, threads: &Threads, settings: &LineSettings, dispatcher: &Sender<Input>) {
+    line.connection.expect_silence(settings.silence);
     let writing = Arc::clone(line);
     let name = format!("bowline/writer {}", line.url);
     match threads.spawn(name, move || writer::run(&writing)) {

@@ -20,7 +20,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod carrier;
 pub mod memory;
+mod outlook;
 #[allow(dead_code)]
 mod packet;
 mod resolve;
@@ -32,6 +35,7 @@ pub(crate) mod udp;
 mod unix;
 
 pub use memory::Memory;
+pub use outlook::Outlook;
 pub use serial::Serial;
 pub use tcp::Tcp;
 pub use udp::Udp;
@@ -51,6 +55,15 @@ pub trait Transport: Send + Sync + 'static {
     /// # Errors
     /// Whatever the system says. It is reported in an event and tried again.
     fn dial(&self, address: &str, timeout: Duration, cancel: &Cancel) -> io::Result<Arc<dyn Connection>>;
+
+    /// What is known of the way to `address` before dialling it. It is asked before each attempt and ten times a second
+    /// while a link waits for the next one, which is made at once when the answer
+    /// [is better](Outlook::is_better_than) than the one before. It must not wait, and must cost little. The default
+    /// knows nothing.
+    fn outlook(&self, address: &str) -> Outlook {
+        let _ = address;
+        Outlook::default()
+    }
 
     /// Starts to listen at `address`, the part of the URL behind `scheme://`, with its options.
     ///
@@ -148,6 +161,13 @@ pub trait Connection: Send + Sync + 'static {
     /// order already: only lines that keep queues of their own need to know.
     fn priority(&self, alias: u32, priority: Priority) {
         let _ = (alias, priority);
+    }
+
+    /// The peer is given up once it was silent for `span`, which is what this endpoint finds out by pings. A transport
+    /// that has limits of its own in the system sets them by it: they must come later, and not much. It is told once,
+    /// before anything is read or written.
+    fn expect_silence(&self, span: Duration) {
+        let _ = span;
     }
 
     /// What went over the line so far, where the transport counts it itself because framing and repairs add to

@@ -198,11 +198,16 @@ fn control(name: &str) -> Option<Control> {
             Control::Intents(vec![Entry::Add { id: 9, item }])
         }
         "interests-only" => {
-            let item = Interest { declared: imu(), delivery: Delivery::Lossless(64), only: Some(300) };
+            let item = Interest {
+                declared: imu(),
+                delivery: Delivery::Lossless(64),
+                only: Some(300),
+                unpacks: false,
+            };
             Control::Interests(vec![Entry::Add { id: 2, item }])
         }
         "interests-latest" => {
-            let item = Interest { declared: imu(), delivery: Delivery::Latest, only: None };
+            let item = Interest { declared: imu(), delivery: Delivery::Latest, only: None, unpacks: false };
             Control::Interests(vec![Entry::Add { id: 0, item }])
         }
         "interests-batch" => {
@@ -212,11 +217,24 @@ fn control(name: &str) -> Option<Control> {
             Control::Interests(vec![
                 Entry::Add {
                     id: 1,
-                    item: Interest { declared: eye, delivery: Delivery::Queue(64), only: None },
+                    item: Interest {
+                        declared: eye,
+                        delivery: Delivery::Queue(64),
+                        only: None,
+                        unpacks: false,
+                    },
                 },
-                Entry::Add { id: 2, item: Interest { declared: hidden(), delivery: deepest, only: None } },
+                Entry::Add {
+                    id: 2,
+                    item: Interest { declared: hidden(), delivery: deepest, only: None, unpacks: false },
+                },
                 Entry::Remove { id: 0 },
             ])
+        }
+        "notify-linked-packed" => Control::Notify(Notify::Packed { mine: 0, yours: 5, alias: 3 }),
+        "interests-packed" => {
+            let item = Interest { declared: imu(), delivery: Delivery::Queue(64), only: None, unpacks: true };
+            Control::Interests(vec![Entry::Add { id: 0, item }])
         }
         "notify-linked" => Control::Notify(Notify::Linked { mine: 0, yours: 5, alias: 3 }),
         "notify-refused" => {
@@ -234,6 +252,7 @@ fn control(name: &str) -> Option<Control> {
         "time" => Control::Time(time(0)),
         "gap" => Control::Gap { alias: 3, count: 1000 },
         "end" => Control::End { alias: 3 },
+        "stalled" => Control::Stalled { alias: 3, untaken: 1024 },
         "lost" => Control::Lost { alias: 3, count: 200 },
         "unassigned-kind" => Control::Unknown { kind: 0x13 },
         _ => return None,
@@ -270,8 +289,8 @@ fn every_vector_means_what_the_page_says_and_is_written_the_same() {
 fn form(meaning: &Meaning) -> Option<usize> {
     Some(match meaning {
         Meaning::Message { .. } => 0,
-        Meaning::Fragment { stamp: Some(_), .. } => 17,
-        Meaning::Fragment { stamp: None, .. } => 18,
+        Meaning::Fragment { stamp: Some(_), .. } => 18,
+        Meaning::Fragment { stamp: None, .. } => 19,
         Meaning::Control(control) => match control {
             Control::Hello(_) => 1,
             Control::Accept(_) => 2,
@@ -280,7 +299,7 @@ fn form(meaning: &Meaning) -> Option<usize> {
             Control::Pong(_) => 5,
             Control::Intents(_) => 6,
             Control::Interests(_) => 7,
-            Control::Notify(Notify::Linked { .. }) => 8,
+            Control::Notify(Notify::Linked { .. } | Notify::Packed { .. }) => 8,
             Control::Notify(Notify::Refused { .. }) => 9,
             Control::Notify(Notify::Schema { .. }) => 10,
             Control::Notify(Notify::Conflict { .. }) => 11,
@@ -289,6 +308,7 @@ fn form(meaning: &Meaning) -> Option<usize> {
             Control::Gap { .. } => 14,
             Control::End { .. } => 15,
             Control::Lost { .. } => 16,
+            Control::Stalled { .. } => 17,
             Control::Unknown { .. } => return None,
         },
     })
@@ -298,7 +318,7 @@ fn form(meaning: &Meaning) -> Option<usize> {
 fn every_kind_and_form_has_a_vector() {
     let vectors = blocks("hex", "vector");
     let forms: BTreeSet<_> = vectors.iter().filter_map(|block| form(&expected(block.name()))).collect();
-    assert_eq!(forms, (0..19).collect());
+    assert_eq!(forms, (0..20).collect());
 }
 
 #[test]

@@ -22,6 +22,7 @@ impl Courier {
         }
         self.pace.sent(now, packet.len());
         self.counts.packets_out += 1;
+        self.counts.bytes_out += (packet.len() + self.settings.overhead) as u64;
         true
     }
 
@@ -102,6 +103,7 @@ impl Courier {
             }
             if let Some(ping) = self.slips.pings.pop_front() {
                 self.put(packet, |packet| put_ping(packet, &ping));
+                self.tally_for_sure();
                 self.lanes_out.tally_all();
                 return true;
             }

@@ -17,6 +17,7 @@ use crate::flow::gauge::Gauge;
 use crate::flow::lane::{Lane, LaneId, Missing};
 use crate::flow::queues::{Cut, Queues, Waiting};
 use crate::priority::Priority;
+use crate::settings::Bounds;
 use crate::time::Timestamp;
 use crate::wire::control::Control;
 use crate::wire::fragment::{MAX_FRAGMENT, put_fragment_head};
@@ -71,6 +72,10 @@ impl Apart {
         self.fixed.unwrap_or(self.gauge.stride())
     }
 
+    pub(super) fn edition(&self) -> u64 {
+        self.edition
+    }
+
     /// The batch was taken: another begins.
     pub(super) fn turn_page(&mut self) {
         self.edition += 1;
@@ -102,8 +107,14 @@ impl Outbox {
     }
 
     /// Makes a lane for samples under `alias`. They wait for its first credit.
-    pub(crate) fn open_ranked(&mut self, alias: u32, delivery: Delivery, priority: Priority) -> LaneId {
-        let id = self.open(alias, delivery);
+    pub(crate) fn open_ranked(
+        &mut self,
+        alias: u32,
+        delivery: Delivery,
+        priority: Priority,
+        bounds: Bounds,
+    ) -> LaneId {
+        let id = self.open(alias, delivery, bounds);
         if let Some(lane) = self.lane_mut(alias) {
             lane.priority = priority;
             lane.note_waiting(0);
@@ -143,7 +154,10 @@ impl Outbox {
         let Some(lane) = self.lane(alias) else { return Put::Closed };
         let has_room = forced || self.has_room_for(lane, size);
         if lane.delivery.is_lossless() {
-            if !has_room || !lane.has_credit() {
+            if !lane.limit.is_some_and(|limit| lane.takes(limit, size)) {
+                return if forced { self.go_past(alias) } else { self.turn_away(alias, true, now()) };
+            }
+            if !has_room {
                 return Put::NoRoom;
             }
         } else if !has_room || !lane.parked.is_empty() {
@@ -152,7 +166,16 @@ impl Outbox {
         let idle = self.is_quiet() && size <= self.whole;
         let sent = if idle { self.now.now(true, now) } else { now() };
         let missing = match self.lane_mut(alias) {
-            Some(lane) => Missing { gap: std::mem::take(&mut lane.gap), lost: 0 },
+            Some(lane) => {
+                let gap = std::mem::take(&mut lane.gap);
+                if lane.delivery.is_lossless() {
+                    if gap > 0 {
+                        lane.window.skipped(gap);
+                    }
+                    lane.window.sent(size);
+                }
+                Missing { gap, lost: 0 }
+            }
             None => return Put::Closed,
         };
         self.place(alias, sample, sent, missing);
@@ -220,7 +243,7 @@ impl Outbox {
         }
         if self.apart.queues.is_empty() {
             if let Some(bye) = self.apart.bye.take() {
-                encode(self.batch.bytes(), &bye);
+                self.say_bye(&bye);
             }
         }
     }
@@ -249,6 +272,9 @@ impl Outbox {
         lane.note_waiting(lane.waiting.saturating_sub(1));
         if lane.ending && lane.is_through() {
             self.finish_late(alias);
+        } else if lane.delivery.is_lossless() && lane.is_through() {
+            // Held back while samples before it waited.
+            self.tell_missing(alias);
         }
     }
 

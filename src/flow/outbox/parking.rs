@@ -55,8 +55,11 @@ impl Outbox {
                 put_lost(self.batch.bytes(), alias, lost);
                 self.append(alias, sent, sample);
             }
-            if self.lane(alias).is_some_and(|lane| lane.ending && lane.is_through()) {
+            let Some(lane) = self.lane(alias).filter(|lane| lane.is_through()) else { continue };
+            if lane.ending {
                 self.finish_late(alias);
+            } else if lane.delivery.is_lossless() {
+                self.tell_missing(alias);
             }
         }
     }

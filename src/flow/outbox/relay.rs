@@ -9,8 +9,10 @@ use crate::bytes::Bytes;
 use crate::delivery::Delivery;
 use crate::flow::lane::{Lane, Missing, Parked, Upstream};
 use crate::priority::Priority;
+use crate::settings::Bounds;
 use crate::time::Timestamp;
 use crate::wire::control::Credit;
+use crate::wire::packed;
 
 /// Why a line is told of what it was granted on another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +28,17 @@ pub(crate) enum Onward {
 impl Outbox {
     /// Makes a lane for samples that are passed on. They wait for its first credit.
     pub(crate) fn open_relay(&mut self, alias: u32, delivery: Delivery, priority: Priority) {
-        self.open_ranked(alias, delivery, priority);
+        // The endpoint of the intent keeps the bounds; here they are those of what is held.
+        self.open_ranked(alias, delivery, priority, Bounds::NONE);
         if let Some(lane) = self.lane_mut(alias) {
             lane.upstream = Some(Box::new(Upstream::new()));
+        }
+    }
+
+    /// The payloads of a lane are packed.
+    pub(crate) fn set_packed(&mut self, alias: u32) {
+        if let Some(lane) = self.lane_mut(alias) {
+            lane.packed = true;
         }
     }
 
@@ -41,12 +51,15 @@ impl Outbox {
         now: impl FnOnce() -> Timestamp,
     ) -> Put {
         let size = sample.payload.len();
-        let (fits, closed) = (size <= self.largest, self.closed);
+        let (largest, whole, closed) = (self.largest, self.whole, self.closed);
         let has_room = self.lane(alias).is_some_and(|lane| self.has_room_for(lane, size));
-        let whole = self.whole;
         let Some(lane) = self.lane_mut(alias).filter(|lane| !lane.ending && !closed) else {
             return Put::Closed;
         };
+        // Of a packed payload it counts what it becomes: the reader would close the link.
+        let unpacked =
+            if lane.packed { packed::look(sample.payload).map_or(0, |it| it.size()) } else { size };
+        let fits = size <= largest + lane.more() && unpacked <= largest;
         let Some(upstream) = lane.upstream.as_mut().filter(|_| lane.limit.is_some()) else {
             return Put::NotOpen;
         };
@@ -86,6 +99,9 @@ impl Outbox {
         if lane.parked.is_empty() {
             lane.gap += missing.gap;
             lane.lost += missing.lost;
+            if lane.delivery.is_lossless() && lane.limit.is_some() {
+                self.tell_missing(alias);
+            }
         } else {
             upstream.tail.gap += missing.gap;
             upstream.tail.lost += missing.lost;
