@@ -191,6 +191,8 @@ fn pieces_that_do_not_fit_end_the_link() {
         }
         // In order it comes whole, cut anywhere.
         let peer = supplier(&scene, 0);
+        // One that is given up is as if it had not come, but for its number.
+        peer.send(&[first(0, 9, b"no"), more(0, 4, b"never"), frames::gap(0, 1)].concat());
         let pieces = [first(0, 5, b"ab"), more(0, 4, b"c"), frames::ping(1), more(0, 0, b"defg")].concat();
         pieces.chunks(5).for_each(|part| peer.send(part));
         assert_eq!(&**wanted.recv_timeout(SOON).expect("it is whole"), b"abcdefg");

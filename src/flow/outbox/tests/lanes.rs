@@ -123,7 +123,98 @@ fn a_sample_of_which_pieces_went_counts_as_unsent_when_the_link_ends() {
         assert_eq!((unsent(0), unsent(1)), if drain { (0, 0) } else { (1, 1) });
         assert_eq!(bench.got.last(), Some(&Got::Control(ping(1))), "the last word is the last");
         assert_eq!(bench.samples(0).len(), usize::from(drain));
+        // Told as given up ahead of the last word.
+        assert_eq!(bench.got.contains(&Got::Gap { alias: 0, count: 1 }), !drain);
     }
+}
+
+#[test]
+fn who_was_passed_over_is_told_behind_the_pieces_that_wait_and_each_sample_counts_once() {
+    for priority in [Priority::Urgent, Priority::Normal, Priority::Bulk] {
+        let mut bench = bench();
+        bench.bounds = Bounds { bytes: 6000, stall: Duration::from_secs(1) };
+        bench.open_ranked(0, Delivery::Lossless(3), priority);
+        for size in [10, 5000] {
+            assert!(matches!(bench.put(0, &vec![1; size]), Put::Queued | Put::Inline));
+        }
+        bench.write();
+        assert!(matches!(bench.put(0, &[2; 991]), Put::TooManyBytes(_)));
+        assert_eq!(bench.admits(0, 990), Put::NoRoom, "the interest would take it");
+        bench.now = bench.now + Duration::from_secs(1);
+        assert_eq!(bench.put(0, &[2; 991]), Put::PassedOver(Some(2)));
+        assert_eq!(bench.put(0, &[2; 991]), Put::PassedOver(None));
+        // It takes the first while pieces of the second wait.
+        let back = Some(Credited { first: false, missed: Some(2) });
+        assert_eq!(bench.outbox.credit(Credit { alias: 0, limit: 4, taken: 1, lost: 0 }), back);
+        bench.write();
+        assert!(!bench.got.iter().any(|got| matches!(got, Got::Gap { .. })), "{priority:?}");
+        bench.write_all();
+        assert_eq!(bench.got.last(), Some(&Got::Gap { alias: 0, count: 2 }));
+        let credit = Credit { alias: 0, limit: 7, taken: 4, lost: 0 };
+        assert_eq!(bench.outbox.credit(credit), Some(MORE));
+        bench.put(0, &[3; 6000]);
+        assert!(matches!(bench.put(0, &[3]), Put::TooManyBytes(_)), "all bytes were given back, once");
+        bench.write_all();
+        let sizes: Vec<_> = bench.samples(0).iter().map(|(number, it)| (*number, it.len())).collect();
+        assert_eq!(sizes, [(0, 10), (1, 5000), (4, 6000)]);
+    }
+}
+
+#[test]
+fn what_is_missing_of_an_urgent_lane_is_not_overtaken_by_what_comes() {
+    let mut bench = bench();
+    bench.bounds = Bounds { bytes: u64::MAX, stall: Duration::ZERO };
+    bench.open_ranked(0, Delivery::Lossless(2), Priority::Urgent);
+    bench.open_ranked(1, Delivery::default(), Priority::Normal);
+    bench.put(1, &[1]);
+    for _ in 0..3 {
+        bench.put(0, &[0]);
+    }
+    let back = Some(Credited { first: false, missed: Some(1) });
+    assert_eq!(bench.outbox.credit(Credit { alias: 0, limit: 4, taken: 2, lost: 0 }), back);
+    bench.put(0, &[9]);
+    bench.write_all();
+    let numbers: Vec<_> = bench.samples(0).iter().map(|(number, it)| (*number, it[0])).collect();
+    assert_eq!(numbers, [(0, 0), (1, 0), (3, 9)]);
+}
+
+#[test]
+fn many_at_once_are_cut_and_ranked_as_one_by_one() {
+    for priority in [Priority::Urgent, Priority::Normal, Priority::Bulk] {
+        let mut bench = bench();
+        bench.open_ranked(0, Delivery::default(), Priority::Normal);
+        bench.open_ranked(1, Delivery::Lossless(100), priority);
+        bench.put(0, &[0; 20]);
+        let payloads: Vec<_> = [10, 11, 1200, 12, 700, 13].map(|size| vec![1; size]).into();
+        let slices: Vec<_> = payloads.iter().map(Vec::as_slice).collect();
+        let (lane, now) = (bench.lane(1), bench.now);
+        let mut done = 0;
+        while done < slices.len() {
+            let (count, _) = bench.outbox.put_some(lane, &slices[done..], || now);
+            assert!(count > 0);
+            done += count;
+        }
+        bench.write_all();
+        let got: Vec<_> = bench.samples(1).iter().map(|(number, it)| (*number, it.len())).collect();
+        assert_eq!(got, (0..).zip([10, 11, 1200, 12, 700, 13]).collect::<Vec<_>>());
+        assert_eq!(bench.pieces, 3 + 2, "{priority:?}");
+        let first = order(&bench)[0];
+        assert_eq!(first == (1, 10), priority == Priority::Urgent, "{first:?}");
+    }
+}
+
+#[test]
+fn a_packed_payload_may_have_its_byte_more_in_pieces_too() {
+    let mut bench = bench();
+    bench.open_ranked(0, Delivery::Lossless(9), Priority::Normal);
+    let largest = bench.outbox.largest();
+    assert_eq!(bench.put(0, &vec![0; largest + 1]), Put::TooLarge);
+    bench.outbox.set_packed(0);
+    assert_eq!(bench.put(0, &vec![0; largest + 2]), Put::TooLarge);
+    assert_eq!(bench.put(0, &vec![0; largest + 1]), Put::Queued);
+    bench.write_all();
+    assert_eq!(order(&bench), [(0, largest + 1)]);
+    assert!(bench.pieces > 1);
 }
 
 proptest! {
