@@ -42,6 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "outcome",
             "path",
             "peer",
+            "priority",
             "reason",
             "route",
             "schema",

@@ -453,6 +453,8 @@ static void refusals(void) {
     for (i = 0; i < 4; i++) if (!strcmp(reason, codes[i].name)) want = codes[i].code;
     for (k = 0; k < sizeof skipped / sizeof *skipped; k++) skip |= !strcmp(name, skipped[k]);
     if (skip) continue;
+    /* It does not offer to take samples in pieces: to it the kind is reserved. */
+    if (!strncmp(name, "fragment-", 9)) want = UNKNOWN_KIND;
     /* A message is refused by its length where the limit is ours: 1024, and 65536 for control frames. */
     if (!strncmp(name, "handshake-", 10) || first) connect(&r); else link_up(&r);
     if (!strncmp(name, "final-", 6)) {
