@@ -20,10 +20,13 @@ use crate::transport::{Cancel, Memory, Serial, Tcp, Transport, Udp};
 use crate::wire::message::max_frame;
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::time::Duration;
+
+#[cfg(feature = "testing")]
+mod stepped;
 
 /// An endpoint that is being set up. Nothing is checked or done before [`start`](Self::start).
 ///
@@ -282,7 +285,7 @@ impl EndpointBuilder {
             dial_timeout: self.dial_timeout,
         };
         let cancel = Cancel::default();
-        let mut dials = HashMap::new();
+        let mut dials = BTreeMap::new();
         for url in peers {
             let (order, orders) = bounded(1);
             let transport = Arc::clone(self.transport_for(url.scheme())?);
@@ -351,6 +354,11 @@ impl EndpointBuilder {
             links: Mutex::default(),
             end: End { thread: Mutex::new(Some(thread)), done, gate },
         })
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn path_text(&self) -> &str {
+        &self.path
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -430,14 +438,22 @@ fn thread_error(source: std::io::Error) -> Error {
 }
 
 fn built_in() -> Vec<Arc<dyn Transport>> {
-    vec![
+    let transports: Vec<Arc<dyn Transport>> = vec![
         Arc::new(Tcp),
         Arc::new(Udp),
         #[cfg(unix)]
         Arc::new(crate::transport::Unix),
         Arc::new(Memory),
         Arc::new(Serial::default()),
-    ]
+    ];
+    #[cfg(feature = "testing")]
+    let transports = {
+        use crate::transport::fault::Fault;
+        let faulty = transports.iter().map(|inner| Arc::new(Fault::by_options(Arc::clone(inner))));
+        let faulty: Vec<_> = faulty.map(|faulty| faulty as Arc<dyn Transport>).collect();
+        [transports, faulty].concat()
+    };
+    transports
 }
 
 /// How many inputs of all threads may wait for the dispatcher, at some 100 bytes each.

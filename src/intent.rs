@@ -10,6 +10,7 @@ use crate::route::Route;
 use crate::runtime::clock::Clock;
 use crate::runtime::input::Input;
 use crate::runtime::outlets::{Outlets, Retained, Sending, Turned};
+use crate::time;
 use crossbeam_channel::Sender;
 use std::cell::RefCell;
 use std::fmt;
@@ -249,7 +250,7 @@ impl<T: Message> Intent<T> {
     /// # Ok::<(), bowline::Error>(())
     /// ```
     pub fn wait_interests(&self, count: usize, timeout: Duration) -> bool {
-        let deadline = Instant::now().checked_add(timeout);
+        let deadline = time::instant().checked_add(timeout);
         loop {
             let seen = self.core.signal.seen();
             if self.core.interested() >= count {
@@ -417,7 +418,7 @@ impl<T: Message> Intent<T> {
             Turned::NoRoom if wait.is_zero() => return Err(Why::NoCredit),
             Turned::NoRoom => {}
         }
-        let until = *deadline.get_or_insert_with(|| Instant::now() + wait.min(LONGEST_WAIT));
+        let until = *deadline.get_or_insert_with(|| time::instant() + wait.min(LONGEST_WAIT));
         if !self.core.signal.wait(seen, Some(until)) {
             return Err(Why::NoCredit);
         }

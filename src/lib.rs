@@ -55,6 +55,8 @@ mod diagnosis;
 mod endpoint;
 mod error;
 mod event;
+#[cfg(feature = "testing")]
+mod faults;
 mod flow;
 pub mod guide;
 mod intent;
@@ -75,6 +77,9 @@ mod time;
 pub mod transport;
 mod wire;
 pub mod wrap;
+
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

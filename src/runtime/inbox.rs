@@ -18,6 +18,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "testing")]
+use crate::sync::{MutexGuard, world};
+
 /// Where the samples of one interest go: to a mailbox, or to a callback at once.
 pub(crate) struct Inbox {
     pub(crate) id: InterestId,
@@ -322,6 +325,10 @@ impl Inbox {
     /// It looks a few times before it sleeps, letting other threads run: falling asleep and being
     /// woken cost more than most samples are apart under load.
     pub(crate) fn wait_ready(&self, deadline: Option<Instant>) -> Waited {
+        #[cfg(feature = "testing")]
+        if world::is_entered() {
+            return self.wait(deadline, |state| !state.mailbox.is_empty());
+        }
         for _ in 0..YIELDS {
             // On a busy core one look can take milliseconds: a wait that is to be short takes none.
             let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now() + SHORT_WAIT);
@@ -346,6 +353,12 @@ impl Inbox {
             }
             if self.closed.load(Ordering::Acquire) {
                 return Waited::Closed;
+            }
+            #[cfg(feature = "testing")]
+            match MutexGuard::unlocked(&mut state, || world::step(deadline)) {
+                Some(true) => continue,
+                Some(false) => return if ready(&state) { Waited::Ready } else { Waited::TimedOut },
+                None => {}
             }
             match deadline {
                 None => self.ready.wait(&mut state),

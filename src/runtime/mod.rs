@@ -120,5 +120,7 @@ pub(crate) mod session;
 pub(crate) mod signal;
 pub(crate) mod source;
 pub(crate) mod status;
+#[cfg(feature = "testing")]
+pub(crate) mod stepped;
 pub(crate) mod threads;
 mod writer;

@@ -3,6 +3,9 @@
 use crate::sync::{Condvar, Mutex};
 use std::time::Instant;
 
+#[cfg(feature = "testing")]
+use crate::sync::{MutexGuard, world};
+
 /// A counter to wait on. Read it, look at what it guards, then wait for it to move on: no change in
 /// between is missed.
 #[derive(Default)]
@@ -25,6 +28,12 @@ impl Signal {
     pub(crate) fn wait(&self, seen: u64, deadline: Option<Instant>) -> bool {
         let mut changes = self.changes.lock();
         while *changes == seen {
+            #[cfg(feature = "testing")]
+            match MutexGuard::unlocked(&mut changes, || world::step(deadline)) {
+                Some(true) => continue,
+                Some(false) => return *changes != seen,
+                None => {}
+            }
             match deadline {
                 Some(deadline) => {
                     if self.changed.wait_until(&mut changes, deadline).timed_out() {

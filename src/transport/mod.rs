@@ -19,9 +19,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "testing")]
+pub(crate) mod fault;
 pub mod memory;
 #[allow(dead_code)]
-mod packet;
+pub(crate) mod packet;
 mod resolve;
 mod serial;
 mod socket;
@@ -153,6 +155,15 @@ pub trait Connection: Send + Sync + 'static {
     /// not wait.
     fn diagnose(&self) -> Option<Diagnosis> {
         None
+    }
+
+    /// Has what `switch` says go wrong with each packet, where the connection is over a line of packets;
+    /// false where it is none.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    fn disturb(&self, switch: &fault::FaultSwitch) -> bool {
+        let _ = switch;
+        false
     }
 
     /// Ends both directions and wakes a blocked read and write. Idempotent, from any thread.
