@@ -23,8 +23,10 @@ pub(crate) fn run(line: &Arc<Line>, max_frame: u32) {
     let mut reader = Reader::new(line, max_frame);
     loop {
         match reader.step() {
+            Ok(()) => {}
             // Only a simulated connection asks to come again.
-            Ok(()) | Err(Halt::Later) => {}
+            #[cfg(feature = "testing")]
+            Err(Halt::Later) => {}
             Err(Halt::End(reason)) => return reader.end(reason),
         }
     }
@@ -77,6 +79,7 @@ pub(super) enum Halt {
     /// The line ended.
     End(Reason),
     /// Nothing is there now: of a connection that does not wait.
+    #[cfg(feature = "testing")]
     Later,
 }
 
