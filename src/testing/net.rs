@@ -91,6 +91,9 @@ impl Net {
     pub(super) fn heal(&mut self) {
         self.rules.clear();
         self.default = Faults::none();
+        let now = self.now;
+        self.wires.values_mut().for_each(|wire| wire.heal(now));
+        self.activity += 1;
     }
 
     /// Listens; the address that it really is.
@@ -158,9 +161,10 @@ impl Net {
     /// A process ended: its ends of lines are closed, and the others are told, or not if it is its machine that is gone.
     pub(super) fn gone(&mut self, place: Place, silently: bool) {
         self.stop_listening(place);
+        let now = self.now;
         if silently {
             for wire in self.wires.values_mut() {
-                wire.silence(place);
+                wire.silence(place, now);
             }
         }
     }

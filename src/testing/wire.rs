@@ -78,6 +78,17 @@ impl Wire {
         next.flatten().min()
     }
 
+    /// What stands in line on a stream comes now.
+    pub(super) fn heal(&mut self, now: Timestamp) {
+        for way in &mut self.ways {
+            way.course.heal(now);
+            for (comes, _) in &mut way.pieces {
+                *comes = (*comes).min(now);
+            }
+            way.ended = way.ended.map(|comes| comes.min(now));
+        }
+    }
+
     /// Both ends find it ended now.
     pub(super) fn cut(&mut self, now: Timestamp) {
         let packets = self.packets;
@@ -92,10 +103,18 @@ impl Wire {
         }
     }
 
-    /// Nothing leaves this place any more.
-    pub(super) fn silence(&mut self, place: Place) {
+    /// Nothing leaves this place any more; what of a stream has not come was to be sent again, and is not.
+    pub(super) fn silence(&mut self, place: Place, now: Timestamp) {
         for side in (0..2).filter(|side| self.places[*side] == place) {
             self.ends[side].silent = true;
+            let way = &mut self.ways[side];
+            let came = way.pieces.iter().take_while(|(comes, _)| *comes <= now).count();
+            way.pieces.truncate(came);
+            if came == 0 {
+                way.read = 0;
+            }
+            way.bytes = way.pieces.iter().map(|(_, piece)| piece.len()).sum::<usize>() - way.read;
+            way.ended = None;
         }
     }
 }

@@ -184,7 +184,7 @@ impl World {
         self.0.net.lock().block(from, to, true);
     }
 
-    /// Ends all partitions and faults.
+    /// Ends all partitions and faults. What stands in line on streams comes at once.
     pub fn heal(&self) {
         self.0.net.lock().heal();
     }

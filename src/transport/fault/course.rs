@@ -62,6 +62,12 @@ impl Course {
         Piece { comes: self.in_turn(comes), flipped }
     }
 
+    /// All is well from now on: nothing stands in line any more.
+    pub(crate) fn heal(&mut self, now: Timestamp) {
+        self.free = self.free.min(now);
+        self.last = self.last.min(now);
+    }
+
     /// When it comes out, or none if the line is longer than it may be.
     fn arrival(
         &mut self,
