@@ -3,9 +3,6 @@
 use bowline::Delivery;
 use std::collections::BTreeMap;
 
-/// Whether a session outlives its link: a lost connection alone loses nothing then.
-pub const SESSIONS_OUTLIVE_LINKS: bool = false;
-
 /// One program that supplied the route, from its start to its end.
 #[derive(Debug, Default)]
 pub struct Life {

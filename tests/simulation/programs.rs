@@ -3,7 +3,7 @@
 use crate::checker::Checker;
 use bowline::testing::World;
 use bowline::{
-    Delivery, Endpoint, EndpointBuilder, Event, Intent, Interest, InterestSettings, LinkState, LostAt,
+    Delivery, Endpoint, EndpointBuilder, Event, Intent, Interest, InterestSettings, LinkState, LostAt, Side,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -69,16 +69,11 @@ impl Program {
                 println!("    {} {}: {event:?}", self.endpoint.path(), self.life);
             }
             match &event {
-                Event::LinkDown { peer, .. } => {
-                    let other = NAMES
-                        .iter()
-                        .position(|name| Some(*name) == peer.path.as_ref().map(|path| path.as_str()));
-                    let own = NAMES.iter().position(|name| *name == self.endpoint.path().as_str());
-                    for plan in plans.iter_mut() {
-                        let pair = [Some(plan.from), Some(plan.to)];
-                        if pair.contains(&own) && (other.is_none() || pair.contains(&other)) {
-                            plan.checker.session_ended(own == Some(plan.to));
-                        }
+                // A session that outlives its link keeps its routes linked, and nothing may be lost.
+                Event::RouteUnlinked { route, supplier, .. } => {
+                    let path = route.path().map(|path| path.as_str());
+                    if let Some(plan) = plans.iter_mut().find(|plan| Some(plan.path.as_str()) == path) {
+                        plan.checker.session_ended(*supplier == Side::There);
                     }
                 }
                 Event::SamplesLost { route, count, lost: LostAt::Here, .. } => {
