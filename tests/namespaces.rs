@@ -48,8 +48,8 @@ fn a_group_counts_exactly_the_samples_that_were_dropped_and_tells_who_sent_them(
     let Some(cable) = Cable::lay("grp", SAMPLES) else { return };
     let group = |own: &str| format!("udp://239.255.79.1:7401?interface={own}");
     let (result, dropped) = cable.send("group", &group("10.77.1.1"), &group("10.77.1.2"));
-    // The last one is small: behind it nothing is missing.
-    assert_eq!(result.received + result.on_the_way, COUNT + 1, "{result:?}");
+    // The first and the last are small: around them nothing is missing.
+    assert_eq!(result.received + result.on_the_way, COUNT + 2, "{result:?}");
     assert_exact(&result, dropped);
 }
 
@@ -187,6 +187,12 @@ fn robot(kind: &str, url: &str) {
     let raw: Intent<Bytes> = endpoint.intent("robot.raw").expect("an intent");
     say("ready", "");
     assert!(raw.wait_interest(SOON));
+    // In a group, numbers count from the first that comes, and what the last was is seen by the next: neither
+    // of these two fits the rule.
+    let edge = || raw.send(Bytes::from(vec![7; 8])).expect("it is sent");
+    if kind == "group" {
+        edge();
+    }
     let mut next = Instant::now();
     for _ in 0..COUNT {
         while Instant::now() < next {
@@ -196,7 +202,7 @@ fn robot(kind: &str, url: &str) {
         raw.send(Bytes::from(vec![7; SIZE])).expect("it is sent");
     }
     if kind == "group" {
-        raw.send(Bytes::from(vec![7; 8])).expect("it is sent");
+        edge();
     }
     say("sent", endpoint.groups().first().map_or(0, |group| group.unsent));
     let mut told = 0;
@@ -214,7 +220,7 @@ fn desk(kind: &str, url: &str) {
     let endpoint = builder.start().expect("it starts");
     let queue = InterestSettings::new().queue(8192);
     let raw: Interest<Bytes> = endpoint.interest_with("robot.raw", queue).expect("an interest");
-    let all = if kind == "group" { COUNT + 1 } else { COUNT };
+    let all = if kind == "group" { COUNT + 2 } else { COUNT };
     let deadline = Instant::now() + SOON;
     let mut received = 0;
     loop {

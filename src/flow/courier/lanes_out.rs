@@ -26,6 +26,8 @@ pub(super) struct LanesOut {
     touched: Vec<u32>,
     /// Aliases of which a tally is to go out.
     tallies: VecDeque<u32>,
+    /// Aliases that had their tally, which may have been lost.
+    resting: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -45,6 +47,8 @@ struct Lane {
     /// Samples put on the line since the last tally.
     since_tally: u32,
     touched: bool,
+    /// It is among those that rest.
+    resting: bool,
     /// The last few were put on the line in a row.
     fast: bool,
     /// Where and when these few began.
@@ -89,6 +93,7 @@ impl LanesOut {
             spare: Vec::new(),
             touched: Vec::new(),
             tallies: VecDeque::new(),
+            resting: Vec::new(),
         }
     }
 
@@ -228,8 +233,32 @@ impl LanesOut {
             if let Some(lane) = self.lanes.get_mut(alias as usize) {
                 lane.touched = false;
                 self.tallies.push_back(alias);
+                if !lane.resting {
+                    lane.resting = true;
+                    self.resting.push(alias);
+                }
             }
         }
+    }
+
+    /// A PING is about to go out: `tell` is given the tallies of the aliases that counted no further since the
+    /// last one, until it takes no more; the rest is for the next PING.
+    pub(super) fn tally_resting(&mut self, mut tell: impl FnMut(&Tally) -> bool) {
+        let Self { lanes, resting, .. } = self;
+        let mut told = true;
+        resting.retain(|alias| {
+            let Some(lane) = lanes.get_mut(*alias as usize) else { return false };
+            if !lane.loose {
+                lane.resting = false;
+                return false;
+            }
+            if lane.touched || lane.waiting > 0 || !told {
+                return true;
+            }
+            told = tell(&Tally { alias: *alias, next: lane.next, dropped: lane.dropped });
+            lane.resting = !told;
+            lane.resting
+        });
     }
 
     pub(super) fn has_tallies(&self) -> bool {

@@ -102,6 +102,7 @@ impl Courier {
             }
             if let Some(ping) = self.slips.pings.pop_front() {
                 self.put(packet, |packet| put_ping(packet, &ping));
+                self.tally_for_sure();
                 self.lanes_out.tally_all();
                 return true;
             }

@@ -253,21 +253,44 @@ impl Courier {
         if self.stream_out.room() < HEAD_ROOM || !self.lanes_out.is_empty() {
             return false;
         }
-        if let Some(Tally { alias, next, dropped }) = self.lanes_out.end(alias) {
+        if let Some(tally) = self.lanes_out.end(alias) {
             let scratch = &mut self.outgoing.scratch;
-            scratch.clear();
-            scratch.push(0);
-            for number in [u64::from(STREAM_TALLY), u64::from(alias), next, dropped] {
-                varint::put(scratch, number);
-            }
-            // At most 24 bytes.
-            scratch[0] = (scratch.len() - 1) as u8;
+            put_stream_tally(scratch, &tally);
             self.stream_out.push(scratch);
         }
         self.stream_out.push(bytes);
         self.outgoing.ended_at = self.stream_out.end();
         true
     }
+}
+
+impl Courier {
+    /// Tallies in the repaired stream, of aliases at rest: what told of their last samples may have been lost.
+    pub(super) fn tally_for_sure(&mut self) {
+        let Self { outgoing, stream_out, lanes_out, .. } = self;
+        // Between two frames only.
+        if outgoing.raw || outgoing.passing > 0 {
+            return;
+        }
+        lanes_out.tally_resting(|tally| {
+            let room = stream_out.room() >= HEAD_ROOM;
+            if room {
+                put_stream_tally(&mut outgoing.scratch, tally);
+                stream_out.push(&outgoing.scratch);
+            }
+            room
+        });
+    }
+}
+
+fn put_stream_tally(scratch: &mut Vec<u8>, tally: &Tally) {
+    scratch.clear();
+    scratch.push(0);
+    for number in [u64::from(STREAM_TALLY), u64::from(tally.alias), tally.next, tally.dropped] {
+        varint::put(scratch, number);
+    }
+    // At most 24 bytes.
+    scratch[0] = (scratch.len() - 1) as u8;
 }
 
 impl Slips {

@@ -48,6 +48,11 @@ impl Line {
         self.weather.loss = 0;
     }
 
+    /// From now on everything is.
+    pub(super) fn cut(&mut self) {
+        self.weather.loss = 1000;
+    }
+
     pub(super) fn send(&mut self, now: Timestamp, packet: &[u8]) {
         let mut at = now;
         if let Some(rate) = self.rate {

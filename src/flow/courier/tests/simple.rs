@@ -216,3 +216,30 @@ fn what_is_no_stream_of_frames_passes_as_it_is() {
     }
     assert_eq!(text, b"ahoy, this is no bowline stream");
 }
+
+#[test]
+fn the_last_samples_are_counted_though_the_tally_behind_them_is_lost_too() {
+    for settings in [udp(), serial(11_520)] {
+        let mut bench = ready(settings);
+        bench.lines[0].cut();
+        for round in 0..4 {
+            let now = bench.now;
+            if round == 0 {
+                for _ in 0..3 {
+                    bench.sides[0].message(now, 3, b"lost");
+                }
+            }
+            bench.sides[0].control(&Control::Ping(Ping { sent: now }));
+            bench.run(now + Duration::from_secs(1), 4096);
+            bench.now = now + Duration::from_secs(1);
+            if round == 2 {
+                bench.lines[0].heal();
+            }
+        }
+        assert!(bench.run(bench.now + Duration::from_secs(60), 4096));
+        let there = &bench.sides[1];
+        let lost = |got: &&Got| matches!(got, Got::Control(Control::Lost { alias: 3, count: 3 }));
+        assert_eq!(there.got.iter().filter(lost).count(), 1, "{:?}", there.got);
+        assert_eq!(there.courier.counts().malformed, 0);
+    }
+}
