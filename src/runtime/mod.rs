@@ -19,6 +19,7 @@
 //! | `session` | reader | one connection: the reader here, its writer beside it |
 //! | `reader`, `inlets` | reader | bytes into frames, samples sorted by alias into inboxes |
 //! | `writer` | writer | the outbox into the connection, as much at once as there is |
+//! | `stepped` | | the same for a simulated endpoint, without threads: stepped by its world |
 //! | `line`, `backlog` | all | one connection as they share it: the outbox, and what each has to tell the others |
 //! | `outlets` | the sending one | an intent: the list of its outlets, and the way through them |
 //! | `feed` | reader, writer | samples passed on from one line to another, and their credit back |

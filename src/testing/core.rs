@@ -286,7 +286,8 @@ impl Core {
         for node in nodes.iter().flatten().filter(|node| !node.frozen) {
             earlier(node.host.next_wake().map(|wake| wake.shifted(node.offset.saturating_neg())));
         }
-        let is_asleep = |place| nodes.iter().flatten().any(|node| node.place == place && node.frozen);
+        // Where nobody reads, nothing happens.
+        let is_asleep = |place| !nodes.iter().flatten().any(|node| node.place == place && !node.frozen);
         earlier(self.net.lock().next(is_asleep));
         let loops = self.loops.borrow();
         earlier(loops.keys().next().map(|(at, _)| *at));
@@ -439,6 +440,20 @@ impl Core {
                 }
             }
         }
+    }
+}
+
+#[cfg(feature = "fuzzing")]
+impl Core {
+    /// A connection to an endpoint whose other end is the caller itself.
+    pub(super) fn stranger(&self, to: &str) -> Arc<dyn crate::transport::Connection> {
+        let (from, to) = (self.place("stranger"), self.place(to));
+        let names = ["robot".to_owned(), "stranger".to_owned()];
+        let [here, there] = net::connect(&self.net, [from, to], names, false);
+        for node in self.nodes.borrow_mut().iter_mut().flatten().filter(|node| node.place == to) {
+            node.host.accepted("tcp://stranger".to_owned(), Arc::clone(&there));
+        }
+        here
     }
 }
 

@@ -234,6 +234,12 @@ impl World {
         self.0.start_with(builder, micros.clamp(-most, most))
     }
 
+    /// A connection to an endpoint whose other end is the caller itself.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn stranger(&self, to: &str) -> std::sync::Arc<dyn crate::transport::Connection> {
+        self.0.stranger(to)
+    }
+
     /// A number for all that happened on all lines until now: two runs of one seed have the same.
     pub fn digest(&self) -> u64 {
         self.0.net.lock().digest
