@@ -75,6 +75,15 @@ fn samples_flow_and_waiting_takes_no_time() {
 }
 
 #[test]
+fn what_comes_at_once_is_not_waited_for() {
+    let scene = scene(1, "tcp", InterestSettings::new());
+    assert_eq!(scene.world.elapsed(), Duration::ZERO);
+    scene.intent.send(1).expect("is taken");
+    assert_eq!(*scene.interest.recv_timeout(SOON).expect("comes"), 1);
+    assert_eq!(scene.world.elapsed(), Duration::ZERO);
+}
+
+#[test]
 fn a_sample_is_as_old_as_the_line_is_long() {
     for scheme in ["tcp", "udp"] {
         let scene = scene(1, scheme, InterestSettings::new());

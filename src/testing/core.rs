@@ -327,12 +327,13 @@ impl Core {
         }
     }
 
-    /// Does all that is to be done now.
-    pub(super) fn settle_now(&self) {
+    /// Does all that is to be done now; false if there was nothing.
+    pub(super) fn settle_now(&self) -> bool {
         if self.busy.get() == Busy::Settling {
-            return;
+            return false;
         }
         let before = self.busy.replace(Busy::Settling);
+        let mut settled = false;
         loop {
             let activity = self.net.lock().activity;
             let mut worked = self.serve_dials();
@@ -352,9 +353,11 @@ impl Core {
             if !worked && self.net.lock().activity == activity {
                 break;
             }
+            settled = true;
         }
         self.forget_ended();
         self.busy.set(before);
+        settled
     }
 
     fn take_orders(&self, number: usize, node: &Node) -> bool {
@@ -459,7 +462,8 @@ impl Core {
 
 impl Steps for Core {
     fn step(&self, until: Option<Instant>) -> bool {
-        self.step_until(until.map(world::time_of))
+        // What is waited for may have come without any time.
+        (self.busy.get() == Busy::Free && self.settle_now()) || self.step_until(until.map(world::time_of))
     }
 
     fn settle(&self) {
