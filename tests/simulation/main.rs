@@ -44,8 +44,10 @@ fn whatever_lines_and_machines_do_samples_are_safe_and_flow_again() {
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let begun = Instant::now();
     let mut failed = std::thread::scope(|scope| {
-        let fails = |seed: &u64| catch_unwind(|| run(*seed, false)).is_err();
-        let run_some = |first| (first..seeds).step_by(threads as usize).filter(fails).collect::<Vec<_>>();
+        let run_some = |first| {
+            let own = (first..seeds).step_by(threads as usize);
+            own.filter(|seed| catch_unwind(|| run(*seed, false)).is_err()).collect::<Vec<_>>()
+        };
         let threads: Vec<_> = (0..threads).map(|first| scope.spawn(move || run_some(first))).collect();
         let failed = threads.into_iter().map(|thread| thread.join().expect("it catches panics"));
         failed.flatten().collect::<Vec<_>>()
