@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 mod linux {
     use crate::cable::{Cable, End};
     use crate::messages::{Imu, Setpoint, Status};
-    use bowline::{Endpoint, Intent, Interest, InterestSettings, LinkState};
+    use bowline::{Endpoint, Intent, Interest, InterestSettings};
     use std::error::Error;
     use std::time::{Duration, Instant};
 
@@ -88,7 +88,7 @@ mod linux {
                     now = *newer;
                 }
                 let links = desk.links();
-                let is_up = links.first().is_some_and(|link| link.state == LinkState::Up);
+                let is_up = links.first().is_some_and(|link| link.state.is_up());
                 println!(
                     "{:6.1}s  {:6} {:7} {:10.1} {:11} {:5} {:7}  {}",
                     begun.elapsed().as_secs_f64(),
@@ -107,7 +107,7 @@ mod linux {
             std::thread::sleep(next.saturating_duration_since(Instant::now()));
         }
         println!("{total} measurements in {seconds} s, one of them without a cable");
-        if !desk.links().first().is_some_and(|link| link.state == LinkState::Up) {
+        if !desk.links().first().is_some_and(|link| link.state.is_up()) {
             return Err("the link did not come back".into());
         }
         Ok(())

@@ -2,11 +2,12 @@
 
 use crate::endpoint::{End, Ending, Endpoint};
 use crate::error::Error;
+use crate::health::HealthLimits;
 use crate::path::Path;
 use crate::peer::group::GroupUrl;
 use crate::peer::{ListenUrl, PeerUrl, Scope};
 use crate::proto::group::GroupSettings;
-use crate::proto::{Engine, EngineSettings};
+use crate::proto::{Engine, EngineSettings, silence};
 use crate::runtime::acceptor::Acceptor;
 use crate::runtime::clock::Clock;
 use crate::runtime::dial::Dialler;
@@ -18,6 +19,7 @@ use crate::runtime::session::LineSettings;
 use crate::runtime::threads::Threads;
 use crate::transport::{Cancel, Memory, Serial, Tcp, Transport, Udp};
 use crate::wire::message::max_frame;
+use crate::wire::packed::OVERHEAD;
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -25,6 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::time::Duration;
 
+mod health;
 #[cfg(feature = "testing")]
 mod stepped;
 
@@ -53,6 +56,8 @@ pub struct EndpointBuilder {
     ping_interval: Duration,
     handshake_deadline: Duration,
     redial: (Duration, Duration),
+    redial_refused: Duration,
+    health: HealthLimits,
     dial_timeout: Duration,
     largest_message: usize,
     outbox_bytes: usize,
@@ -73,6 +78,8 @@ impl EndpointBuilder {
             ping_interval: Duration::from_secs(1),
             handshake_deadline: Duration::from_secs(2),
             redial: (Duration::from_millis(100), Duration::from_secs(5)),
+            redial_refused: Duration::from_secs(30),
+            health: HealthLimits::new(),
             dial_timeout: Duration::from_secs(2),
             largest_message: 1 << 20,
             outbox_bytes: 64 << 10,
@@ -187,7 +194,8 @@ impl EndpointBuilder {
     }
 
     /// How often each peer is pinged. A peer that is silent for 3.5 times as long is down, so this is
-    /// what decides how soon a dead link is found. Default: 1 s. Range: 1 ms to 1 h.
+    /// what decides how soon a dead link is found. The limits that TCP is given follow from it too: see
+    /// [`Tcp`](crate::transport::Tcp). Default: 1 s. Range: 1 ms to 1 h.
     pub fn ping_interval(mut self, interval: Duration) -> Self {
         self.ping_interval = interval;
         self
@@ -202,6 +210,10 @@ impl EndpointBuilder {
     /// How long to wait before dialling again: `min` after the first failure, twice as long after each
     /// next one, at most `max`; each varied at random by a quarter. Defaults: 100 ms, 5 s.
     /// Range: 1 ms to 1 h.
+    ///
+    /// It is not waited for longer where the network says that the way is open again: when a cable is plugged in, a
+    /// radio network joined or an address assigned, TCP and UDP peers that wait are dialled within 0.1 s and at most
+    /// `min`, and the waits begin at `min` again. Serial ports wait 0.5 s at most.
     pub fn redial(mut self, min: Duration, max: Duration) -> Self {
         self.redial = (min, max);
         self
@@ -283,17 +295,19 @@ impl EndpointBuilder {
             max_frame: self.max_frame(),
             outbox_bytes: self.outbox_bytes,
             dial_timeout: self.dial_timeout,
+            silence: silence(self.ping_interval),
         };
         let cancel = Cancel::default();
         let mut dials = BTreeMap::new();
         for url in peers {
-            let (order, orders) = bounded(1);
+            let (order, orders) = bounded(2);
             let transport = Arc::clone(self.transport_for(url.scheme())?);
             let url = Arc::new(url);
             let name = format!("bowline/reader {url}");
-            let link = engine.dialler(clock.now(), url);
+            let link = engine.dialler(clock.now(), Arc::clone(&url));
             let dialler = Dialler {
                 link,
+                url,
                 transport,
                 orders,
                 cancel: cancel.clone(),
@@ -373,6 +387,7 @@ impl EndpointBuilder {
             let range = Duration::from_millis(1)..=Duration::from_secs(3600);
             require(name, range.contains(&span), format!("{span:?}"), "it is 1 ms to 1 h")?;
         }
+        self.check_health()?;
         let (min, max) = self.redial;
         require("redial", min <= max, format!("{min:?}, {max:?}"), "the first is at most the second")?;
         let numbers = [
@@ -396,7 +411,8 @@ impl EndpointBuilder {
     }
 
     fn max_frame(&self) -> u32 {
-        max_frame(self.largest_message)
+        // A packed payload has a byte more.
+        max_frame(self.largest_message.saturating_add(OVERHEAD))
     }
 
     fn group_settings(&self, url: &GroupUrl, path: Path) -> GroupSettings {
@@ -422,6 +438,8 @@ impl EndpointBuilder {
         settings.ping_interval = self.ping_interval;
         settings.handshake_deadline = self.handshake_deadline;
         (settings.backoff_min, settings.backoff_max) = self.redial;
+        settings.refused_wait = self.redial_refused;
+        settings.health = self.health;
         settings.max_frame = self.max_frame();
         settings.max_pending = PENDING;
         settings.max_links = self.link_limit;

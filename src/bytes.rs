@@ -49,6 +49,13 @@ impl Bytes {
         Arc::get_mut(buffer)?.data.get_mut(self.start..self.start + self.len)
     }
 
+    /// What stands behind the first `count` bytes.
+    #[cfg(feature = "lz4")]
+    pub(crate) fn behind(&self, count: usize) -> Self {
+        let count = count.min(self.len);
+        Self { buffer: self.buffer.clone(), start: self.start + count, len: self.len - count }
+    }
+
     /// All of a buffer.
     pub(crate) fn whole(buffer: Arc<Buffer>) -> Self {
         let len = buffer.data.len();

@@ -20,6 +20,9 @@ pub enum Delivery {
     Queue(u32),
     /// Every sample: when `n` are unread, the intent is out of credit and is told so.
     ///
+    /// One that takes nothing while the intent has something to send is cut off after the intent's
+    /// [`stall_limit`](crate::IntentSettings::stall_limit), and comes back by taking.
+    ///
     /// Over a link credit is renewed each time half of `n` were read. So to a reader that has read
     /// all, an intent can send more than half of `n` in a row, and up to `n` if it was just renewed.
     Lossless(u32),

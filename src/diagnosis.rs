@@ -98,6 +98,8 @@ pub struct LineCounts {
     pub packets_in: u64,
     /// Packets written.
     pub packets_out: u64,
+    /// Packets, or pieces of the repaired stream, that were sent again.
+    pub resent: u64,
     /// Pieces that were no whole packet: damaged, or not meant to be one.
     pub broken: u64,
     /// Pieces longer than any packet.

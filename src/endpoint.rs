@@ -23,6 +23,8 @@ use crate::runtime::status::LinkStatus;
 use crate::runtime::threads::panic_text;
 use crate::sample::Sample;
 use crate::schema::Schema;
+#[cfg(feature = "lz4")]
+use crate::settings::Compression;
 use crate::settings::{IntentSettings, InterestSettings, Naming};
 use crate::time;
 use crate::wire::kind::MAX_CODEC;
@@ -115,15 +117,26 @@ impl Endpoint {
     /// As [`intent`](Endpoint::intent), with settings.
     ///
     /// # Errors
-    /// As [`intent`](Endpoint::intent).
+    /// As [`intent`](Endpoint::intent), or when a setting is out of its range.
     pub fn intent_with<T: Message>(&self, path: &str, settings: IntentSettings) -> Result<Intent<T>, Error> {
-        let declaration = self.declaration::<T>(path, &settings.naming)?;
+        #[cfg_attr(not(feature = "lz4"), allow(unused_mut, reason = "nothing is packed"))]
+        let mut declaration = self.declaration::<T>(path, &settings.naming)?;
+        #[cfg(feature = "lz4")]
+        {
+            declaration.packs = settings.compression != Compression::Off;
+        }
         let id = IntentId(self.next_id());
-        let IntentSettings { exclusive, retain, .. } = settings;
-        let outlets = Outlets::new(id, declaration.route.clone(), TypeId::of::<T>(), exclusive, retain);
+        settings.check()?;
+        let IntentSettings { exclusive, retain, bounds, .. } = settings;
+        let route = declaration.route.clone();
+        let outlets = Outlets::new(id, route, TypeId::of::<T>(), exclusive, retain, bounds);
         let outlets = Arc::new(outlets);
         self.tell(Input::DeclareIntent(Arc::clone(&outlets), declaration, settings.naming.expected))?;
-        Ok(Intent::new(outlets, self.dispatcher.clone(), self.clock, settings.max_wait, self.largest))
+        let dispatcher = self.dispatcher.clone();
+        let intent = Intent::new(outlets, dispatcher, self.clock, settings.max_wait, self.largest);
+        #[cfg(feature = "lz4")]
+        let intent = intent.compresses(settings.compression);
+        Ok(intent)
     }
 
     /// Declares that this endpoint wants `T@path`, in a queue of 64.
@@ -291,7 +304,7 @@ impl Endpoint {
         if declared.len() < REMEMBERED {
             declared.insert(route.clone(), Arc::clone(&schema));
         }
-        Ok(Declaration { route, schema, codec: T::CODEC })
+        Ok(Declaration { route, schema, codec: T::CODEC, packs: false })
     }
 
     fn declare_interest<T: Message>(
@@ -301,7 +314,12 @@ impl Endpoint {
         callback: impl FnOnce(InterestId) -> Option<Callback>,
     ) -> Result<Arc<Inbox>, Error> {
         settings.check()?;
-        let declaration = self.declaration::<T>(path, &settings.naming)?;
+        #[cfg_attr(not(feature = "lz4"), allow(unused_mut, reason = "nothing is unpacked"))]
+        let mut declaration = self.declaration::<T>(path, &settings.naming)?;
+        #[cfg(feature = "lz4")]
+        {
+            declaration.packs = !settings.uncompressed;
+        }
         let id = InterestId(self.next_id());
         let route = declaration.route.clone();
         let inbox = Inbox::new(id, route, TypeId::of::<T>(), settings.delivery, callback(id));

@@ -1,10 +1,12 @@
 //! What changed, for the application to see.
 
 use crate::diagnosis::Diagnosis;
+use crate::health::{LinkHealth, Symptom};
 use crate::path::Path;
 use crate::reason::Reason;
 use crate::route::Route;
 use std::fmt;
+use std::time::Duration;
 
 /// Which end of a link or route is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,7 +106,31 @@ pub enum Event {
         /// The protocol version agreed on.
         version: u8,
     },
-    /// A link ended or could not be made. A dialled one is tried again by itself.
+    /// A link that is up does worse than its [`HealthLimits`](crate::HealthLimits) allow. Samples flow on over it, until a
+    /// [`LinkRecovered`](Event::LinkRecovered) or a [`LinkDown`](Event::LinkDown).
+    LinkDegraded {
+        /// Who is at the other end.
+        peer: PeerName,
+        /// Which figures are past their limits.
+        symptoms: Vec<Symptom>,
+        /// The same in words, with the figures and their limits.
+        text: String,
+        /// All figures.
+        health: LinkHealth,
+    },
+    /// A degraded link has been well again for the
+    /// [`recovery`](crate::HealthLimits::recovery) time.
+    LinkRecovered {
+        /// Who is at the other end.
+        peer: PeerName,
+        /// How long it was degraded.
+        after: Duration,
+        /// All figures.
+        health: LinkHealth,
+    },
+    /// A link ended or could not be made. A dialled one is tried again by itself: soon where that can help, at the
+    /// pace of [`redial_refused`](crate::EndpointBuilder::redial_refused) where the reason is not
+    /// [transient](Reason::is_transient).
     LinkDown {
         /// Who was at the other end.
         peer: PeerName,
@@ -200,6 +226,33 @@ pub enum Event {
         peer: PeerName,
         /// How many.
         count: u64,
+    },
+    /// A lossless interest took nothing for the intent's
+    /// [`stall_limit`](crate::IntentSettings::stall_limit) while the intent had no room to send: it is cut off. The
+    /// intent passes it over from now on, and sends to the others. Both sides are told.
+    ///
+    /// It comes back by itself: as soon as it takes a sample, what waits for it is granted on behind what it
+    /// missed; then [`InterestReturned`](Event::InterestReturned) tells how many that was.
+    InterestCutOff {
+        /// The route.
+        route: Route,
+        /// The other endpoint; `None` when both are in this one.
+        peer: Option<PeerName>,
+        /// Where the intent is.
+        supplier: Side,
+        /// How many samples were sent to it that it has not taken, as far as it has said. They can still be read.
+        untaken: u64,
+    },
+    /// A lossless interest that was [cut off](Event::InterestCutOff) takes again. Both sides are told.
+    InterestReturned {
+        /// The route.
+        route: Route,
+        /// The other endpoint; `None` when both are in this one.
+        peer: Option<PeerName>,
+        /// Where the intent is.
+        supplier: Side,
+        /// How many samples went past it. They are counted by [`SamplesLost`](Event::SamplesLost) too.
+        missed: u64,
     },
     /// A callback panicked; it will not be called again and its interest is withdrawn.
     CallbackPanicked {

@@ -4,7 +4,7 @@ use crate::bytes::Bytes;
 use crate::event::PeerName;
 use crate::flow::Shared;
 use crate::flow::outbox::Outgoing;
-use crate::message::{CodecError, Message};
+use crate::message::Message;
 use crate::outcome::{Fate, Outcome};
 use crate::route::Route;
 use crate::runtime::clock::Clock;
@@ -17,6 +17,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+mod error;
+
+pub use error::SendError;
+use error::Why;
 
 /// "I can supply this route": the sending end of a route, for messages `T`.
 ///
@@ -56,95 +61,6 @@ struct State {
     encoded: Vec<u8>,
 }
 
-/// A message that was not sent to anyone, and why. It holds the message.
-///
-/// ```
-/// use bowline::{Bytes, Endpoint, Intent};
-/// let robot = Endpoint::builder("robot").largest_message(100).start()?;
-/// let image: Intent<Bytes> = robot.intent("robot.image")?;
-/// let error = image.send(Bytes::from(vec![0; 101])).unwrap_err();
-/// assert!(error.is_too_large());
-/// assert_eq!(error.into_inner().len(), 101);
-/// # Ok::<(), bowline::Error>(())
-/// ```
-pub struct SendError<M> {
-    message: M,
-    route: Route,
-    why: Why,
-}
-
-#[derive(Debug)]
-enum Why {
-    NoCredit,
-    TooLarge { size: usize, limit: usize },
-    Codec(CodecError),
-    Closed,
-}
-
-impl<M> SendError<M> {
-    /// The message that was not sent.
-    pub fn into_inner(self) -> M {
-        self.message
-    }
-
-    /// The same for another message, and the one it held.
-    pub(crate) fn exchange<N>(self, message: N) -> (SendError<N>, M) {
-        (SendError { message, route: self.route, why: self.why }, self.message)
-    }
-
-    /// A lossless interest, or the link to it, has no room. Send again later, or wait with
-    /// [`send_timeout`](Intent::send_timeout).
-    pub fn is_no_credit(&self) -> bool {
-        matches!(self.why, Why::NoCredit)
-    }
-
-    /// The encoded message is larger than this endpoint sends, or a lossless interest's peer takes.
-    pub fn is_too_large(&self) -> bool {
-        matches!(self.why, Why::TooLarge { .. })
-    }
-
-    /// The endpoint is closed.
-    pub fn is_closed(&self) -> bool {
-        matches!(self.why, Why::Closed)
-    }
-
-    /// Whether the same call can succeed later.
-    pub fn is_transient(&self) -> bool {
-        self.is_no_credit()
-    }
-}
-
-impl<M> fmt::Display for SendError<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let route = &self.route;
-        match &self.why {
-            Why::NoCredit => write!(
-                f,
-                "`{route}` was not sent: a lossless interest or its link has no room; \
-                 send again later, or wait with send_timeout"
-            ),
-            Why::TooLarge { size, limit } => write!(
-                f,
-                "`{route}` was not sent: the message has {size} bytes, at most {limit} are taken; \
-                 send less at once, or raise largest_message on both sides"
-            ),
-            Why::Codec(error) => write!(f, "`{route}` was not sent: the message cannot be encoded: {error}"),
-            Why::Closed => write!(f, "`{route}` was not sent: its endpoint is closed"),
-        }
-    }
-}
-
-impl<M> fmt::Debug for SendError<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SendError")
-            .field("route", &self.route)
-            .field("why", &self.why)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<M> std::error::Error for SendError<M> {}
-
 impl<T: Message> Intent<T> {
     pub(crate) fn new(
         core: Arc<Outlets>,
@@ -153,7 +69,8 @@ impl<T: Message> Intent<T> {
         max_wait: Duration,
         largest: usize,
     ) -> Self {
-        let state = State { sending: Sending::new(Arc::clone(&core)), encoded: Vec::new() };
+        let sending = Sending::new(Arc::clone(&core), dispatcher.clone());
+        let state = State { sending, encoded: Vec::new() };
         Self { core, dispatcher, clock, max_wait, largest, state: RefCell::new(state), messages: PhantomData }
     }
 
@@ -223,6 +140,18 @@ impl<T: Message> Intent<T> {
         self.deliver(message, timeout)
     }
 
+    /// What compression did for this intent so far. Only with the feature `lz4`.
+    #[cfg(feature = "lz4")]
+    pub fn compression(&self) -> crate::CompressionCounts {
+        self.state.borrow().sending.packer.counts()
+    }
+
+    #[cfg(feature = "lz4")]
+    pub(crate) fn compresses(self, compression: crate::Compression) -> Self {
+        self.state.borrow_mut().sending.packer.mode = compression;
+        self
+    }
+
     /// How many interests would get a sample now.
     pub fn interested(&self) -> usize {
         self.core.interested()
@@ -263,7 +192,7 @@ impl<T: Message> Intent<T> {
     }
 
     /// What became of the last message sent, for each interest: who wants it (`None`: this endpoint),
-    /// and its fate.
+    /// and its fate. Where it was turned away, [`NotSent`](Fate::NotSent) stands for those who had room.
     pub fn outcomes(&self) -> Vec<(Option<PeerName>, Fate)> {
         let outcomes = self.state.borrow().sending.outcomes();
         outcomes.into_iter().map(|(peer, fate)| (peer.as_deref().cloned(), fate)).collect()
@@ -339,7 +268,8 @@ impl<T: Message> Intent<T> {
         let why = loop {
             // Who is linked from here on is not in the list, and is given the sample once it was sent.
             self.core.begin_send();
-            let sent = self.clock.now();
+            // Reading the clock costs as much as all the rest of a sample's way within a process.
+            let sent = retains.then(|| self.clock.now());
             // Who was linked while this waited may need the message in a form it is not in yet.
             let needs = sending.refresh();
             if needs.bytes && !is_encoded {
@@ -358,7 +288,7 @@ impl<T: Message> Intent<T> {
             if retains {
                 let payload = if result.is_ok() { held.clone() } else { None };
                 let number = sending.count();
-                let retained = payload.map(|payload| Retained { sent, payload, number });
+                let retained = payload.zip(sent).map(|(payload, sent)| Retained { sent, payload, number });
                 if let Some(retained) = self.core.end_send(retained) {
                     sending.give_missed(&retained);
                 }
@@ -367,7 +297,7 @@ impl<T: Message> Intent<T> {
                 Ok(outcome) => return Ok(outcome),
                 Err(turned) => turned,
             };
-            if let Err(why) = self.again(turned, sample, seen, &mut deadline, wait) {
+            if let Err(why) = self.again(sending, turned, sample, seen, &mut deadline, wait) {
                 break why;
             }
             seen = self.core.signal.seen();
@@ -391,7 +321,7 @@ impl<T: Message> Intent<T> {
         let mut deadline = None;
         let mut seen = 0;
         loop {
-            self.again(turned, sample, seen, &mut deadline, wait)?;
+            self.again(sending, turned, sample, seen, &mut deadline, wait)?;
             seen = self.core.signal.seen();
             if sending.refresh().message {
                 // An interest of this endpoint came while waiting; it is for the next message.
@@ -407,20 +337,26 @@ impl<T: Message> Intent<T> {
     /// Waits for a change since `seen`, where waiting can help and there is time.
     fn again(
         &self,
+        sending: &Sending,
         turned: Turned,
         sample: Outgoing<'_>,
         seen: u64,
         deadline: &mut Option<Instant>,
         wait: Duration,
     ) -> Result<(), Why> {
-        match turned {
+        let (place, fate, left) = match turned {
             Turned::TooLarge { limit } => return Err(Why::TooLarge { size: sample.payload.len(), limit }),
-            Turned::NoRoom if wait.is_zero() => return Err(Why::NoCredit),
-            Turned::NoRoom => {}
+            Turned::NoRoom { place, fate, left } => (place, fate, left),
+        };
+        let in_vain = || Why::NoRoom { peer: sending.peer(place), fate, bounds: self.core.bounds };
+        if wait.is_zero() {
+            return Err(in_vain());
         }
         let until = *deadline.get_or_insert_with(|| time::instant() + wait.min(LONGEST_WAIT));
-        if !self.core.signal.wait(seen, Some(until)) {
-            return Err(Why::NoCredit);
+        // One who is to be cut off meanwhile is in the way no longer.
+        let look = until.min(time::instant() + left.min(LONGEST_WAIT));
+        if !self.core.signal.wait(seen, Some(look)) && time::instant() >= until {
+            return Err(in_vain());
         }
         if self.core.is_closed() { Err(Why::Closed) } else { Ok(()) }
     }
@@ -428,52 +364,6 @@ impl<T: Message> Intent<T> {
     #[cold]
     fn error<M>(&self, message: M, why: Why) -> SendError<M> {
         SendError { message, route: self.core.route.clone(), why }
-    }
-}
-
-impl Intent<Bytes> {
-    /// Sends bytes from where they are: they are copied once, into the outgoing buffer of each link.
-    ///
-    /// For small messages this is the cheapest way; from 16 KiB on, a [`Bytes`] that is sent by
-    /// [`send_timeout`](Intent::send_timeout) is not copied at all. Waits for room for at most `timeout`.
-    ///
-    /// ```
-    /// use bowline::{Bytes, Endpoint, Intent};
-    /// use std::time::Duration;
-    /// let robot = Endpoint::builder("robot").start()?;
-    /// let intent: Intent<Bytes> = robot.intent("robot.raw")?;
-    /// let buffer = [7; 16];
-    /// intent.send_slice(&buffer, Duration::ZERO)?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`send`](Intent::send); the error holds nothing, as the bytes are still the caller's.
-    #[inline]
-    pub fn send_slice(&self, bytes: &[u8], timeout: Duration) -> Result<Outcome, SendError<()>> {
-        let mut state = self.state.borrow_mut();
-        let State { sending, .. } = &mut *state;
-        if sending.refresh().message || self.core.retains() {
-            drop(state);
-            let sent = self.deliver(Bytes::copy_from_slice(bytes), timeout);
-            return sent.map_err(|SendError { route, why, .. }| SendError { message: (), route, why });
-        }
-        if self.core.is_closed() {
-            return Err(self.error((), Why::Closed));
-        }
-        if bytes.len() > self.largest {
-            return Err(self.error((), Why::TooLarge { size: bytes.len(), limit: self.largest }));
-        }
-        if sending.is_alone() {
-            return Ok(Outcome::NOBODY);
-        }
-        let sample = Outgoing { payload: bytes, shared: None };
-        match sending.send(sample, || None) {
-            Ok(outcome) => Ok(outcome),
-            Err(turned) => {
-                self.wait_for_room(sending, sample, turned, timeout).map_err(|why| self.error((), why))
-            }
-        }
     }
 }
 
@@ -519,6 +409,8 @@ impl<T> Carried<T> for Arc<T> {
 
 /// Longer than any program waits: what a longer wait is taken for.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+mod slices;
 
 #[cfg(all(test, shuttle))]
 mod interleaved;

@@ -215,7 +215,7 @@ impl<T: Message> Interest<T> {
         let is_new = if self.inbox.delivery == Delivery::Latest {
             let is_new = self.inbox.take_latest(&mut newest);
             if let Some(taken) = newest.view().filter(|_| is_new) {
-                taken.source.took_one();
+                taken.source.took_one(taken.bytes());
             }
             is_new
         } else {
@@ -250,7 +250,7 @@ impl<T: Message> Interest<T> {
         for _ in 0..=turns {
             while let Some(mut run) = runs.pop_front() {
                 while let Some(taken) = run.next() {
-                    taken.source.took_one();
+                    taken.source.took_one(taken.bytes());
                     is_new = true;
                     newest.keep(taken);
                 }
@@ -327,7 +327,7 @@ impl<T: Message> Interest<T> {
     /// more costs as much as taking it.
     #[inline(always)]
     fn sample(&self, taken: Taken<'_, SourceRef>) -> Result<Sample<T>, RecvError> {
-        taken.source.took_one();
+        taken.source.took_one(taken.bytes());
         match decode(taken) {
             Ok(sample) => Ok(sample),
             Err(source) => Err(self.undecodable(source)),
@@ -382,6 +382,9 @@ impl<T> Drop for Interest<T> {
         let _ = self.dispatcher.send(Input::WithdrawInterest(self.inbox.id));
     }
 }
+
+mod slices;
+pub use slices::Slice;
 
 /// Makes a sample of what was taken.
 #[inline(always)]

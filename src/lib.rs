@@ -41,7 +41,7 @@
 //! | `proto` | control, pure: handshakes, sessions, the registry of routes, pings, redialling |
 //! | `flow` | samples, pure: the outbox of a link with its lanes, mailboxes |
 //! | `wire` | frames and what they mean: bytes of a peer become values here, or an error |
-//! | values | `path` `route` `peer` `schema` `message` `bytes` `event` `error` and their like |
+//! | values | `path` `route` `peer` `schema` `message` `bytes` `event` `health` `error` and their like |
 //!
 //! `proto` and `flow` cannot wait, read a clock or touch the system: they are given an input and the time,
 //! and say what is to be done.
@@ -59,6 +59,7 @@ mod event;
 mod faults;
 mod flow;
 pub mod guide;
+mod health;
 mod intent;
 mod interest;
 mod message;
@@ -101,8 +102,9 @@ pub use diagnosis::{Diagnosis, Finding, LineCounts};
 pub use endpoint::Endpoint;
 pub use error::Error;
 pub use event::{Event, LostAt, PeerName, Refusal, Side};
+pub use health::{HealthLimits, LinkHealth, Symptom};
 pub use intent::{Intent, SendError};
-pub use interest::{Interest, InterestCounts, RecvError, Subscription};
+pub use interest::{Interest, InterestCounts, RecvError, Slice, Subscription};
 pub use message::{CodecError, Message};
 pub use outcome::{Fate, Outcome};
 pub use path::Path;
@@ -111,9 +113,13 @@ pub use reason::{Reason, ReasonCode};
 pub use route::Route;
 pub use runtime::events::Events;
 pub use runtime::group::status::GroupStatus;
+#[cfg(feature = "lz4")]
+pub use runtime::packing::{CompressionCounts, LinkCompression};
 pub use runtime::status::{LinkState, LinkStatus, Load, RoundTrip};
 pub use sample::{Reading, Sample};
 pub use schema::{Schema, SchemaError};
+#[cfg(feature = "lz4")]
+pub use settings::Compression;
 pub use settings::{IntentSettings, InterestSettings};
 pub use time::Timestamp;
 pub use wrap::{Supply, Want, Withheld};

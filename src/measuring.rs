@@ -17,6 +17,7 @@ use crate::runtime::group::table::{Sorted, Table};
 use crate::runtime::inbox::Inbox;
 use crate::runtime::source::{Source, SourceRef};
 use crate::schema::Schema;
+use crate::settings::Bounds;
 use crate::time::Timestamp;
 use crate::wire::control::Credit;
 use crate::wire::group::{Digest, SampleHead};
@@ -37,7 +38,7 @@ impl Default for Outgo {
     fn default() -> Self {
         let mut outbox = Outbox::new(1 << 20);
         outbox.set_max_frame(1 << 20);
-        let lane = outbox.open(0, Delivery::Queue(16));
+        let lane = outbox.open(0, Delivery::Queue(16), Bounds::default());
         outbox.credit(Credit { alias: 0, limit: u64::MAX, taken: 0, lost: 0 });
         Self { outbox, lane, batch: Batch::default(), urgent: Vec::new() }
     }
@@ -118,7 +119,7 @@ impl Registry {
 
 fn declaration(path: &str) -> Option<Declaration> {
     let route = Route::new("f64", &Path::parse(path).ok()?).ok()?;
-    Some(Declaration { route, schema: Arc::new(Schema::raw()), codec: "raw" })
+    Some(Declaration { route, schema: Arc::new(Schema::raw()), codec: "raw", packs: false })
 }
 
 /// A group's table with a hundred wanted routes, and an application that reads one of them.

@@ -19,14 +19,24 @@ pub enum Fate {
     Held,
     /// A [wrapper](crate::wrap) of the intent withheld it and counted it: nothing was sent to anyone.
     Withheld,
+    /// There was room, but not for another lossless interest: nothing was sent to anyone.
+    NotSent,
     /// Nobody is interested.
     NoInterest,
     /// The system took no more for now, and a group's line has no queue: it is lost, and counted.
     Dropped,
+    /// A lossless interest is [cut off](crate::Event::InterestCutOff): the sample goes past it, and is counted.
+    PassedOver,
     /// The link ended while this was sent.
     LinkDown,
-    /// A lossless interest or its link has no room: nothing was sent to anyone.
+    /// The outgoing buffer of a lossless interest's link is full, as
+    /// [`outbox_bytes`](crate::EndpointBuilder::outbox_bytes) bounds it: nothing was sent to anyone.
+    LinkFull,
+    /// A lossless interest has not taken as many samples as it granted: nothing was sent to anyone.
     NoCredit,
+    /// A lossless interest has not taken as many bytes as
+    /// [`unacknowledged_bytes`](crate::IntentSettings::unacknowledged_bytes) allows: nothing was sent to anyone.
+    TooManyBytes,
     /// Larger than the peer takes.
     TooLarge,
 }
@@ -40,10 +50,14 @@ impl fmt::Display for Fate {
             Fate::Replaced => "replaced an older one",
             Fate::Held => "held",
             Fate::Withheld => "withheld",
+            Fate::NotSent => "not sent",
             Fate::NoInterest => "no interest",
             Fate::Dropped => "dropped",
+            Fate::PassedOver => "passed over",
             Fate::LinkDown => "link down",
+            Fate::LinkFull => "link full",
             Fate::NoCredit => "out of credit",
+            Fate::TooManyBytes => "too many bytes not taken",
             Fate::TooLarge => "too large",
         })
     }
@@ -98,6 +112,12 @@ impl Outcome {
         let taken = self.taken + u32::from(fate <= Fate::Replaced);
         let first = self.worst == Fate::NoInterest;
         Outcome { taken, worst: if first { fate } else { self.worst.max(fate) } }
+    }
+
+    /// Of two sends: the fewer that took the sample, and the worse that happened.
+    #[inline]
+    pub(crate) fn least(self, other: Outcome) -> Outcome {
+        Outcome { taken: self.taken.min(other.taken), worst: self.worst.max(other.worst) }
     }
 }
 

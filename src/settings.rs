@@ -103,6 +103,26 @@ macro_rules! naming_setters {
     };
 }
 
+/// How much one lossless interest may hold an intent up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// Bytes of samples that were sent and not said to be taken.
+    pub(crate) bytes: u64,
+    /// How long it may take nothing while the intent is turned away; the longest span there is: for ever.
+    pub(crate) stall: Duration,
+}
+
+impl Bounds {
+    /// Nothing is bounded, where somebody else sees to it.
+    pub(crate) const NONE: Self = Self { bytes: u64::MAX, stall: Duration::MAX };
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { bytes: 8 << 20, stall: Duration::from_secs(10) }
+    }
+}
+
 /// How an intent supplies its route.
 ///
 /// ```
@@ -119,6 +139,9 @@ pub struct IntentSettings {
     pub(crate) retain: bool,
     pub(crate) exclusive: bool,
     pub(crate) max_wait: Duration,
+    #[cfg(feature = "lz4")]
+    pub(crate) compression: Compression,
+    pub(crate) bounds: Bounds,
 }
 
 impl IntentSettings {
@@ -142,11 +165,115 @@ impl IntentSettings {
         self
     }
 
+    /// Whether samples are compressed on their way to peers that take them so; see [`Compression`]. Default:
+    /// [`Off`](Compression::Off). Only with the feature `lz4`.
+    ///
+    /// ```
+    /// use bowline::{Compression, IntentSettings};
+    /// let map = IntentSettings::new().compression(Compression::Auto);
+    /// ```
+    #[cfg(feature = "lz4")]
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
     /// How long [`send`](crate::Intent::send) may wait for room. Default: zero, it never waits.
     pub fn max_wait(mut self, wait: Duration) -> Self {
         self.max_wait = wait;
         self
     }
+
+    /// How long a lossless interest may take no sample while it has no room for the next. Then it is cut off:
+    /// [`InterestCutOff`](crate::Event::InterestCutOff) tells both sides, and samples go past it to the others,
+    /// as [`Fate::PassedOver`](crate::Fate::PassedOver), until it takes again.
+    ///
+    /// The intent chooses, as it is the one held up: while one lossless interest has no room, nothing is sent
+    /// to any other either. An interest that takes slowly is never cut off, nor is one that has room. The time is
+    /// looked at when a message is sent, so nothing happens to an intent that sends nothing.
+    ///
+    /// Default: 10 s, which outlasts a full disk being tidied up and not an operator's patience. Range: from 2 s on,
+    /// as what an interest takes is told once a second; on a slow line well above its round trip.
+    /// [`Duration::MAX`]: never.
+    ///
+    /// ```
+    /// use bowline::{Endpoint, Fate, Intent, IntentSettings, Interest, InterestSettings};
+    /// use std::time::Duration;
+    /// let robot = Endpoint::builder("robot").start()?;
+    /// let patience = IntentSettings::new().stall_limit(Duration::from_secs(2));
+    /// let step: Intent<u32> = robot.intent_with("robot.step", patience)?;
+    /// let stuck: Interest<u32> = robot.interest_with("robot.step", InterestSettings::new().lossless(1))?;
+    /// assert!(step.wait_interest(Duration::from_secs(5)));
+    /// step.send(0)?;
+    /// // Nobody reads. The send waits for as long as that is to be waited for, and goes past it.
+    /// let outcome = step.send_timeout(1, Duration::from_secs(60))?;
+    /// assert_eq!((outcome.taken(), outcome.worst()), (0, Fate::PassedOver));
+    /// // It reads, and is back.
+    /// assert_eq!(*stuck.recv()?, 0);
+    /// assert_eq!(step.send(2)?.taken(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stall_limit(mut self, limit: Duration) -> Self {
+        self.bounds.stall = limit;
+        self
+    }
+
+    /// How many bytes may be on their way to a lossless interest of another endpoint: sent, and not said to be
+    /// taken. Encoded payloads count, for each interest by itself. One sample may always be, however large. Where
+    /// there are as many, nothing is sent, as when the interest has no credit:
+    /// [`Fate::TooManyBytes`](crate::Fate::TooManyBytes).
+    ///
+    /// So the depth an interest asks for bounds samples, and this what they cost both sides. Default: 8 MiB. Range:
+    /// from 256 KiB on, twice what an interest takes before it says so.
+    ///
+    /// ```
+    /// let image = bowline::IntentSettings::new().unacknowledged_bytes(32 << 20); // some images of a camera
+    /// ```
+    pub fn unacknowledged_bytes(mut self, bytes: usize) -> Self {
+        self.bounds.bytes = bytes as u64;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let invalid =
+            |name, value, rule: &str| Err(Error::InvalidSetting { name, value, rule: rule.to_owned() });
+        if self.bounds.stall < LEAST_STALL {
+            let rule = "at least 2 s: an interest says once a second what it took";
+            return invalid("stall_limit", format!("{:?}", self.bounds.stall), rule);
+        }
+        if self.bounds.bytes < LEAST_BYTES {
+            let rule = "at least 262144: an interest takes half as many before it says so";
+            return invalid("unacknowledged_bytes", self.bounds.bytes.to_string(), rule);
+        }
+        Ok(())
+    }
+}
+
+/// Whether an intent compresses its samples, by LZ4.
+///
+/// It does so for interests of other processes that take it, over links to peers that know of it; others get the
+/// same samples as they are, so both sides need not agree on anything. A sample that goes to several links is
+/// compressed once, on the thread that sends. Samples of fewer than 64 bytes never are, nor those of groups.
+///
+/// Where eight samples in a row become less than a tenth smaller, the next 64 are sent as they are, then eight
+/// are tried again; each time that does not help the pause doubles, up to 4096 samples.
+///
+/// Where it is on, each sample costs a byte more, compressed or not, and one copy. What it brings is counted by
+/// [`Intent::compression`](crate::Intent::compression) and [`LinkStatus::compression`](crate::LinkStatus::compression).
+#[cfg(feature = "lz4")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Never. The default, as samples that cannot be compressed would only be copied and tried for nothing.
+    #[default]
+    Off,
+    /// On links where it makes samples arrive sooner: those of known speed, such as serial ports, and those that
+    /// held up the writer within the last 30 s, if what compressing takes, as measured, and half of that again for
+    /// unpacking, which is not measured, is less than what the line is spared. A link that keeps up with all that is sent gets samples as they are.
+    Auto,
+    /// Wherever it makes samples at least a tenth smaller, however fast the line is: for links that are shared, or
+    /// paid for by the byte.
+    Always,
 }
 
 /// What an interest asks of delivery.
@@ -164,6 +291,8 @@ pub struct InterestSettings {
     pub(crate) naming: Naming,
     pub(crate) delivery: Delivery,
     pub(crate) fresh_for: Option<Duration>,
+    #[cfg(feature = "lz4")]
+    pub(crate) uncompressed: bool,
 }
 
 impl InterestSettings {
@@ -202,6 +331,14 @@ impl InterestSettings {
         self
     }
 
+    /// Takes no compressed samples, whatever intents would send: for a reader whose processor is slower than its
+    /// line. Default: it takes them. Only with the feature `lz4`; without it none are taken.
+    #[cfg(feature = "lz4")]
+    pub fn uncompressed(mut self) -> Self {
+        self.uncompressed = true;
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         let depth = self.delivery.depth();
         if (1..=Delivery::MAX_DEPTH).contains(&depth) {
@@ -212,3 +349,9 @@ impl InterestSettings {
         Err(Error::InvalidSetting { name, value: depth.to_string(), rule })
     }
 }
+
+/// What lossless interests take is told once a second; this leaves as much again for the way.
+const LEAST_STALL: Duration = Duration::from_secs(2);
+
+/// Twice what is taken before it is told.
+const LEAST_BYTES: u64 = 256 * 1024;

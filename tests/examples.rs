@@ -62,6 +62,18 @@ fn fan_in_and_fan_out_reach_everyone_in_order() {
     assert_eq!(text.matches("heard 500 commands in order").count(), 4, "{text}");
 }
 
+#[test]
+fn a_slow_reader_gets_what_it_asked_for_and_one_that_hangs_is_cut_off_and_comes_back() {
+    let text = run("slow_reader", &[]);
+    let lossless = text.lines().find(|line| line.contains("lossless(16)")).unwrap_or_default();
+    assert!(lossless.contains("lost   0"), "{text}");
+    for part in
+        ["turned away   0; read", "it is cut off", "all of the next 200", "it reads again", "all is well"]
+    {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_station_gets_what_a_board_measures_through_a_gateway() {

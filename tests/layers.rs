@@ -38,6 +38,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "error",
             "event",
             "faults",
+            "health",
             "message",
             "outcome",
             "path",

@@ -113,6 +113,11 @@ pub fn cases() -> Vec<Case> {
         },
         thr("16 B", 16, true, MegaMessages, &[RatioAtLeast(0.35)]),
         thr("64 B", 64, true, MegaMessages, &[RatioAtLeast(0.5), AtLeast(15.0)]),
+        Case { via: Via::Slices, ..thr("16 B, 64 a call", 16, true, MegaMessages, &[RatioAtLeast(0.35)]) },
+        Case {
+            via: Via::Slices,
+            ..thr("64 B, 64 a call", 64, true, MegaMessages, &[RatioAtLeast(0.5), AtLeast(15.0)])
+        },
         thr("1 KiB", 1024, false, MegaMessages, &[RatioAtLeast(0.6)]),
         thr("64 KiB", 64 * 1024, false, Gigabytes, &[RatioAtLeast(0.85)]),
         thr("1 MiB", 1024 * 1024, false, Gigabytes, &[RatioAtLeast(0.9)]),

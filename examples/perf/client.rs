@@ -18,9 +18,10 @@ pub fn measure(options: &Options) -> Result<Value, String> {
         .start()
         .map_err(|e| e.to_string())?;
     match (options.mode, options.via) {
-        (Mode::Rtt, Via::Mailbox) => round_trips(&endpoint, options)?.report(options),
+        (Mode::Rtt, Via::Mailbox | Via::Slices) => round_trips(&endpoint, options)?.report(options),
         (Mode::Rtt, Via::Callback) => round_trips_by_callback(&endpoint, options)?.report(options),
         (_, Via::Mailbox) => receive(&endpoint, options)?.report(options),
+        (_, Via::Slices) => receive_slices(&endpoint, options)?.report(options),
         (_, Via::Callback) => receive_by_callback(&endpoint, options)?.report(options),
     }
 }
@@ -106,6 +107,20 @@ fn receive(endpoint: &Endpoint, options: &Options) -> Result<Meter, String> {
                 Err(e) => return Err(e.to_string()),
             }
             break;
+        }
+    }
+    Ok(meter)
+}
+
+fn receive_slices(endpoint: &Endpoint, options: &Options) -> Result<Meter, String> {
+    let settings = InterestSettings::new().lossless(depth(options.size));
+    let feed: Interest<Bytes> = endpoint.interest_with(FEED, settings).map_err(|e| e.to_string())?;
+    let mut meter = Meter::new(options);
+    while meter.goes_on() {
+        match feed.recv_slices(PATIENCE, |slice| meter.count(counter(&slice))) {
+            Ok(_) => {}
+            Err(e) if e.is_timeout() => {}
+            Err(e) => return Err(e.to_string()),
         }
     }
     Ok(meter)

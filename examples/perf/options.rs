@@ -57,6 +57,8 @@ impl Mode {
 pub enum Via {
     Mailbox,
     Callback,
+    /// Many at once, from where they lie, on both sides: `send_slices` and `recv_slices`.
+    Slices,
 }
 
 impl Via {
@@ -64,6 +66,7 @@ impl Via {
         match self {
             Via::Mailbox => "mailbox",
             Via::Callback => "callback",
+            Via::Slices => "slices",
         }
     }
 }
@@ -164,6 +167,12 @@ impl Options {
         if options.line == Line::Udp && options.mode != Mode::Rtt && options.role != Role::Orchestrator {
             return Err(format!("--line udp is measured with --mode rtt, not {}", options.mode.name()));
         }
+        if options.via == Via::Slices && !matches!(options.mode, Mode::Thr | Mode::Fan) {
+            return Err(format!(
+                "--via slices is measured with --mode thr or fan, not {}",
+                options.mode.name()
+            ));
+        }
         if options.clients == Some(0) || options.rounds == Some(0) {
             return Err("--clients and --rounds start at 1".into());
         }
@@ -180,6 +189,7 @@ impl Options {
                 self.via = match value {
                     "mailbox" => Via::Mailbox,
                     "callback" => Via::Callback,
+                    "slices" => Via::Slices,
                     _ => return Err(bad(name, value)),
                 }
             }
@@ -219,10 +229,11 @@ pub const USAGE: &str = "\
 usage: perf [--only TEXT] [--rounds N] [--secs S] [--quick] [--json]
        perf server|client|raw-server|raw-client --mode rtt|thr|fan|idle
             --size N --secs S --addr HOST:PORT [--clients N] [--iters N --warmup N]
-            [--start-ms T] [--id I] [--via mailbox|callback] [--line tcp|udp]
-            [--batch BYTES]
+            [--start-ms T] [--id I] [--via mailbox|callback|slices]
+            [--line tcp|udp] [--batch BYTES]
        perf local --mode thread|channel|nobody|allocations --secs S
 
 Without a subcommand it starts servers and clients itself and prints a table.
---only measures the lines whose name contains the text. udp is for rtt only.
+--only measures the lines whose name contains the text. udp is for rtt only,
+slices for thr and fan.
 --batch is for the floor: bytes per write, 0 for one write per message.";

@@ -51,7 +51,7 @@ fn echo(endpoint: &Endpoint, via: Via) -> Result<(), String> {
     let text = |e: bowline::Error| e.to_string();
     let pong: Intent<Bytes> = endpoint.intent(PONG).map_err(text)?;
     match via {
-        Via::Mailbox => {
+        Via::Mailbox | Via::Slices => {
             let ping: Interest<Bytes> = endpoint.interest(PING).map_err(text)?;
             println!("READY");
             for sample in ping.iter() {
@@ -105,7 +105,12 @@ fn publish(endpoint: &Endpoint, options: &Options) -> Result<(), String> {
         while feed.interested() < wanted && Instant::now() < until {
             thread::sleep(Duration::from_millis(1));
         }
-        if options.size < LARGE {
+        if options.via == Via::Slices {
+            let mut buffer = vec![0; options.size * AT_ONCE];
+            while send_some(&feed, &mut buffer, options.size, next)? {
+                next += AT_ONCE as u64;
+            }
+        } else if options.size < LARGE {
             let mut message = vec![0; options.size];
             while send_small(&feed, &mut message, next)? {
                 next += 1;
@@ -118,9 +123,30 @@ fn publish(endpoint: &Endpoint, options: &Options) -> Result<(), String> {
     }
 }
 
-/// Waits for credit however long it takes. Returns false when nobody is interested any more.
 /// From this size on, a message that is shared is not copied on its way out.
 const LARGE: usize = 16 * 1024;
+
+/// How many samples are sent by one call where they are sent as slices.
+const AT_ONCE: usize = 64;
+
+/// Sends as many from one buffer that is written anew each time. False once nobody is interested.
+fn send_some(feed: &Intent<Bytes>, buffer: &mut [u8], size: usize, number: u64) -> Result<bool, String> {
+    for (message, number) in buffer.chunks_exact_mut(size).zip(number..) {
+        stamp(message, number);
+    }
+    let mut slices = [&[][..]; AT_ONCE];
+    for (slice, message) in slices.iter_mut().zip(buffer.chunks_exact(size)) {
+        *slice = message;
+    }
+    let mut rest = &slices[..];
+    loop {
+        match feed.send_slices(rest, PATIENCE) {
+            Ok(outcome) => return Ok(outcome.taken() > 0),
+            Err(e) if e.is_no_credit() => rest = rest.get(e.into_inner()..).unwrap_or_default(),
+            Err(e) => return Err(e.to_string()),
+        }
+    }
+}
 
 /// Sends from one buffer that is written anew each time. False once nobody is interested.
 fn send_small(feed: &Intent<Bytes>, message: &mut [u8], number: u64) -> Result<bool, String> {

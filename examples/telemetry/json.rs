@@ -18,6 +18,12 @@ pub fn event(event: &Event) -> Value {
             Some(peer),
             [("reason", json!(reason.text())), ("transient", json!(reason.is_transient()))],
         ),
+        Event::LinkDegraded { peer, text, .. } => {
+            object("link_degraded", Some(peer), [("reason", json!(text))])
+        }
+        Event::LinkRecovered { peer, after, .. } => {
+            object("link_recovered", Some(peer), [("after_ms", json!(after.as_millis()))])
+        }
         Event::RouteLinked { route, peer, supplier } => object(
             "route_linked",
             peer.as_ref(),

@@ -2,7 +2,7 @@
 
 use crate::figures::Figures;
 use crate::messages::{About, CpuLoad, Memory, Network, ROBOT, Temperatures};
-use bowline::{Endpoint, Error, Interest, InterestSettings, LinkState, Message};
+use bowline::{Endpoint, Error, Interest, InterestSettings, Message};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -117,6 +117,6 @@ impl Station {
 /// The median round trip of the first link that is up.
 pub fn round_trip(endpoint: &Endpoint) -> Option<Duration> {
     let links = endpoint.links();
-    let up = links.iter().find(|link| link.state == LinkState::Up)?;
+    let up = links.iter().find(|link| link.state.is_up())?;
     up.round_trip.as_ref().map(|trip| trip.p50)
 }

@@ -5,7 +5,7 @@ use crate::endpoint::{End, Ending, Endpoint};
 use crate::error::Error;
 use crate::path::Path;
 use crate::peer::{ListenUrl, PeerUrl};
-use crate::proto::Engine;
+use crate::proto::{Engine, silence};
 use crate::runtime::clock::Clock;
 use crate::runtime::dispatcher::{Ends, Parts};
 use crate::runtime::events::events;
@@ -55,10 +55,11 @@ impl EndpointBuilder {
             max_frame: self.max_frame(),
             outbox_bytes: self.outbox_bytes,
             dial_timeout: self.dial_timeout,
+            silence: silence(self.ping_interval),
         };
         let (mut dials, mut orders) = (BTreeMap::new(), Vec::new());
         for url in peers {
-            let (order, ordered) = bounded(1);
+            let (order, ordered) = bounded(2);
             let link = engine.dialler(clock.now(), Arc::new(url));
             dials.insert(link, order);
             orders.push((link, ordered));

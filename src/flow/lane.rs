@@ -1,8 +1,11 @@
 //! One route on one link, seen from the side that sends.
 
+use super::window::Window;
 use crate::bytes::Bytes;
 use crate::delivery::Delivery;
+use crate::settings::Bounds;
 use crate::time::Timestamp;
+use crate::wire::packed::OVERHEAD;
 use std::collections::VecDeque;
 
 /// The sending side of an alias.
@@ -31,6 +34,10 @@ pub(crate) struct Lane {
     /// Samples that found the line full, oldest first.
     pub(crate) parked: VecDeque<Parked>,
     pub(crate) ending: bool,
+    /// Its payloads are packed.
+    pub(crate) packed: bool,
+    /// What a lossless one has on its way.
+    pub(crate) window: Window,
     /// What the line was granted that the samples come from, where they are passed on.
     pub(crate) upstream: Option<Box<Upstream>>,
 }
@@ -68,7 +75,7 @@ impl Parked {
 }
 
 impl Lane {
-    pub(crate) fn new(id: LaneId, delivery: Delivery) -> Self {
+    pub(crate) fn new(id: LaneId, delivery: Delivery, bounds: Bounds) -> Self {
         Self {
             id,
             delivery,
@@ -81,8 +88,16 @@ impl Lane {
             lost_here: 0,
             parked: VecDeque::new(),
             ending: false,
+            packed: false,
+            window: Window::new(bounds),
             upstream: None,
         }
+    }
+
+    /// How many bytes its payloads may have more than others.
+    #[inline]
+    pub(crate) fn more(&self) -> usize {
+        if self.packed { OVERHEAD } else { 0 }
     }
 
     #[inline]
@@ -90,9 +105,17 @@ impl Lane {
         self.limit.is_some_and(|limit| self.sequence < limit)
     }
 
+    /// Whether a lossless lane takes a sample of so many bytes now.
+    #[inline]
+    pub(crate) fn takes(&self, limit: u64, size: usize) -> bool {
+        self.sequence < limit && self.window.has_room(size) && !self.window.is_cut_off()
+    }
+
     /// Takes in what the other side grants; false where it goes backwards or past what was sent.
     pub(crate) fn credit(&mut self, limit: u64, taken: u64, lost: u64) -> bool {
-        let known = self.sequence + self.gap + self.lost + self.parked.len() as u64;
+        // Of a lossless lane what was sent is known to the number; of others the line may drop some yet.
+        let dropped = self.gap + self.lost + self.parked.len() as u64;
+        let known = self.sequence + if self.delivery.is_lossless() { 0 } else { dropped };
         let depth = u64::from(self.delivery.depth());
         let bounded = !self.delivery.is_lossless() || limit <= taken.saturating_add(depth);
         let forward =

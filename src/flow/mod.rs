@@ -12,6 +12,9 @@ pub(crate) mod lane;
 pub(crate) mod mailbox;
 pub(crate) mod outbox;
 pub(crate) mod run;
+#[cfg(feature = "lz4")]
+pub(crate) mod squeeze;
+pub(crate) mod window;
 
 use std::any::Any;
 use std::sync::Arc;

@@ -29,18 +29,24 @@ use super::coarse::Coarse;
 use super::lane::{Lane, LaneId, Missing, Parked};
 use crate::bytes::Bytes;
 use crate::delivery::Delivery;
+use crate::settings::Bounds;
 use crate::time::Timestamp;
-use crate::wire::control::{Control, Credit};
+use crate::wire::control::Control;
 use crate::wire::message::{max_payload, put_message_head};
 use crate::wire::{StampWriter, encode};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 mod ending;
+mod full;
 mod relay;
+mod some;
+mod waits;
 
 pub(crate) use ending::Left;
+pub(crate) use full::Credited;
 pub(crate) use relay::Onward;
+use waits::Waits;
 
 /// The outgoing side of one link.
 pub(crate) struct Outbox {
@@ -85,8 +91,15 @@ pub(crate) enum Put {
     Inline,
     /// Parked; this many older ones had to go.
     Parked(u64),
-    /// No credit, or no room for a sample that must not be lost.
+    /// The line has no room for a sample that must not be lost.
     NoRoom,
+    /// A lossless interest granted no more; in so long it will be cut off.
+    NoCredit(Duration),
+    /// So many bytes wait for a lossless interest that this would be too many; as above.
+    TooManyBytes(Duration),
+    /// The interest is cut off, and the sample goes past it. When it is cut off just now: how many samples it has
+    /// not taken.
+    PassedOver(Option<u64>),
     /// The other side has not yet granted its first credit.
     NotOpen,
     /// Larger than the peer takes.
@@ -114,6 +127,7 @@ struct Gate {
     loaded: bool,
     /// When the last write ended.
     last: Timestamp,
+    waits: Waits,
 }
 
 impl Outbox {
@@ -152,14 +166,14 @@ impl Outbox {
     }
 
     /// Makes a lane for samples under `alias`. They wait for its first credit.
-    pub(crate) fn open(&mut self, alias: u32, delivery: Delivery) -> LaneId {
+    pub(crate) fn open(&mut self, alias: u32, delivery: Delivery, bounds: Bounds) -> LaneId {
         let place = alias as usize;
         if self.lanes.len() <= place {
             self.lanes.resize_with(place + 1, || None);
         }
         let id = LaneId { alias, opening: self.openings };
         self.openings = self.openings.wrapping_add(1);
-        self.lanes[place] = Some(Lane::new(id, delivery));
+        self.lanes[place] = Some(Lane::new(id, delivery, bounds));
         id
     }
 
@@ -197,23 +211,6 @@ impl Outbox {
         self.lanes.get_mut(alias as usize)?.as_mut()
     }
 
-    /// Whether a sample of `size` bytes would be taken now, without taking it.
-    pub(crate) fn admits(&self, id: LaneId, size: usize) -> Put {
-        let Some(lane) = self.lane(id.alias).filter(|lane| lane.id == id && !lane.ending && !self.closed)
-        else {
-            return Put::Closed;
-        };
-        if lane.limit.is_none() {
-            Put::NotOpen
-        } else if size > self.largest {
-            Put::TooLarge
-        } else if lane.delivery.is_lossless() && !(lane.has_credit() && self.has_room(size)) {
-            Put::NoRoom
-        } else {
-            Put::Queued
-        }
-    }
-
     #[inline]
     fn has_room(&self, size: usize) -> bool {
         let waiting = self.batch.len();
@@ -239,13 +236,17 @@ impl Outbox {
             return Put::Closed;
         }
         let Some(limit) = lane.limit else { return Put::NotOpen };
-        if size > self.largest {
+        if size > self.largest + lane.more() {
             return Put::TooLarge;
         }
         if lane.delivery.is_lossless() {
-            if !has_room || lane.sequence >= limit {
+            if !lane.takes(limit, size) {
+                return if forced { self.go_past(alias) } else { self.turn_away(alias, true, now()) };
+            }
+            if !has_room {
                 return Put::NoRoom;
             }
+            lane.window.sent(size);
         } else if !has_room || !lane.parked.is_empty() {
             return self.park(alias, sample, now());
         }
@@ -267,24 +268,20 @@ impl Outbox {
 
     /// Sends a sample made earlier to a lane that has sent nothing yet, and does nothing to any other.
     pub(crate) fn put_first(&mut self, id: LaneId, sample: Outgoing<'_>, sent: Timestamp) {
-        let fits = sample.payload.len() <= self.largest && !self.closed;
+        let (largest, closed) = (self.largest, self.closed);
         let Some(lane) = self.lane_mut(id.alias).filter(|lane| lane.id == id) else { return };
+        let fits = sample.payload.len() <= largest + lane.more() && !closed;
         let fresh = lane.sequence == 0 && lane.parked.is_empty() && lane.gap == 0;
         if fits && fresh && !lane.ending && lane.has_credit() {
             lane.sequence = 1;
+            lane.window.sent(sample.payload.len());
             self.append(id.alias, sent, sample);
         }
     }
 
     #[inline]
     fn append(&mut self, alias: u32, sent: Timestamp, sample: Outgoing<'_>) {
-        let out = self.stamps.stamp(sent);
-        let bytes = self.batch.bytes();
-        if out.time_first {
-            encode(bytes, &Control::Time(sent));
-        }
-        put_message_head(bytes, alias, out.stamp, sample.payload.len());
-        self.batch.payload(sample.payload, sample.shared);
+        append(&mut self.batch, &mut self.stamps, alias, sent, sample);
     }
 
     fn park(&mut self, alias: u32, sample: Outgoing<'_>, sent: Timestamp) -> Put {
@@ -318,6 +315,7 @@ impl Outbox {
             lane.sequence += gap + lost + 1;
             let ended = lane.ending && lane.parked.is_empty();
             let alias = place as u32;
+            let told = lane.delivery.is_lossless() && lane.parked.is_empty();
             let of_lane = if lane.upstream.is_none() {
                 &mut self.parked
             } else {
@@ -334,6 +332,8 @@ impl Outbox {
             );
             if ended {
                 self.finish_lane(alias);
+            } else if told {
+                self.tell_missing(alias);
             }
         }
     }
@@ -364,13 +364,6 @@ impl Outbox {
         if !self.closed {
             encode(self.batch.bytes(), frame);
         }
-    }
-
-    /// Takes in a credit; `None` if it is not a valid one, else whether it is the lane's first.
-    pub(crate) fn credit(&mut self, credit: Credit) -> Option<bool> {
-        let lane = self.lane_mut(credit.alias)?;
-        let first = lane.limit.is_none();
-        lane.credit(credit.limit, credit.taken, credit.lost).then_some(first)
     }
 
     /// The clock as it was read last, for the sample that was put in last.
@@ -450,24 +443,26 @@ impl Outbox {
 
     /// For the writer: takes what is to be written next, or goes idle and returns false.
     ///
-    /// `urgent` is written before `batch`; both must come in empty. `now` is asked only if the caller
-    /// wrote something since the last call.
+    /// `urgent` is written before `batch`; both must come in empty. `now` is asked once, where there is something to
+    /// write or the caller `wrote` something since the last call.
     pub(crate) fn take(
         &mut self,
         urgent: &mut Vec<u8>,
         batch: &mut Batch,
-        now: impl FnOnce() -> Timestamp,
+        now: impl Fn() -> Timestamp,
         wrote: bool,
     ) -> bool {
         if wrote {
             self.gate.writing = false;
             self.gate.last = now();
+            self.gate.waits.end(self.gate.last);
         }
         self.gate.woken = false;
         if self.gate.writing || !self.has_work() {
             return false;
         }
         self.gate.writing = true;
+        self.gate.waits.begin(if wrote { self.gate.last } else { now() });
         if !self.rest.is_empty() {
             // It may end in the middle of a frame, so nothing may go before the rest of it.
             std::mem::swap(&mut self.rest, batch);
@@ -478,6 +473,17 @@ impl Outbox {
         self.take_batch(batch);
         true
     }
+}
+
+#[inline]
+fn append(batch: &mut Batch, stamps: &mut StampWriter, alias: u32, sent: Timestamp, sample: Outgoing<'_>) {
+    let out = stamps.stamp(sent);
+    let bytes = batch.bytes();
+    if out.time_first {
+        encode(bytes, &Control::Time(sent));
+    }
+    put_message_head(bytes, alias, out.stamp, sample.payload.len());
+    batch.payload(sample.payload, sample.shared);
 }
 
 fn put_lost(bytes: &mut Vec<u8>, alias: u32, count: u64) {

@@ -40,6 +40,17 @@ pub(crate) struct Taken<'a, S> {
     pub(crate) content: Content<'a>,
 }
 
+impl<S> Taken<'_, S> {
+    /// How many bytes came for it; none where it was not encoded.
+    #[inline]
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.content {
+            Content::Encoded(payload) => payload.as_slice().len(),
+            Content::Local(_) => 0,
+        }
+    }
+}
+
 /// What a sample holds: bytes to decode, or the message itself.
 pub(crate) enum Content<'a> {
     Encoded(Payload<'a>),

@@ -145,7 +145,7 @@ impl<'a> Choices<'a> {
             _ => Delivery::Lossless(depth),
         };
         let only = if self.flag() { Some(self.u32()) } else { None };
-        Interest { declared, delivery, only }
+        Interest { declared, delivery, only, unpacks: self.below(2) == 1 }
     }
 
     fn hello(&mut self) -> Hello {
@@ -200,6 +200,7 @@ impl<'a> Choices<'a> {
             }),
             9 => Control::Time(self.time()),
             10 => Control::Gap { alias: self.alias(), count: self.u64() },
+            12 => Control::Stalled { alias: self.alias(), untaken: self.u64() },
             11 => Control::Lost { alias: self.alias(), count: self.u64() },
             _ => Control::End { alias: self.alias() },
         }

@@ -71,7 +71,8 @@ fn group(now: Timestamp) -> Group {
         },
     );
     for number in 0..4 {
-        let declaration = Declaration { route: route(number), schema: Arc::new(Schema::raw()), codec: "raw" };
+        let declaration =
+            Declaration { route: route(number), schema: Arc::new(Schema::raw()), codec: "raw", packs: false };
         group.declare_intent(now, IntentId(2 * number), &declaration, number == 0, number == 1);
         let delivery = if number == 2 { Delivery::Lossless(4) } else { Delivery::Latest };
         group.declare_interest(now, InterestId(2 * number + 1), &declaration, delivery);

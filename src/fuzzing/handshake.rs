@@ -307,7 +307,7 @@ impl Bench {
         let (route, version) = names(choices);
         let schema = Arc::new(Schema::versioned("T", version).expect("it is valid"));
         let fingerprint = schema.fingerprint();
-        let declaration = Declaration { route: route.clone(), schema, codec: "codec" };
+        let declaration = Declaration { route: route.clone(), schema, codec: "codec", packs: false };
         if choices.flag() {
             let (exclusive, retained) = (choices.flag(), choices.flag());
             self.engine.declare_intent(self.now, IntentId(id), declaration, exclusive, retained);
@@ -384,6 +384,8 @@ impl Bench {
                 assert!(self.line(to).outlets.remove(&to_alias), "outlet {to_alias} is not open");
             }
             Action::Clock { .. }
+            | Action::Watch { .. }
+            | Action::Look { .. }
             | Action::LinkLocal { .. }
             | Action::UnlinkLocal { .. }
             | Action::Event(_) => {}
@@ -444,7 +446,12 @@ fn intent(choices: &mut Choices<'_>) -> Intent {
 
 fn interest(choices: &mut Choices<'_>) -> Interest {
     let only = (choices.below(4) == 0).then(|| PASSED + choices.below(12) as u32);
-    Interest { declared: declared(choices), delivery: Delivery::Lossless(4), only }
+    Interest {
+        declared: declared(choices),
+        delivery: Delivery::Lossless(4),
+        only,
+        unpacks: choices.below(2) == 1,
+    }
 }
 
 /// The first number of what a relay passes on.

@@ -6,6 +6,8 @@
 mod choices;
 mod datagrams;
 mod handshake;
+#[cfg(feature = "lz4")]
+mod packed;
 mod packets;
 mod serial;
 #[cfg(feature = "testing")]
@@ -20,6 +22,8 @@ use choices::Choices;
 
 pub use datagrams::datagrams;
 pub use handshake::handshake;
+#[cfg(feature = "lz4")]
+pub use packed::packed;
 pub use packets::packets;
 pub use serial::serial;
 #[cfg(feature = "testing")]

@@ -125,6 +125,7 @@ impl Stranger {
                 relayed: None,
             })]),
             4 | 5 => Control::Interests(vec![self.entry(choices, |choices| Interest {
+                unpacks: choices.flag(),
                 declared: declared("robot.words", choices),
                 delivery: match choices.below(3) {
                     0 => Delivery::Latest,

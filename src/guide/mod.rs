@@ -5,6 +5,7 @@
 //! | [`concepts`] | everybody: endpoints, peers, intents, interests, delivery, outcomes, events |
 //! | [`wrappers`] | whoever wants fewer samples, or others: rates, filters, maps |
 //! | [`threads`] | whoever wants to know what may block, what runs where, and how it all ends |
+//! | [`health`] | whoever has lines that fail: what is found out and when, and what brings a link back |
 //! | [`relay`] | whoever has peers that do not reach each other, such as boards on serial lines |
 //! | [`tuning`] | whoever wants it faster, smaller, or sooner to notice |
 //! | [`bounds`] | whoever must say how much memory it takes at most |
@@ -21,6 +22,9 @@ pub mod wrappers {}
 #[doc = include_str!("threads.md")]
 #[doc = include_str!("shutdown.md")]
 pub mod threads {}
+
+#[doc = include_str!("health.md")]
+pub mod health {}
 
 #[doc = include_str!("relay.md")]
 pub mod relay {}

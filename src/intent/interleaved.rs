@@ -7,6 +7,7 @@ use crate::proto::{IntentId, InterestId};
 use crate::runtime::inbox::Inbox;
 use crate::runtime::outlets::Outlet;
 use crate::runtime::source::Source;
+use crate::settings::Bounds;
 use crate::sync::interleave;
 use shuttle::thread::spawn;
 use std::any::TypeId;
@@ -51,7 +52,8 @@ fn got(inbox: &Inbox) -> Vec<u8> {
 
 fn bench(retain: bool) -> (Arc<Outlets>, Intent<u8>) {
     let (dispatcher, _inputs) = crossbeam_channel::bounded(1);
-    let outlets = Arc::new(Outlets::new(IntentId(1), route(), TypeId::of::<u8>(), false, retain));
+    let outlets =
+        Arc::new(Outlets::new(IntentId(1), route(), TypeId::of::<u8>(), false, retain, Bounds::NONE));
     let intent = Intent::new(Arc::clone(&outlets), dispatcher, Clock::start(), Duration::ZERO, 1024);
     (outlets, intent)
 }

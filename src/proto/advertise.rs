@@ -39,7 +39,7 @@ impl Engine {
             };
             let mut want = |interest: InterestId, own: &OwnInterest| {
                 if session.may_supply(&own.declaration.route) {
-                    wants.push(interest_entry(interest, own));
+                    wants.push(interest_entry(interest, own, session.packs));
                 }
             };
             if untold.contains(id) {
@@ -185,9 +185,11 @@ fn intent_entry(id: IntentId, own: &OwnIntent) -> Entry<Intent> {
     }
 }
 
-fn interest_entry(id: InterestId, own: &OwnInterest) -> Entry<Interest> {
+/// `packs` is whether the peer knows of packed payloads.
+fn interest_entry(id: InterestId, own: &OwnInterest, packs: bool) -> Entry<Interest> {
+    let unpacks = packs && own.declaration.packs;
     let declared = declared(&own.declaration);
-    Entry::Add { id: id.0, item: Interest { declared, delivery: own.delivery, only: None } }
+    Entry::Add { id: id.0, item: Interest { declared, delivery: own.delivery, only: None, unpacks } }
 }
 
 fn declared(declaration: &Declaration) -> Declared {

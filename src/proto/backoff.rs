@@ -9,13 +9,16 @@ use std::time::Duration;
 pub(super) struct Backoff {
     min: Duration,
     max: Duration,
+    /// No wait at all is longer.
+    longest: Duration,
     level: u32,
 }
 
 impl Backoff {
-    /// Starts at `min`. A `max` below `min` counts as `min`.
-    pub(super) fn new(min: Duration, max: Duration) -> Self {
-        Self { min, max: max.max(min), level: 0 }
+    /// Starts at `min`. A `max` below `min` counts as `min`. No wait is longer than `longest` and a quarter, even after
+    /// a refusal.
+    pub(super) fn new(min: Duration, max: Duration, longest: Duration) -> Self {
+        Self { min, max: max.max(min), longest, level: 0 }
     }
 
     /// The next wait: at most `max` and a quarter.
@@ -25,10 +28,10 @@ impl Backoff {
         jitter(wait, rng)
     }
 
-    /// The longest wait at once, for what trying again soon cannot mend.
-    pub(super) fn longest(&mut self, rng: &mut Rng) -> Duration {
+    /// The wait after a refusal that trying again soon cannot mend.
+    pub(super) fn refused(&mut self, wait: Duration, rng: &mut Rng) -> Duration {
         self.level = LEVELS;
-        jitter(self.max, rng)
+        jitter(wait.min(self.longest), rng)
     }
 
     /// A moment below `min`: the way is free again, yet both sides may have seen it.
@@ -66,7 +69,7 @@ mod tests {
         let (min, max) = (Duration::from_millis(100), Duration::from_secs(5));
         for seed in 0..200 {
             let mut rng = Rng::with_seed(seed);
-            let mut backoff = Backoff::new(min, max);
+            let mut backoff = Backoff::new(min, max, Duration::MAX);
             let mut expected = min;
             for _ in 0..100 {
                 let wait = backoff.next(&mut rng);
@@ -75,7 +78,10 @@ mod tests {
             }
             backoff.reset();
             assert!(backoff.next(&mut rng) <= min * 5 / 4);
-            assert!(backoff.longest(&mut rng) >= max * 3 / 4);
+            let refused = backoff.refused(max * 6, &mut rng);
+            assert!(refused >= max * 9 / 2 && refused <= max * 15 / 2);
+            assert!(Backoff::new(min, max, min).refused(max, &mut rng) <= min * 5 / 4);
+            assert!(backoff.next(&mut rng) >= max * 3 / 4, "after a refusal it goes on slowly");
             assert!(backoff.soon(&mut rng) <= min);
             backoff.ease();
             assert!(backoff.next(&mut rng) <= min * 10);
@@ -85,10 +91,13 @@ mod tests {
     #[test]
     fn extreme_settings_do_not_overflow() {
         let mut rng = Rng::with_seed(1);
-        let mut backoff = Backoff::new(Duration::MAX, Duration::ZERO);
+        let mut backoff = Backoff::new(Duration::MAX, Duration::ZERO, Duration::MAX);
         for _ in 0..40 {
             assert!(backoff.next(&mut rng) > Duration::ZERO);
         }
-        assert_eq!(Backoff::new(Duration::ZERO, Duration::ZERO).next(&mut rng), Duration::ZERO);
+        assert_eq!(
+            Backoff::new(Duration::ZERO, Duration::ZERO, Duration::ZERO).next(&mut rng),
+            Duration::ZERO
+        );
     }
 }

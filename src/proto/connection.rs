@@ -10,6 +10,7 @@
 use super::backoff::Backoff;
 use super::engine::Engine;
 use super::handshake::{CAPABILITIES, Handshake, Progress, VERSIONS};
+use super::health::Health;
 use super::link::{Dialler, Link, Phase};
 use super::registry::Party;
 use super::session::Session;
@@ -21,6 +22,7 @@ use crate::path::Path;
 use crate::peer::{PeerUrl, Scope};
 use crate::reason::{Reason, ReasonCode};
 use crate::wire::control::{Accept, Bye, Control, Hello};
+use crate::wire::kind::PACKS;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +32,7 @@ impl Engine {
         let id = self.new_link();
         let longest = if url.scheme() == "serial" { LONGEST_FOR_PORTS } else { Duration::MAX };
         let max = self.settings.backoff_max.min(longest);
-        let backoff = Backoff::new(self.settings.backoff_min.min(max), max);
+        let backoff = Backoff::new(self.settings.backoff_min.min(max), max, longest);
         let link = Link {
             id,
             peer: Arc::new(PeerName { path: url.path().cloned(), url: url.to_string() }),
@@ -39,6 +41,7 @@ impl Engine {
             handshake_extra: Duration::ZERO,
             dialler: Some(Dialler { url, backoff, attempt: 0, held: None }),
             phase: Phase::Down,
+            health: Health::new(self.settings.health),
             reason: None,
             not_advertised: BTreeSet::new(),
         };
@@ -66,6 +69,7 @@ impl Engine {
             ping_interval: self.settings.ping_interval,
             handshake_extra: Duration::ZERO,
             phase: Phase::Handshaking(Box::new(handshake)),
+            health: Health::new(self.settings.health),
             reason: None,
             not_advertised: BTreeSet::new(),
         };
@@ -200,12 +204,15 @@ impl Engine {
         }
         let Some(link) = self.links.get_mut(&id) else { return };
         let mut session = Session::new(theirs.instance, theirs.path, own_scope, now);
+        session.packs = accept.capabilities & PACKS != 0;
+        let packs = session.packs;
         if dialled {
             // The peer's Hello answered ours, as a PONG answers a PING.
             session.clock.measure([greeted_at, theirs.clock, theirs.clock, now]);
         }
         let estimate = session.clock.best(now);
         link.phase = Phase::Up(Box::new(session));
+        link.health.came_up(now, link.ping_interval, link.handshake_extra);
         link.reason = None;
         if let Some(dialler) = &mut link.dialler {
             dialler.attempt = 0;
@@ -214,7 +221,7 @@ impl Engine {
         let name = link.peer_name();
         self.pending.remove(&id);
         self.timers.clear(id);
-        self.actions.push_back(Action::Up { link: id, peer, max_frame: theirs.max_frame });
+        self.actions.push_back(Action::Up { link: id, peer, max_frame: theirs.max_frame, packs });
         self.tell(Event::LinkUp { peer: name, version: accept.version });
         if let Some(estimate) = estimate {
             self.actions.push_back(Action::Clock {
@@ -316,8 +323,9 @@ impl Engine {
             return;
         }
         let myself = instance == Some(self.settings.instance);
-        let wait = if myself || !reason.is_transient() {
-            dialler.backoff.longest(&mut self.rng)
+        let passing = !myself && reason.is_transient();
+        let wait = if !passing {
+            dialler.backoff.refused(self.settings.refused_wait, &mut self.rng)
         } else {
             if duplicate {
                 // The peer is there, and will take us once it notices that its other link is dead.
@@ -326,6 +334,9 @@ impl Engine {
             dialler.backoff.next(&mut self.rng)
         };
         self.timers.set(id, Timer::Redial, self.now + wait);
+        if passing {
+            self.actions.push_back(Action::Watch { link: id });
+        }
     }
 
     /// A link of that instance is down: those that were held for it try again.

@@ -10,6 +10,7 @@ use super::words;
 use super::{Action, Declaration, IntentId, InterestId, LinkId, Order};
 use crate::delivery::Delivery;
 use crate::event::Event;
+use crate::health::HealthLimits;
 use crate::path::Path;
 use crate::peer::{PeerUrl, Scope};
 use crate::reason::{Reason, ReasonCode};
@@ -33,6 +34,9 @@ pub(crate) struct EngineSettings {
     pub(crate) handshake_deadline: Duration,
     pub(crate) backoff_min: Duration,
     pub(crate) backoff_max: Duration,
+    /// Before dialling again whoever refused for good.
+    pub(crate) refused_wait: Duration,
+    pub(crate) health: HealthLimits,
     /// The largest frame this endpoint takes.
     pub(crate) max_frame: u32,
     /// Accepted connections whose handshake is not done.
@@ -46,7 +50,7 @@ pub(crate) struct EngineSettings {
 }
 
 impl EngineSettings {
-    /// The defaults: ping each second, handshake within 2 s, redial after 100 ms to 5 s, frames of 1 MiB,
+    /// The defaults: ping each second, handshake within 2 s, redial after 100 ms to 5 s or, if refused, 30 s, frames of 1 MiB,
     /// 100 pending and 1,024 links, 16,384 routes of a peer.
     pub(crate) fn new(path: Path, instance: [u8; 16], seed: u64) -> Self {
         Self {
@@ -58,6 +62,8 @@ impl EngineSettings {
             handshake_deadline: Duration::from_secs(2),
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
+            refused_wait: Duration::from_secs(30),
+            health: HealthLimits::new(),
             max_frame: 1 << 20,
             max_pending: 100,
             max_links: 1024,
@@ -320,6 +326,7 @@ impl Engine {
             | Control::Time(_)
             | Control::Gap { .. }
             | Control::Lost { .. }
+            | Control::Stalled { .. }
             | Control::Unknown { .. } => {}
         }
     }

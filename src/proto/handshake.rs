@@ -16,12 +16,12 @@ use super::words;
 use crate::reason::Reason;
 use crate::time::Timestamp;
 use crate::wire::control::{Accept, Control, Hello};
-use crate::wire::kind::VERSION;
+use crate::wire::kind::{PACKS, VERSION};
 
 /// The versions of the protocol that this library speaks.
 pub(crate) const VERSIONS: (u8, u8) = (VERSION, VERSION);
-/// What it can do beyond version 1, one bit each: nothing yet.
-pub(crate) const CAPABILITIES: u32 = 0;
+/// What it can do beyond what all can, one bit each.
+pub(crate) const CAPABILITIES: u32 = PACKS;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -192,6 +192,7 @@ pub(super) fn kind(frame: &Control) -> &'static str {
         Control::Gap { .. } => "GAP",
         Control::End { .. } => "END",
         Control::Lost { .. } => "LOST",
+        Control::Stalled { .. } => "STALLED",
         Control::Unknown { .. } => "a frame of an unknown kind",
     }
 }

@@ -17,6 +17,7 @@
 
 use super::backoff::Backoff;
 use super::handshake::Handshake;
+use super::health::Health;
 use super::session::Session;
 use super::{IntentId, LinkId};
 use crate::event::PeerName;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a peer may be silent that is pinged each `interval`: 3.5 times as long.
-pub(super) fn silence(interval: Duration) -> Duration {
+pub(crate) fn silence(interval: Duration) -> Duration {
     interval.saturating_mul(7) / 2
 }
 
@@ -78,6 +79,8 @@ pub(super) struct Link {
     /// How much longer than elsewhere its handshake may take, as its line is slow.
     pub(super) handshake_extra: Duration,
     pub(super) phase: Phase,
+    /// How it does while it is up.
+    pub(super) health: Health,
     /// Why it was last down.
     pub(super) reason: Option<Reason>,
     /// Intents of which the application was told that they are not advertised on this link.

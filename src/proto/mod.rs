@@ -16,6 +16,7 @@
 //! | `ways` | one way among several to the same intent |
 //! | `aliases` | the numbers that samples go by |
 //! | `pulse`, `liveness`, `offset` | pings, round trips, clocks |
+//! | `health`, `wellness` | how well a link does; what the engine makes of it |
 //! | `backoff`, `timers` | when to try again |
 //! | `words` | what is said of a fault |
 //! | `view` | what status calls see |
@@ -38,6 +39,7 @@ mod connection;
 pub(crate) mod engine;
 pub(crate) mod group;
 mod handshake;
+pub(crate) mod health;
 mod link;
 mod liveness;
 mod offset;
@@ -55,11 +57,12 @@ mod tests;
 mod timers;
 mod view;
 mod ways;
+mod wellness;
 mod wiring;
 mod words;
 
 pub(crate) use engine::{Engine, EngineSettings};
-pub(crate) use link::LinkState;
+pub(crate) use link::{LinkState, silence};
 pub(crate) use view::LinkView;
 
 /// One link of this endpoint; never used again for another one.
@@ -80,6 +83,18 @@ pub(crate) struct Declaration {
     pub(crate) route: Route,
     pub(crate) schema: Arc<Schema>,
     pub(crate) codec: &'static str,
+    /// Payloads may be packed: of an intent, that it may send such; of an interest, that it takes them.
+    pub(crate) packs: bool,
+}
+
+/// How the payloads of an inlet come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packing {
+    Plain,
+    /// Packed by the peer itself.
+    Packed,
+    /// Packed by somebody behind the peer, who passes them on.
+    Relayed,
 }
 
 /// Where among the bytes of a link a control frame goes.
@@ -102,17 +117,23 @@ pub(crate) enum Action {
     /// outlets and inlets of the link go with it. A dialled link will be given a new `Dial` later; an
     /// accepted one is forgotten. No `link_lost` is wanted for it. It comes for a lost link too.
     HangUp { link: LinkId, bye: Option<Bye> },
+    /// A link waits to be dialled again: if the network says that the way to it opened, say `way_opened`. It
+    /// ends with the next `Dial`.
+    Watch { link: LinkId },
+    /// Look at a link that is up, and say what is seen with `look`.
+    Look { link: LinkId },
     /// The handshake is done: samples may be sent, in frames of at most `max_frame` bytes.
-    Up { link: LinkId, peer: Arc<PeerName>, max_frame: u32 },
+    /// `packs` says that payloads may be packed.
+    Up { link: LinkId, peer: Arc<PeerName>, max_frame: u32, packs: bool },
     /// A round trip was measured. The peer's time t is `t - offset` here, at most `error` wrong.
     Clock { link: LinkId, offset_micros: i64, error: Duration },
     /// Samples of `intent` go to this link as `alias`, once credit for it comes.
-    OpenOutlet { link: LinkId, intent: IntentId, alias: u32, delivery: Delivery },
+    OpenOutlet { link: LinkId, intent: IntentId, alias: u32, delivery: Delivery, packed: bool },
     /// No more samples of `intent` as `alias`: what waits is sent, then END. Both stand in line before
     /// the next action is done, since frames that follow rely on being behind the END.
     CloseOutlet { link: LinkId, intent: IntentId, alias: u32 },
     /// Samples of this alias are for `interest`: install the inlet, then grant credit.
-    OpenInlet { link: LinkId, interest: InterestId, alias: u32 },
+    OpenInlet { link: LinkId, interest: InterestId, alias: u32, packing: Packing },
     /// The interest is gone: samples of the alias are discarded until END, and no more credit is
     /// granted. It can come without an `OpenInlet`, where the interest was withdrawn in time.
     DrainInlet { link: LinkId, alias: u32 },
@@ -122,7 +143,15 @@ pub(crate) enum Action {
     /// Samples that come from a peer under an alias go to another one as `to_alias`, as `delivery` says, once
     /// credit for that comes; it is granted to the first peer in turn. What comes of the inlet is said by
     /// `DrainInlet` and `CloseInlet`.
-    OpenRelay { route: Route, from: LinkId, from_alias: u32, to: LinkId, to_alias: u32, delivery: Delivery },
+    OpenRelay {
+        route: Route,
+        from: LinkId,
+        from_alias: u32,
+        to: LinkId,
+        to_alias: u32,
+        delivery: Delivery,
+        packed: bool,
+    },
     /// No more samples of the alias: what waits is sent, then END, as for `CloseOutlet`.
     CloseRelay { to: LinkId, to_alias: u32 },
     /// An intent and an interest of this endpoint met.

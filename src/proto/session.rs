@@ -19,17 +19,18 @@ pub(super) struct Inlet {
     /// Who declared the intent, and how many relays lie between.
     pub(super) origin: Origin,
     pub(super) hops: usize,
+    pub(super) packed: bool,
 }
 
 impl Inlet {
     /// An inlet for the samples of an intent of the peer.
-    pub(super) fn new(session: &Session, intent: u32, interest: InterestId) -> Self {
+    pub(super) fn new(session: &Session, intent: u32, interest: InterestId, packed: bool) -> Self {
         let relayed = session.intents.get(&intent).and_then(|intent| intent.relayed.as_ref());
         let (origin, hops) = match relayed {
             Some(relayed) => (relayed.origin, relayed.via.len() + 1),
             None => (Origin { instance: session.instance, id: intent }, 0),
         };
-        Self { intent, interest, origin, hops }
+        Self { intent, interest, origin, hops, packed }
     }
 }
 
@@ -61,6 +62,8 @@ pub(super) struct Session {
     pub(super) path: Path,
     /// Whether scope own rules the link.
     pub(super) own_scope: bool,
+    /// Whether payloads may be packed.
+    pub(super) packs: bool,
     /// Silence counts from here at the earliest.
     pub(super) alive_at: Timestamp,
     /// When the peer last answered a ping, or came up.
@@ -109,6 +112,7 @@ impl Session {
             instance,
             path,
             own_scope,
+            packs: false,
             alive_at: now,
             answered_at: now,
             intents: BTreeMap::new(),

@@ -78,12 +78,14 @@ impl Engine {
         }
     }
 
-    fn add_their_interest(&mut self, link: LinkId, id: u32, item: Interest) {
+    fn add_their_interest(&mut self, link: LinkId, id: u32, mut item: Interest) {
         let most = self.settings.max_routes_per_peer;
         let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
         if session.intents.len() + session.interests.len() >= most {
             return self.too_many_routes(link);
         }
+        // What is not agreed does not hold.
+        item.unpacks &= session.packs;
         session.interests.insert(id, item);
         self.registry.arrived(Party::TheirInterest(link, id));
     }
@@ -118,10 +120,13 @@ impl Engine {
 
     pub(super) fn notified(&mut self, link: LinkId, notify: Notify) {
         match notify {
-            Notify::Linked { mine, yours, alias } if Relay::is_passed(yours) => {
-                self.relay_linked(link, mine, yours, alias);
+            Notify::Linked { mine, yours, alias } | Notify::Packed { mine, yours, alias } => {
+                let packed = matches!(notify, Notify::Packed { .. });
+                match Relay::is_passed(yours) {
+                    true => self.relay_linked(link, mine, yours, alias, packed),
+                    false => self.linked(link, mine, InterestId(yours), alias, packed),
+                }
             }
-            Notify::Linked { mine, yours, alias } => self.linked(link, mine, InterestId(yours), alias),
             Notify::Schema { yours, ref schema, .. } if Relay::is_passed(yours) => {
                 match Schema::decode(schema) {
                     Ok(_) => self.pass_notice(link, notify),
@@ -153,7 +158,7 @@ impl Engine {
     }
 
     /// The peer linked its intent to an interest of this endpoint.
-    fn linked(&mut self, link: LinkId, theirs: u32, interest: InterestId, alias: u32) {
+    fn linked(&mut self, link: LinkId, theirs: u32, interest: InterestId, alias: u32, packed: bool) {
         let had_interest = self.registry.had_interest(interest);
         let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
         let own = self.registry.interest(interest).map(|own| &own.declaration);
@@ -172,6 +177,10 @@ impl Engine {
                     "NOTIFY linked links intent {theirs} and interest {}, which differ",
                     interest.0
                 )),
+                Some(_) if packed && !(session.packs && own.packs) => Some(format!(
+                    "NOTIFY linked packs the payloads for interest {}, which does not take them so",
+                    interest.0
+                )),
                 Some(_) => None,
             }
         } else {
@@ -180,7 +189,7 @@ impl Engine {
         if let Some(text) = fault {
             return self.hang_up(link, words::malformed(text));
         }
-        let inlet = Inlet::new(session, theirs, interest);
+        let inlet = Inlet::new(session, theirs, interest, packed);
         session.inlets.insert(alias, inlet);
         if own.is_none() {
             // Withdrawn while this was under way: END will follow.

@@ -209,5 +209,10 @@ pub(super) fn settings(path: &str, instance: u8) -> EngineSettings {
 
 pub(super) fn declaration(route: &str, version: u64) -> Declaration {
     let schema = Schema::versioned("Imu", version).unwrap();
-    Declaration { route: Route::parse(route).unwrap(), schema: Arc::new(schema), codec: "bincode2" }
+    Declaration {
+        route: Route::parse(route).unwrap(),
+        schema: Arc::new(schema),
+        codec: "bincode2",
+        packs: false,
+    }
 }

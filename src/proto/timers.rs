@@ -52,6 +52,11 @@ impl Timers {
         self.running.clear();
     }
 
+    /// When a timer of a link is due, if it runs.
+    pub(super) fn due(&self, link: LinkId, timer: Timer) -> Option<Timestamp> {
+        self.running.get(&(link, timer)).copied()
+    }
+
     /// When the earliest one is due.
     pub(super) fn next(&self) -> Option<Timestamp> {
         self.queue.first().map(|(at, _, _)| *at)

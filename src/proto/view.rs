@@ -2,13 +2,16 @@
 
 use super::LinkId;
 use super::engine::Engine;
+use super::health::Rank;
 use super::link::{Link, LinkState};
 use super::liveness::RoundTripView;
+use super::timers::Timer;
 #[cfg(test)]
 use super::{IntentId, InterestId};
 use crate::event::PeerName;
 #[cfg(test)]
 use crate::event::Side;
+use crate::health::{LinkHealth, Symptom};
 use crate::reason::Reason;
 #[cfg(test)]
 use crate::route::Route;
@@ -39,8 +42,20 @@ pub(crate) struct LinkView {
     pub(crate) their_intents: usize,
     /// Attempts to dial since it was last up.
     pub(crate) attempt: u32,
+    /// How long until it is dialled again, if it waits for that.
+    pub(crate) redial_in: Option<Duration>,
+    /// While it is up.
+    pub(crate) wellness: Option<Wellness>,
     /// Why it is down, or was before this attempt.
     pub(crate) reason: Option<Reason>,
+}
+
+/// How a link that is up does.
+#[derive(Clone, Debug)]
+pub(crate) struct Wellness {
+    pub(crate) rank: Rank,
+    pub(crate) figures: LinkHealth,
+    pub(crate) symptoms: Vec<Symptom>,
 }
 
 /// One pair that is linked over a link.
@@ -57,7 +72,16 @@ pub(crate) struct PairView {
 impl Engine {
     /// All links, oldest first.
     pub(crate) fn links(&self, now: Timestamp) -> impl Iterator<Item = LinkView> {
-        self.links.values().map(move |link| view(link, now))
+        self.links.values().map(move |link| {
+            let redial = self.timers.due(link.id, Timer::Redial).map(|at| at - now);
+            LinkView { redial_in: redial, wellness: self.wellness(link, now), ..view(link, now) }
+        })
+    }
+
+    fn wellness(&self, link: &Link, now: Timestamp) -> Option<Wellness> {
+        let rank = self.rank(now, link.id)?;
+        let symptoms = link.health.symptoms().to_vec();
+        Some(Wellness { rank, figures: link.health.figures(now), symptoms })
     }
 
     /// What is linked over a link.
@@ -114,6 +138,8 @@ fn view(link: &Link, now: Timestamp) -> LinkView {
         #[cfg(test)]
         their_intents: session.map_or(0, |session| session.intents.len()),
         attempt: link.dialler.as_ref().map_or(0, |dialler| dialler.attempt),
+        redial_in: None,
+        wellness: None,
         reason: link.reason.clone(),
     }
 }

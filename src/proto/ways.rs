@@ -7,7 +7,7 @@
 use super::engine::Engine;
 use super::link::Link;
 use super::session::Inlet;
-use super::{Action, InterestId, LinkId};
+use super::{Action, InterestId, LinkId, Packing};
 use crate::event::{Event, PeerName, Side};
 use crate::wire::control::Origin;
 use std::collections::BTreeSet;
@@ -90,7 +90,13 @@ impl Engine {
     }
 
     fn open_inlet(&mut self, link: LinkId, interest: InterestId, alias: u32) {
-        self.actions.push_back(Action::OpenInlet { link, interest, alias });
+        let session = self.links.get(&link).and_then(Link::session);
+        let packing = match session.and_then(|session| session.inlets.get(&alias)) {
+            Some(inlet) if inlet.packed && inlet.hops > 0 => Packing::Relayed,
+            Some(inlet) if inlet.packed => Packing::Packed,
+            _ => Packing::Plain,
+        };
+        self.actions.push_back(Action::OpenInlet { link, interest, alias, packing });
         let Some(own) = self.registry.interest(interest) else { return };
         let route = own.declaration.route.clone();
         let peer = self.links.get(&link).map(Link::peer_name);

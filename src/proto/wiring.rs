@@ -268,15 +268,18 @@ impl Engine {
             return;
         }
         let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
-        let Some(delivery) = session.interests.get(&interest).map(|theirs| theirs.delivery) else { return };
+        let Some(theirs) = session.interests.get(&interest) else { return };
+        let own = self.registry.intent(intent);
+        let packed = theirs.unpacks && session.packs && own.is_some_and(|own| own.declaration.packs);
+        let delivery = theirs.delivery;
         let Some(alias) = session.aliases.take() else {
             return self.too_many_routes(link);
         };
         session.outlets.insert(alias, intent);
         session.outlet_of.insert((intent, interest), alias);
         // The outlet first: the credit that answers the notice may come before the next action is done.
-        self.actions.push_back(Action::OpenOutlet { link, intent, alias, delivery });
-        let linked = Notify::Linked { mine: intent.0, yours: interest, alias };
+        self.actions.push_back(Action::OpenOutlet { link, intent, alias, delivery, packed });
+        let linked = Notify::linked(intent.0, interest, alias, packed);
         self.send(link, Control::Notify(linked), Order::InLine);
         let peer = self.peer_name(link);
         self.tell(Event::RouteLinked { route, peer, supplier: Side::Here });

@@ -1,6 +1,7 @@
 //! Doing what the engine wants done.
 
 use super::closing::Lingering;
+use super::dial;
 use super::dispatcher::Dispatcher;
 use super::edits::Place;
 use super::feed::Feed;
@@ -11,12 +12,12 @@ use super::outlets::{Outlet, Outlets, Retained};
 use super::source::{Source, SourceRef};
 use crate::delivery::Delivery;
 use crate::event::Event;
-use crate::flow::outbox::Outgoing;
 use crate::peer::PeerUrl;
-use crate::proto::{Action, IntentId, InterestId, LinkId, Order};
+use crate::proto::{Action, IntentId, InterestId, LinkId, Order, Packing};
 use crate::reason::ReasonCode;
 use crate::route::Route;
 use crate::wire::control::{Bye, Control};
+use crate::wire::packed::OVERHEAD;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -40,11 +41,19 @@ impl Dispatcher {
     fn apply(&mut self, action: Action) {
         match action {
             Action::Dial { link, url } => self.dial(link, url),
+            Action::Watch { link } => self.watch(link),
+            Action::Look { link } => {
+                if let Some(seen) = self.lines.get(&link).map(|line| line.seen()) {
+                    self.engine.look(self.clock.now(), link, seen);
+                }
+            }
             Action::Send { link, frame, order } => self.send(link, &frame, order),
             Action::HangUp { link, bye } => self.hang_up(link, bye),
-            Action::Up { link, peer, max_frame } => {
+            Action::Up { link, peer, max_frame, packs } => {
                 if let Some(line) = self.lines.get(&link) {
-                    line.up(peer, max_frame);
+                    // One byte of each frame is for how its payload is packed.
+                    let more = if packs { OVERHEAD as u32 } else { 0 };
+                    line.up(peer, max_frame.saturating_sub(more));
                 }
             }
             Action::Clock { link, offset_micros, error } => {
@@ -52,11 +61,13 @@ impl Dispatcher {
                     line.set_offset(offset_micros, error);
                 }
             }
-            Action::OpenOutlet { link, intent, alias, delivery } => {
-                self.open_outlet(link, intent, alias, delivery);
+            Action::OpenOutlet { link, intent, alias, delivery, packed } => {
+                self.open_outlet(link, intent, alias, delivery, packed);
             }
             Action::CloseOutlet { link, intent, alias } => self.close_outlet(link, intent, alias),
-            Action::OpenInlet { link, interest, alias } => self.open_inlet(link, interest, alias),
+            Action::OpenInlet { link, interest, alias, packing } => {
+                self.open_inlet(link, interest, alias, packing);
+            }
             Action::DrainInlet { link, alias } => {
                 if let Some(line) = self.lines.get(&link).cloned() {
                     self.close_inlet(link, alias);
@@ -69,8 +80,8 @@ impl Dispatcher {
                     line.change(Change::Close(alias));
                 }
             }
-            Action::OpenRelay { route, from, from_alias, to, to_alias, delivery } => {
-                self.open_relay(route, (from, from_alias), (to, to_alias), delivery);
+            Action::OpenRelay { route, from, from_alias, to, to_alias, delivery, packed } => {
+                self.open_relay(route, (from, from_alias), (to, to_alias), delivery, packed);
             }
             Action::CloseRelay { to, to_alias } => {
                 if let Some(line) = self.lines.get(&to) {
@@ -87,6 +98,10 @@ impl Dispatcher {
         match &event {
             Event::LinkDown { peer, reason } => log::info!("link to {peer} is down: {reason}"),
             Event::LinkUp { peer, version } => log::info!("link to {peer} is up, version {version}"),
+            Event::LinkDegraded { peer, text, .. } => log::warn!("link to {peer} is degraded: {text}"),
+            Event::LinkRecovered { peer, after, health } => {
+                log::info!("link to {peer} is well again after {after:?}: {health}");
+            }
             Event::RouteRefused { route, refusal, .. } => log::warn!("{route} is not linked: {refusal}"),
             other => log::debug!("{other:?}"),
         }
@@ -97,12 +112,19 @@ impl Dispatcher {
     }
 
     fn dial(&mut self, link: LinkId, url: Arc<PeerUrl>) {
-        // The thread takes one order at a time and the engine gives the next one only after an answer.
-        let given = self.dials.get(&link).is_some_and(|orders| orders.try_send(url).is_ok());
+        // The thread takes one order at a time and the engine gives the next one only after an answer, and at most
+        // one order to watch before it.
+        let given =
+            self.dials.get(&link).is_some_and(|orders| orders.try_send(dial::Order::Dial(url)).is_ok());
         if !given {
             let text = "the dialling thread is gone".to_owned();
             self.engine.dial_failed(self.clock.now(), link, text);
         }
+    }
+
+    fn watch(&mut self, link: LinkId) {
+        // A thread that is gone, or has an order that waits, has no need to watch.
+        let _ = self.dials.get(&link).map(|orders| orders.try_send(dial::Order::Watch));
     }
 
     fn send(&mut self, link: LinkId, frame: &Control, order: Order) {
@@ -145,14 +167,20 @@ impl Dispatcher {
 
     // ---- samples out ------------------------------------------------------------------------
 
-    fn open_outlet(&mut self, link: LinkId, intent: IntentId, alias: u32, delivery: Delivery) {
+    fn open_outlet(&mut self, link: LinkId, intent: IntentId, alias: u32, delivery: Delivery, packed: bool) {
         if self.edits.is_closing(Place::Remote(link, alias)) {
             // Whoever had the alias before must not send under it any more.
             self.publish();
         }
         let (Some(line), Some(outlets)) = (self.lines.get(&link), self.intents.get(&intent)) else { return };
-        let lane = line.open_lane(alias, delivery, outlets.route.clone(), Arc::clone(&outlets.signal));
-        let outlet = Outlet::Remote { line: Arc::clone(line), lane, lossless: delivery.is_lossless() };
+        let lane = line.open_lane(
+            alias,
+            delivery,
+            outlets.route.clone(),
+            Arc::clone(&outlets.signal),
+            outlets.bounds,
+        );
+        let outlet = Outlet::remote(line, lane, delivery.is_lossless(), packed);
         self.edits.open(intent, Place::Remote(link, alias), outlet);
         self.outgoing.insert((link, alias), intent);
         self.checkups.linked(link, line);
@@ -183,7 +211,7 @@ impl Dispatcher {
         }
         if let Some(lane) = line.lane(alias) {
             outlets.give_retained(|Retained { payload, sent, .. }| {
-                line.put_first(lane, Outgoing { payload, shared: Some(payload) }, *sent);
+                line.put_retained(lane, payload, *sent);
             });
         }
         outlets.signal.raise();
@@ -191,12 +219,13 @@ impl Dispatcher {
 
     // ---- samples in -------------------------------------------------------------------------
 
-    fn open_inlet(&mut self, link: LinkId, interest: InterestId, alias: u32) {
+    fn open_inlet(&mut self, link: LinkId, interest: InterestId, alias: u32, packing: Packing) {
         let (Some(line), Some(inbox)) = (self.lines.get(&link), self.interests.get(&interest)) else {
             return;
         };
         let source = Source::remote(inbox.route.clone(), line, alias, inbox.window());
-        line.change(Change::Open(alias, Inlet { inbox: Arc::clone(inbox), source: source.clone() }));
+        let inlet = Inlet { inbox: Arc::clone(inbox), source: source.clone() };
+        line.change(Change::open(alias, inlet, packing));
         inbox.add_supplier(source.clone());
         source.open();
         inbox.supplier_came();
@@ -219,11 +248,18 @@ impl Dispatcher {
 
     // ---- samples passed on ------------------------------------------------------------------
 
-    fn open_relay(&mut self, route: Route, from: (LinkId, u32), to: (LinkId, u32), delivery: Delivery) {
+    fn open_relay(
+        &mut self,
+        route: Route,
+        from: (LinkId, u32),
+        to: (LinkId, u32),
+        delivery: Delivery,
+        packed: bool,
+    ) {
         let (Some(source), Some(target)) = (self.lines.get(&from.0), self.lines.get(&to.0)) else { return };
         let feed = Feed::new(route, source, from.1);
-        target.open_relay(to.1, delivery, Arc::clone(&feed));
-        let passage = Passage { to: Arc::clone(target), alias: to.1, feed: Arc::clone(&feed) };
+        target.open_relay(to.1, delivery, Arc::clone(&feed), packed);
+        let passage = Passage { to: Arc::clone(target), alias: to.1, feed: Arc::clone(&feed), packed };
         source.change(Change::Relay(from.1, passage));
         self.relayed.insert(from, Relayed { feed, to });
         self.losses.begin(Stream::Relayed(from.0, from.1));

@@ -7,6 +7,7 @@ use super::actions::Relayed;
 use super::checkups::Checkups;
 use super::clock::Clock;
 use super::closing::Lingering;
+use super::dial::Order;
 use super::edits::Edits;
 use super::events::EventSender;
 use super::gate::Gate;
@@ -14,14 +15,14 @@ use super::group::Group;
 use super::inbox::Inbox;
 use super::input::{Input, LineInput};
 use super::line::Line;
-use super::losses::Losses;
+use super::losses::{Losses, Stream};
 use super::outlets::Outlets;
 use super::refusals::Refused;
 use super::source::SourceRef;
+use super::stalls::Stall;
 use super::status::LinkStatus;
 use super::threads::Threads;
 use crate::event::Event;
-use crate::peer::PeerUrl;
 use crate::proto::{Engine, IntentId, InterestId, LinkId};
 use crate::reason::{Reason, ReasonCode};
 use crate::time::Timestamp;
@@ -42,7 +43,7 @@ pub(crate) struct Dispatcher {
     pub(super) lingering: Vec<Lingering>,
     /// Lines whose threads have not ended.
     pub(super) open_lines: usize,
-    pub(super) dials: BTreeMap<LinkId, Sender<Arc<PeerUrl>>>,
+    pub(super) dials: BTreeMap<LinkId, Sender<Order>>,
     pub(super) intents: BTreeMap<IntentId, Arc<Outlets>>,
     pub(super) interests: BTreeMap<InterestId, Arc<Inbox>>,
     /// Which intent sends under an alias of a link.
@@ -81,7 +82,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) inputs: Receiver<Input>,
     pub(crate) events: EventSender,
-    pub(crate) dials: BTreeMap<LinkId, Sender<Arc<PeerUrl>>>,
+    pub(crate) dials: BTreeMap<LinkId, Sender<Order>>,
     pub(crate) groups: Vec<Arc<Group>>,
     pub(crate) ends: Ends,
 }
@@ -229,6 +230,7 @@ impl Dispatcher {
                 }
                 self.engine.dial_failed(now, link, text);
             }
+            Input::WayOpened(link) => self.engine.way_opened(now, link),
             Input::LineEnded(line) => {
                 self.line_ended(&line);
                 // What a thread leaves behind is freed when it is joined.
@@ -267,6 +269,7 @@ impl Dispatcher {
                 }
                 self.withdraw_interest(id);
             }
+            Input::Noted(id) => self.tell_notes(id),
             Input::Status(answer) => {
                 let _ = answer.send(self.status());
             }
@@ -304,6 +307,15 @@ impl Dispatcher {
         match input {
             LineInput::Control(at, control) => self.engine.control(at, link, control),
             LineInput::Opened { alias } => self.opened(link, line, alias),
+            LineInput::Returned { alias, missed } => {
+                self.tell_stall(Stall::Over(missed), Stream::Out(link, alias))
+            }
+            LineInput::CutOff { alias, untaken } => {
+                self.tell_stall(Stall::CutOff(untaken), Stream::In(link, alias));
+            }
+            LineInput::TakesAgain { alias, missed } => {
+                self.tell_stall(Stall::Over(missed), Stream::In(link, alias))
+            }
             LineInput::Stalled { alias } => self.engine.relay_stalled(self.clock.now(), link, alias),
             LineInput::Fault(reason) => self.engine.fault(self.clock.now(), link, reason),
             LineInput::Lost(reason) => {

@@ -1,7 +1,8 @@
 //! An interest as the threads see it.
 
 use super::outlets::Retained;
-use super::source::SourceRef;
+use super::signal::look_around;
+use super::source::{Apart, SourceRef};
 use crate::bytes::{Bytes, Payload};
 use crate::delivery::Delivery;
 use crate::flow::Shared;
@@ -11,7 +12,7 @@ use crate::flow::run::{Content, Run, Taken};
 use crate::proto::InterestId;
 use crate::route::Route;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use crate::sync::{Condvar, Mutex, yield_now};
+use crate::sync::{Condvar, Mutex};
 use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 use std::any::TypeId;
 use std::cell::{Cell, RefCell};
@@ -34,7 +35,7 @@ pub(crate) struct Inbox {
     ready: Condvar,
     closed: AtomicBool,
     /// Something was put in since the reader began to wait: a hint, looked at without the lock.
-    filled: AtomicBool,
+    filled: Apart<AtomicBool>,
     /// Losses of suppliers that are gone.
     past_lost_here: AtomicU64,
     past_lost_there: AtomicU64,
@@ -122,7 +123,7 @@ impl Inbox {
             }),
             ready: Condvar::new(),
             closed: AtomicBool::new(false),
-            filled: AtomicBool::new(false),
+            filled: Apart::default(),
             past_lost_here: AtomicU64::new(0),
             past_lost_there: AtomicU64::new(0),
             past_lost_on_the_way: AtomicU64::new(0),
@@ -218,7 +219,10 @@ impl Inbox {
     /// Wakes the application's thread. Called after something was put in.
     #[inline]
     fn wake_reader(&self) {
-        self.filled.store(true, Ordering::Release);
+        // Most often it is set already, and to write it again would take it from the reader's core.
+        if !self.filled.0.load(Ordering::Relaxed) {
+            self.filled.0.store(true, Ordering::Relaxed);
+        }
         self.ready.notify_one();
     }
 
@@ -273,7 +277,7 @@ impl Inbox {
     }
 
     fn call_locked(&self, cell: &RefCell<Option<Callback>>, taken: Taken<'_, SourceRef>) -> bool {
-        let source = taken.source;
+        let (source, bytes) = (taken.source, taken.bytes());
         let Ok(mut callback) = cell.try_borrow_mut() else { return self.pass_over(source) };
         let Some(call) = callback.as_mut().filter(|_| !self.is_closed()) else { return false };
         self.called.fetch_add(1, Ordering::Relaxed);
@@ -289,7 +293,7 @@ impl Inbox {
             *callback = None;
         }
         drop(callback);
-        source.took_one();
+        source.took_one(bytes);
         true
     }
 
@@ -298,7 +302,7 @@ impl Inbox {
     fn pass_over(&self, source: &SourceRef) -> bool {
         self.called.fetch_add(1, Ordering::Relaxed);
         source.note_lost_here(1);
-        source.took_one();
+        source.took_one(0);
         false
     }
 
@@ -321,21 +325,13 @@ impl Inbox {
     }
 
     /// Waits until there is something to read.
-    ///
-    /// It looks a few times before it sleeps, letting other threads run: falling asleep and being
-    /// woken cost more than most samples are apart under load.
     pub(crate) fn wait_ready(&self, deadline: Option<Instant>) -> Waited {
         #[cfg(feature = "testing")]
         if world::is_entered() {
             return self.wait(deadline, |state| !state.mailbox.is_empty());
         }
-        for _ in 0..YIELDS {
-            // On a busy core one look can take milliseconds: a wait that is to be short takes none.
-            let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now() + SHORT_WAIT);
-            if is_late || self.filled.swap(false, Ordering::Acquire) {
-                break;
-            }
-            yield_now();
+        if look_around(deadline, || self.filled.0.load(Ordering::Relaxed)) {
+            self.filled.0.store(false, Ordering::Relaxed);
         }
         self.wait(deadline, |state| !state.mailbox.is_empty())
     }
@@ -450,12 +446,6 @@ impl Inbox {
         }
     }
 }
-
-/// How often a reader looks again before it sleeps.
-const YIELDS: usize = 16;
-
-/// A wait that ends within this time is slept, so that it ends on time.
-const SHORT_WAIT: Duration = Duration::from_millis(2);
 
 /// Waits until no other thread is in the callback.
 ///

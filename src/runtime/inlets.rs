@@ -14,6 +14,9 @@ use crate::time::Timestamp;
 use crate::wire::{self, Limits, Stamp, StampReader};
 use std::sync::Arc;
 
+#[cfg(feature = "lz4")]
+mod packed;
+
 /// The receiving side of all aliases of one line.
 pub(crate) struct Inlets {
     line: Arc<Line>,
@@ -22,6 +25,12 @@ pub(crate) struct Inlets {
     staged: Vec<u32>,
     stamps: StampReader,
     pool: Arc<Pool>,
+    /// Buffers that payloads are unpacked into.
+    #[cfg(feature = "lz4")]
+    unpacked: Arc<Pool>,
+    /// The largest payload that is taken.
+    #[cfg(feature = "lz4")]
+    largest: usize,
 }
 
 enum Slot {
@@ -29,6 +38,8 @@ enum Slot {
     Draining,
     Open(Box<Open>),
     Relay(Box<Relay>),
+    #[cfg(feature = "lz4")]
+    Packed(Box<packed::PackedOpen>),
 }
 
 struct Open {
@@ -71,8 +82,16 @@ impl Stage {
 }
 
 impl Inlets {
-    pub(crate) fn new(line: Arc<Line>) -> Self {
+    /// Samples come in frames of at most `max_frame` bytes.
+    #[cfg_attr(not(feature = "lz4"), allow(unused_variables, reason = "frames were checked before"))]
+    pub(crate) fn new(line: Arc<Line>, max_frame: u32) -> Self {
+        #[cfg(feature = "lz4")]
+        let largest = wire::message::max_payload(max_frame).saturating_sub(wire::packed::OVERHEAD);
         Self {
+            #[cfg(feature = "lz4")]
+            unpacked: Pool::new(UNPACKED_KEPT, UNPACKED_KEPT * largest),
+            #[cfg(feature = "lz4")]
+            largest,
             line,
             slots: Vec::new(),
             staged: Vec::new(),
@@ -87,6 +106,10 @@ impl Inlets {
         for change in self.line.take_changes() {
             let (alias, slot) = match change {
                 Change::Open(alias, inlet) => (alias, Slot::Open(Box::new(Open::new(inlet)))),
+                #[cfg(feature = "lz4")]
+                Change::OpenPacked { alias, inlet, relayed } => {
+                    (alias, Slot::Packed(Box::new(packed::PackedOpen::new(inlet, relayed))))
+                }
                 Change::Relay(alias, passage) => (alias, Slot::Relay(Box::new(Relay::new(passage)))),
                 Change::Drain(alias) => (alias, Slot::Draining),
                 Change::Close(alias) => (alias, Slot::Free),
@@ -108,8 +131,8 @@ impl Inlets {
             self.apply_changes();
         }
         match self.slots.get_mut(place) {
-            Some(slot @ (Slot::Open(_) | Slot::Draining | Slot::Relay(_))) => Ok(slot),
-            None | Some(Slot::Free) => {
+            Some(slot) if !matches!(slot, Slot::Free) => Ok(slot),
+            _ => {
                 let text = format!("a sample came under alias {alias}, which was never assigned");
                 Err(Reason::new(ReasonCode::UnknownAlias, text))
             }
@@ -120,6 +143,8 @@ impl Inlets {
     pub(crate) fn expect(&mut self, alias: u32, chunk: &Arc<Buffer>) -> Result<(), Reason> {
         match self.slot(alias, chunk)? {
             Slot::Open(open) => open.check_grant(alias),
+            #[cfg(feature = "lz4")]
+            Slot::Packed(packed) => packed.open.check_grant(alias),
             Slot::Relay(relay) => relay.check_grant(alias),
             Slot::Draining | Slot::Free => Ok(()),
         }
@@ -148,6 +173,10 @@ impl Inlets {
                 if !relay.pass(alias, sent, Outgoing { payload, shared: None })? {
                     self.stall(alias);
                 }
+            }
+            #[cfg(feature = "lz4")]
+            Slot::Packed(_) => {
+                return self.packed_message(alias, sent, payload, (chunk, end)).unwrap_or(Ok(()));
             }
             Slot::Draining | Slot::Free => {}
         }
@@ -226,6 +255,8 @@ impl Inlets {
                 }
                 Ok(())
             }
+            #[cfg(feature = "lz4")]
+            Slot::Packed(_) => self.packed_large(alias, sent, &bytes, chunk).unwrap_or(Ok(())),
             Slot::Draining | Slot::Free => Ok(()),
         }
     }
@@ -246,6 +277,8 @@ impl Inlets {
         let slot = self.slot(alias, chunk)?;
         let sequence = match slot {
             Slot::Open(open) => &mut open.sequence,
+            #[cfg(feature = "lz4")]
+            Slot::Packed(packed) => &mut packed.open.sequence,
             Slot::Relay(relay) => &mut relay.sequence,
             Slot::Draining | Slot::Free => return Ok(()),
         };
@@ -256,8 +289,47 @@ impl Inlets {
         };
         *sequence = next;
         match slot {
-            Slot::Open(open) => open.inlet.source.note_lost_at(count, at),
+            Slot::Open(open) => {
+                let source = &open.inlet.source;
+                source.note_lost_at(count, at);
+                source.skip(count);
+                if source.set_cut_off(false) {
+                    self.line.input(LineInput::TakesAgain { alias, missed: count });
+                }
+            }
+            #[cfg(feature = "lz4")]
+            Slot::Packed(packed) => {
+                let source = &packed.open.inlet.source;
+                source.note_lost_at(count, at);
+                source.skip(count);
+                if source.set_cut_off(false) {
+                    self.line.input(LineInput::TakesAgain { alias, missed: count });
+                }
+            }
             Slot::Relay(relay) => relay.pass_missing(count, at),
+            Slot::Draining | Slot::Free => {}
+        }
+        Ok(())
+    }
+
+    /// The intent passes its interest over from now on, until that takes again.
+    pub(crate) fn stalled(&mut self, alias: u32, untaken: u64, chunk: &Arc<Buffer>) -> Result<(), Reason> {
+        match self.slot(alias, chunk)? {
+            Slot::Open(open) => {
+                if open.inlet.source.set_cut_off(true) {
+                    self.line.input(LineInput::CutOff { alias, untaken });
+                }
+            }
+            #[cfg(feature = "lz4")]
+            Slot::Packed(packed) => {
+                if packed.open.inlet.source.set_cut_off(true) {
+                    self.line.input(LineInput::CutOff { alias, untaken });
+                }
+            }
+            Slot::Relay(relay) => {
+                let Passage { to, alias, feed, .. } = &relay.passage;
+                to.forward_stalled((*alias, feed), untaken);
+            }
             Slot::Draining | Slot::Free => {}
         }
         Ok(())
@@ -267,8 +339,14 @@ impl Inlets {
     #[inline]
     pub(crate) fn flush(&mut self, chunk: &Arc<Buffer>) {
         while let Some(alias) = self.staged.pop() {
-            if let Some(Slot::Open(open)) = self.slots.get_mut(alias as usize) {
-                open.flush(chunk, &self.pool);
+            match self.slots.get_mut(alias as usize) {
+                Some(Slot::Open(open)) => open.flush(chunk, &self.pool),
+                // What was staged may have gone ahead of one that was not.
+                #[cfg(feature = "lz4")]
+                Some(Slot::Packed(packed)) if !packed.open.stage.heads.is_empty() => {
+                    packed.open.flush(chunk, &self.pool);
+                }
+                _ => {}
             }
         }
     }
@@ -302,8 +380,15 @@ impl Relay {
 
     fn pass(&mut self, alias: u32, sent: Timestamp, sample: Outgoing<'_>) -> Result<bool, Reason> {
         self.check_grant(alias)?;
+        if self.passage.packed {
+            // The reader would blame this endpoint.
+            if let Err(fault) = wire::packed::look(sample.payload) {
+                let text = format!("a sample of alias {alias}: {fault}");
+                return Err(Reason::new(ReasonCode::Malformed, text));
+            }
+        }
         self.sequence += 1;
-        let Passage { to, alias, feed } = &self.passage;
+        let Passage { to, alias, feed, .. } = &self.passage;
         Ok(to.forward((*alias, feed), sample, sent, &mut self.spare))
     }
 
@@ -312,7 +397,7 @@ impl Relay {
             LostAt::OnTheWay => Missing { gap: 0, lost: count },
             LostAt::Here | LostAt::There => Missing { gap: count, lost: 0 },
         };
-        let Passage { to, alias, feed } = &self.passage;
+        let Passage { to, alias, feed, .. } = &self.passage;
         to.forward_missing((*alias, feed), missing);
     }
 }
@@ -416,6 +501,10 @@ fn copied(chunk: &Buffer, heads: &mut [Head], bytes: usize, pool: &Arc<Pool>) ->
 /// How many emptied stages a line keeps for the next chunks, and how large each may be.
 const STAGES_KEPT: usize = 8;
 const STAGE_BYTES: usize = 128 * 1024;
+
+/// How many buffers for unpacked payloads a line keeps.
+#[cfg(feature = "lz4")]
+const UNPACKED_KEPT: usize = 4;
 
 /// The highest number a sample can have. Nobody counts so far; a peer that says so is wrong.
 const LAST_SEQUENCE: u64 = 1 << 62;

@@ -24,6 +24,8 @@ pub(crate) enum Input {
     Dialled(LinkId, Arc<Line>, Sender<()>),
     /// What the transport says, and what it found wrong with the line.
     DialFailed(LinkId, String, Option<Diagnosis>),
+    /// The network says that the way to a link's peer opened.
+    WayOpened(LinkId),
     /// A reader and its writer are done with a line.
     LineEnded(Arc<Line>),
     /// A listener turned connections away, for the first time since that was reported.
@@ -41,6 +43,8 @@ pub(crate) enum Input {
     DeclareInterest(Arc<Inbox>, Declaration, Option<Expected>),
     WithdrawInterest(InterestId),
     CallbackPanicked(InterestId, String),
+    /// An intent has notes of interests it cut off.
+    Noted(IntentId),
     Status(Sender<Vec<super::status::LinkStatus>>),
     /// A group wants to be ticked earlier than before.
     Tick,
@@ -54,6 +58,12 @@ pub(crate) enum LineInput {
     Control(Timestamp, Control),
     /// The first credit of a lane came.
     Opened { alias: u32 },
+    /// The interest of a lane had been cut off, and takes again.
+    Returned { alias: u32, missed: u64 },
+    /// The peer cut an interest off.
+    CutOff { alias: u32, untaken: u64 },
+    /// The peer told what such an interest missed.
+    TakesAgain { alias: u32, missed: u64 },
     /// What comes under an alias to be passed on without loss finds no room.
     Stalled { alias: u32 },
     /// The peer broke a rule.
@@ -68,7 +78,11 @@ impl LineInput {
         let held = match self {
             LineInput::Control(_, control) => control.held(),
             LineInput::Fault(reason) | LineInput::Lost(reason) => reason.text().len(),
-            LineInput::Opened { .. } | LineInput::Stalled { .. } => 0,
+            LineInput::Opened { .. }
+            | LineInput::Stalled { .. }
+            | LineInput::Returned { .. }
+            | LineInput::CutOff { .. }
+            | LineInput::TakesAgain { .. } => 0,
         };
         size_of::<LineInput>() + held
     }

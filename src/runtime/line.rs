@@ -13,9 +13,11 @@ use crate::event::PeerName;
 use crate::flow::batch::Batch;
 use crate::flow::lane::LaneId;
 use crate::flow::outbox::{Left, Outbox, Outgoing, Put, QUIET};
+use crate::proto::health::Seen;
 use crate::proto::{LinkId, Order};
 use crate::reason::{Reason, ReasonCode};
 use crate::route::Route;
+use crate::settings::Bounds;
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard, Wake, Woken, thread_local, wake};
 use crate::time::Timestamp;
@@ -27,7 +29,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 mod incoming;
+mod packed;
 mod relay;
+mod some;
 
 /// One live connection.
 pub(crate) struct Line {
@@ -63,6 +67,9 @@ pub(crate) struct Line {
     pub(crate) bytes_out: AtomicU64,
     /// Frames of kinds that this version skips.
     pub(crate) skipped: AtomicU64,
+    /// What compression did.
+    #[cfg(feature = "lz4")]
+    pub(crate) packing: super::packing::LinePacking,
 }
 
 struct Out {
@@ -85,6 +92,13 @@ struct Out {
 /// A change to what the reader does with an alias.
 pub(crate) enum Change {
     Open(u32, Inlet),
+    /// The same of payloads that are packed; `relayed` by somebody behind the peer.
+    #[cfg(feature = "lz4")]
+    OpenPacked {
+        alias: u32,
+        inlet: Inlet,
+        relayed: bool,
+    },
     /// Samples are passed on.
     Relay(u32, Passage),
     /// Samples are dropped until END.
@@ -103,6 +117,8 @@ pub(crate) struct Passage {
     pub(crate) to: Arc<Line>,
     pub(crate) alias: u32,
     pub(crate) feed: Arc<Feed>,
+    /// Payloads are packed.
+    pub(crate) packed: bool,
 }
 
 /// What the writer writes next.
@@ -156,6 +172,8 @@ impl Line {
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
+            #[cfg(feature = "lz4")]
+            packing: super::packing::LinePacking::default(),
         })
     }
 
@@ -185,10 +203,11 @@ impl Line {
         delivery: Delivery,
         route: Route,
         room: Arc<Signal>,
+        bounds: Bounds,
     ) -> LaneId {
         self.connection.lane(alias, delivery.is_lossless());
         let mut out = self.out.lock();
-        let lane = out.outbox.open(alias, delivery);
+        let lane = out.outbox.open(alias, delivery, bounds);
         let place = alias as usize;
         if out.rooms.len() <= place {
             out.rooms.resize_with(place + 1, || None);
@@ -228,9 +247,11 @@ impl Line {
     /// Whether a sample would be taken. An intent that is turned away will be woken when to try again.
     pub(crate) fn admits(&self, lane: LaneId, size: usize) -> Put {
         let mut out = self.out.lock();
-        let put = out.outbox.admits(lane, size);
-        if put == Put::NoRoom {
-            out.note_starved(lane.alias);
+        let put = out.outbox.admits(lane, size, || self.clock.now());
+        match put {
+            Put::NoRoom | Put::NoCredit(_) | Put::TooManyBytes(_) => out.note_starved(lane.alias),
+            Put::PassedOver(Some(_)) => self.wake_after(out),
+            _ => {}
         }
         put
     }
@@ -253,7 +274,8 @@ impl Line {
                 self.wake_after(out);
                 return Put::Queued;
             }
-            Put::NoRoom => out.note_starved(lane.alias),
+            Put::NoRoom | Put::NoCredit(_) | Put::TooManyBytes(_) => out.note_starved(lane.alias),
+            Put::PassedOver(_) => self.wake_after(out),
             Put::NotOpen | Put::TooLarge | Put::Closed => {}
         }
         put
@@ -333,12 +355,9 @@ impl Line {
     /// for it, and on a busy core the writer thread may not run before this one pauses.
     ///
     /// Nothing is sent once `ended` is set: see [`end_credit`](Self::end_credit).
-    pub(crate) fn send_credit(&self, credit: Credit, ended: &AtomicBool) {
-        self.send_newest_credit(|| credit, ended);
-    }
-
-    /// The same of a credit that is looked up under the lock, so that later ones never say less.
-    fn send_newest_credit(&self, credit: impl FnOnce() -> Credit, ended: &AtomicBool) {
+    ///
+    /// The credit is looked up under the lock, so that later ones never say less.
+    pub(crate) fn send_credit(&self, credit: impl FnOnce() -> Credit, ended: &AtomicBool) {
         let mut out = self.out.lock();
         if ended.load(Ordering::Relaxed) {
             return;
@@ -446,6 +465,14 @@ impl Line {
         let mut out = self.out.lock();
         let (left, mut routes) = (out.outbox.settle(), std::mem::take(&mut out.routes));
         left.filter_map(|(alias, left)| Some((routes.get_mut(alias as usize)?.take()?, left))).collect()
+    }
+
+    /// How the line does, for whoever judges its health.
+    pub(crate) fn seen(&self) -> Seen {
+        let counts = self.connection.counts().unwrap_or_default();
+        let now = self.clock.now();
+        let queue_age = self.out.lock().outbox.queue_age(now);
+        Seen { heard: self.heard(), queue_age, packets: counts.packets_out, resent: counts.resent }
     }
 
     /// Whether everything was written, up to the last frame.

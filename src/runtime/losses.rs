@@ -81,6 +81,7 @@ impl Losses {
 impl Dispatcher {
     pub(super) fn report_losses(&mut self, now: Timestamp) {
         self.losses.due = now + EVERY;
+        self.tell_taken();
         let streams: Vec<_> = self.losses.seen.keys().copied().collect();
         for stream in streams {
             self.report_loss(stream);

@@ -6,9 +6,13 @@
 use super::edits::Place;
 use super::group::outlet::GroupOutlet;
 use super::inbox::Inbox;
+use super::input::Input;
 use super::line::Line;
+#[cfg(feature = "lz4")]
+use super::packing::Packer;
 use super::signal::Signal;
 use super::source::SourceRef;
+use super::stalls::{Note, Stall};
 use crate::bytes::Bytes;
 use crate::event::PeerName;
 use crate::flow::Shared;
@@ -18,12 +22,19 @@ use crate::flow::outbox::{Outgoing, Put};
 use crate::outcome::{Fate, Outcome};
 use crate::proto::IntentId;
 use crate::route::Route;
+use crate::settings::Bounds;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::time::Timestamp;
+use crossbeam_channel::Sender;
 use std::any::TypeId;
 use std::cell::OnceCell;
 use std::sync::Arc;
+use std::time::Duration;
+
+mod room;
+
+use room::{admits, note, turned};
 
 /// An intent as the threads see it.
 pub(crate) struct Outlets {
@@ -37,6 +48,10 @@ pub(crate) struct Outlets {
     edition: AtomicU64,
     /// Raised when there may be room or interest where there was none.
     pub(crate) signal: Arc<Signal>,
+    /// How much a lossless interest may hold it up.
+    pub(crate) bounds: Bounds,
+    /// What was noted of interests that stall, to be told.
+    notes: Mutex<Vec<Note>>,
     /// The last sample, kept for latecomers; `None` where the intent does not retain.
     retained: Option<Mutex<Kept>>,
     closed: AtomicBool,
@@ -49,6 +64,15 @@ pub(crate) enum Outlet {
         line: Arc<Line>,
         lane: LaneId,
         lossless: bool,
+    },
+    /// The same, and payloads are packed.
+    #[cfg(feature = "lz4")]
+    Packed {
+        line: Arc<Line>,
+        lane: LaneId,
+        lossless: bool,
+        /// The largest payload the peer takes, before it is packed.
+        largest: usize,
     },
     /// `encoded` where the interest is in another Rust type, of the same shape.
     Local {
@@ -80,7 +104,14 @@ struct Kept {
 }
 
 impl Outlets {
-    pub(crate) fn new(id: IntentId, route: Route, message: TypeId, exclusive: bool, retain: bool) -> Self {
+    pub(crate) fn new(
+        id: IntentId,
+        route: Route,
+        message: TypeId,
+        exclusive: bool,
+        retain: bool,
+        bounds: Bounds,
+    ) -> Self {
         Self {
             id,
             route,
@@ -89,6 +120,8 @@ impl Outlets {
             list: Mutex::default(),
             edition: AtomicU64::new(0),
             signal: Arc::default(),
+            bounds,
+            notes: Mutex::default(),
             retained: retain.then(Mutex::default),
             closed: AtomicBool::new(false),
         }
@@ -155,6 +188,10 @@ impl Outlets {
         self.list().iter().map(Outlet::interested).sum()
     }
 
+    pub(crate) fn take_notes(&self) -> Vec<Note> {
+        std::mem::take(&mut self.notes.lock())
+    }
+
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.signal.raise();
@@ -167,10 +204,25 @@ impl Outlets {
 }
 
 impl Outlet {
+    /// A lane of a line; `packed` where that was agreed on.
+    pub(super) fn remote(line: &Arc<Line>, lane: LaneId, lossless: bool, packed: bool) -> Self {
+        let line = Arc::clone(line);
+        #[cfg(feature = "lz4")]
+        if packed {
+            line.set_packed(lane.alias);
+            let largest = line.largest();
+            return Outlet::Packed { line, lane, lossless, largest };
+        }
+        debug_assert!(!packed, "nobody here asked for it");
+        Outlet::Remote { line, lane, lossless }
+    }
+
     /// Where it leads.
     pub(super) fn place(&self) -> Option<Place> {
         match self {
             Outlet::Remote { line, lane, .. } => Some(Place::Remote(line.id()?, lane.alias)),
+            #[cfg(feature = "lz4")]
+            Outlet::Packed { line, lane, .. } => Some(Place::Remote(line.id()?, lane.alias)),
             Outlet::Local { inbox, .. } => Some(Place::Local(inbox.id)),
             Outlet::Group(_) => None,
         }
@@ -180,6 +232,8 @@ impl Outlet {
     pub(super) fn local(&self) -> Option<(Arc<Inbox>, SourceRef)> {
         match self {
             Outlet::Remote { .. } | Outlet::Group(_) => None,
+            #[cfg(feature = "lz4")]
+            Outlet::Packed { .. } => None,
             Outlet::Local { inbox, source, .. } => Some((Arc::clone(inbox), source.clone())),
         }
     }
@@ -188,6 +242,8 @@ impl Outlet {
     fn interested(&self) -> usize {
         match self {
             Outlet::Remote { line, lane, .. } => usize::from(line.is_open(*lane)),
+            #[cfg(feature = "lz4")]
+            Outlet::Packed { line, lane, .. } => usize::from(line.is_open(*lane)),
             Outlet::Local { inbox, .. } => usize::from(!inbox.is_closed()),
             Outlet::Group(group) => group.interested(),
         }
@@ -196,6 +252,8 @@ impl Outlet {
     fn peer(&self) -> Option<Arc<PeerName>> {
         match self {
             Outlet::Remote { line, .. } => line.peer(),
+            #[cfg(feature = "lz4")]
+            Outlet::Packed { line, .. } => line.peer(),
             Outlet::Local { .. } => None,
             Outlet::Group(group) => Some(group.peer()),
         }
@@ -214,6 +272,9 @@ pub(crate) struct Sending {
     spare: Batch,
     /// How many samples went to more than one outlet or to a group, and one.
     count: u64,
+    #[cfg(feature = "lz4")]
+    pub(crate) packer: Packer,
+    dispatcher: Sender<Input>,
 }
 
 /// In which forms a message is needed.
@@ -235,12 +296,19 @@ impl Needs {
 /// Why nothing was sent to anyone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turned {
-    NoRoom,
-    TooLarge { limit: usize },
+    /// The first outlet in the way, why, and in how long its interest will be cut off.
+    NoRoom {
+        place: usize,
+        fate: Fate,
+        left: Duration,
+    },
+    TooLarge {
+        limit: usize,
+    },
 }
 
 impl Sending {
-    pub(crate) fn new(core: Arc<Outlets>) -> Self {
+    pub(crate) fn new(core: Arc<Outlets>, dispatcher: Sender<Input>) -> Self {
         Self {
             core,
             edition: 0,
@@ -249,6 +317,9 @@ impl Sending {
             fates: Vec::new(),
             spare: Batch::default(),
             count: 1,
+            #[cfg(feature = "lz4")]
+            packer: Packer::default(),
+            dispatcher,
         }
     }
 
@@ -293,19 +364,31 @@ impl Sending {
         let fate = match self.list.as_slice() {
             [Outlet::Remote { line, lane, lossless }] => {
                 match line.put(*lane, sample, false, &mut self.spare) {
-                    Put::NoRoom => return Err(Turned::NoRoom),
+                    put @ (Put::NoRoom | Put::NoCredit(_) | Put::TooManyBytes(_)) => {
+                        return Err(turned(&mut self.fates, put));
+                    }
                     Put::TooLarge if *lossless => return Err(line.too_large()),
+                    Put::PassedOver(Some(untaken)) => {
+                        note(&self.core, &self.dispatcher, line.peer(), Stall::CutOff(untaken));
+                        Fate::PassedOver
+                    }
                     put => fate_of(put),
                 }
             }
             // The message is moved: counting it up and down again on the way would cost as much as all the
             // rest, as its count is most often in the cache of another core.
             [Outlet::Local { inbox, source, encoded: false }] => {
-                if is_full(inbox, source) {
-                    return Err(Turned::NoRoom);
+                match admits(&self.core, &self.dispatcher, inbox, source) {
+                    Put::NoCredit(left) => return Err(turned(&mut self.fates, Put::NoCredit(left))),
+                    Put::PassedOver(_) => {
+                        source.pass_over();
+                        Fate::PassedOver
+                    }
+                    _ => {
+                        let taken = message().is_some_and(|message| inbox.deliver_local(source, message));
+                        if taken { Fate::Delivered } else { Fate::NoInterest }
+                    }
                 }
-                let taken = message().is_some_and(|message| inbox.deliver_local(source, message));
-                if taken { Fate::Delivered } else { Fate::NoInterest }
             }
             _ => return self.send_to_many(sample, message),
         };
@@ -315,26 +398,28 @@ impl Sending {
         Ok(Outcome::NOBODY.and(fate))
     }
 
+    /// Sends some of `payloads` where there is one outlet, and that a link: how many, and what became of the worst.
+    /// `None` where there is another list, or the first is not simply taken: [`send`](Self::send) tells why.
+    pub(crate) fn send_some(&mut self, payloads: &[&[u8]]) -> Option<(usize, Outcome)> {
+        let [Outlet::Remote { line, lane, .. }] = self.list.as_slice() else { return None };
+        let (count, replaced) = line.put_some(*lane, payloads)?;
+        let fate = if replaced { Fate::Replaced } else { Fate::Queued };
+        if let Some(last) = self.fates.first_mut() {
+            *last = fate;
+        }
+        Some((count, Outcome::NOBODY.and(fate)))
+    }
+
     fn send_to_many(
         &mut self,
         sample: Outgoing<'_>,
         message: impl FnOnce() -> Option<Shared>,
     ) -> Result<Outcome, Turned> {
-        for outlet in self.list.iter() {
-            match outlet {
-                Outlet::Remote { line, lane, lossless: true } => {
-                    match line.admits(*lane, sample.payload.len()) {
-                        Put::NoRoom => return Err(Turned::NoRoom),
-                        Put::TooLarge => return Err(line.too_large()),
-                        _ => {}
-                    }
-                }
-                Outlet::Local { inbox, source, .. } if is_full(inbox, source) => {
-                    return Err(Turned::NoRoom);
-                }
-                _ => {}
-            }
-        }
+        #[cfg(feature = "lz4")]
+        self.packer.begin(&self.list, sample.payload);
+        self.admit(sample.payload.len())?;
+        #[cfg(feature = "lz4")]
+        self.packer.goes();
         let message = if self.needs.message { message() } else { None };
         let mut outcome = Outcome::NOBODY;
         let (mut sample, copy) = (sample, OnceCell::new());
@@ -349,6 +434,19 @@ impl Sending {
                         sample.shared = Some(copy.get_or_init(|| Bytes::copy_from_slice(sample.payload)));
                     }
                     fate_of(put)
+                }
+                #[cfg(feature = "lz4")]
+                Outlet::Packed { largest, .. } if sample.payload.len() > *largest => Fate::TooLarge,
+                #[cfg(feature = "lz4")]
+                Outlet::Packed { line, lane, lossless, .. } => {
+                    let packed = self.packer.sample_for(line);
+                    let put = line.put(*lane, packed, *lossless, &mut self.spare);
+                    self.packer.note(line, sample.payload.len(), packed.payload.len(), put);
+                    fate_of(put)
+                }
+                Outlet::Local { source, .. } if source.is_cut_off() => {
+                    source.pass_over();
+                    Fate::PassedOver
                 }
                 Outlet::Local { inbox, source, encoded: true } => {
                     match inbox.deliver_bytes(source, sample.payload) {
@@ -368,15 +466,23 @@ impl Sending {
         Ok(outcome)
     }
 
+    /// The other endpoint of an outlet; `None` where it is this one.
+    pub(crate) fn peer(&self, place: usize) -> Option<Arc<PeerName>> {
+        self.list.get(place).and_then(Outlet::peer)
+    }
+
     /// Gives a retained sample to all who never got anything.
     #[cold]
     pub(crate) fn give_missed(&mut self, retained: &Retained) {
         // Only to be given to: what the next send needs is told by its own look at the list.
         for outlet in self.core.list().iter() {
             match outlet {
+                #[cfg(feature = "lz4")]
+                Outlet::Packed { line, lane, .. } => {
+                    line.put_retained(*lane, &retained.payload, retained.sent)
+                }
                 Outlet::Remote { line, lane, .. } => {
-                    let sample = Outgoing { payload: &retained.payload, shared: Some(&retained.payload) };
-                    line.put_first(*lane, sample, retained.sent);
+                    line.put_retained(*lane, &retained.payload, retained.sent)
                 }
                 Outlet::Local { inbox, source, .. } => inbox.deliver_first(source, retained),
                 Outlet::Group(group) => group.repeat(retained),
@@ -390,18 +496,15 @@ impl Sending {
     }
 }
 
-/// Whether an interest of this endpoint must get this sample and has no room for it.
-#[inline]
-fn is_full(inbox: &Inbox, source: &SourceRef) -> bool {
-    !source.has_room() && !inbox.is_closed()
-}
-
 fn fate_of(put: Put) -> Fate {
     match put {
         Put::Queued | Put::Parked(0) => Fate::Queued,
         Put::Inline => Fate::Written,
         Put::Parked(_) => Fate::Replaced,
-        Put::NoRoom => Fate::NoCredit,
+        Put::NoRoom => Fate::LinkFull,
+        Put::NoCredit(_) => Fate::NoCredit,
+        Put::TooManyBytes(_) => Fate::TooManyBytes,
+        Put::PassedOver(_) => Fate::PassedOver,
         Put::NotOpen => Fate::NoInterest,
         Put::TooLarge => Fate::TooLarge,
         Put::Closed => Fate::LinkDown,

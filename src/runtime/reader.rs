@@ -95,7 +95,7 @@ impl Reader {
             limits: Limits::HANDSHAKE,
             opening: true,
             ended: false,
-            inlets: Inlets::new(Arc::clone(line)),
+            inlets: Inlets::new(Arc::clone(line), max_frame),
             after_large: false,
             large: Pool::new(LARGE_KEPT, LARGE_KEPT * max_frame as usize),
             filling: None,
@@ -271,11 +271,18 @@ impl Reader {
             Control::Lost { alias, count } if agreed => {
                 self.inlets.gap(alias, count, LostAt::OnTheWay, &self.chunk)?
             }
+            Control::Stalled { alias, untaken } if agreed => {
+                self.inlets.stalled(alias, untaken, &self.chunk)?
+            }
             // Of kinds that a later version may send unasked: nobody here has to know them.
             Control::Unknown { .. } if agreed => {
                 self.line.skipped.fetch_add(1, Ordering::Relaxed);
             }
-            Control::Credit(_) | Control::Time(_) | Control::Gap { .. } | Control::Lost { .. } => {
+            Control::Credit(_)
+            | Control::Time(_)
+            | Control::Gap { .. }
+            | Control::Lost { .. }
+            | Control::Stalled { .. } => {
                 let text = "a frame of the path of samples came before the handshake was done";
                 return Err(Reason::new(ReasonCode::Malformed, text));
             }

@@ -17,10 +17,13 @@ pub(crate) struct LineSettings {
     pub(crate) max_frame: u32,
     pub(crate) outbox_bytes: usize,
     pub(crate) dial_timeout: Duration,
+    /// How long the peer may be silent before this endpoint gives the line up.
+    pub(crate) silence: Duration,
 }
 
 /// Reads `line` on this thread and writes it on another, until both ended; tells the dispatcher.
 pub(crate) fn run(line: &Arc<Line>, threads: &Threads, settings: &LineSettings, dispatcher: &Sender<Input>) {
+    line.connection.expect_silence(settings.silence);
     let writing = Arc::clone(line);
     let name = format!("bowline/writer {}", line.url);
     match threads.spawn(name, move || writer::run(&writing)) {

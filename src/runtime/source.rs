@@ -29,6 +29,12 @@ pub(crate) struct Source {
     lost_there: AtomicU64,
     /// Lost between the two sides, as LOSTs told.
     lost_on_the_way: AtomicU64,
+    /// Numbers that went by without a sample; for a lossless interest, whose credit goes on behind them.
+    skipped: AtomicU64,
+    /// Samples with a number below this were granted, where they come over a line.
+    granted: AtomicU64,
+    /// The interest is cut off: its intent passes it over until it takes again.
+    cut_off: AtomicBool,
     /// The alias ended, or nobody wants its samples any more: no credit is granted from now on.
     ended: AtomicBool,
 }
@@ -37,13 +43,19 @@ pub(crate) struct Source {
 /// each other at every write.
 #[derive(Default)]
 #[repr(align(128))]
-struct Apart<T>(T);
+pub(super) struct Apart<T>(pub(super) T);
 
 #[derive(Default)]
 struct Sending {
     sent: AtomicU64,
     /// What `taken` was when it was looked at last.
     taken_seen: AtomicU64,
+    /// How many of `sent` were passed over.
+    passed_over: AtomicU64,
+    /// The same since it was cut off.
+    missed: AtomicU64,
+    /// When the intent was turned away first since a sample was taken, in microseconds; 0: it was not.
+    full_since: AtomicU64,
 }
 
 #[derive(Default)]
@@ -52,6 +64,17 @@ struct Reading {
     taken: AtomicU64,
     /// What `taken` was when credit was granted last.
     reported: AtomicU64,
+    /// Bytes of the samples taken since.
+    bytes: AtomicU64,
+}
+
+/// Whether an interest of this endpoint has room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// None; in so long it will be cut off.
+    None(Duration),
+    /// It is cut off. When that happens just now: how many samples it has not taken.
+    PassedOver(Option<u64>),
 }
 
 enum Back {
@@ -125,6 +148,9 @@ impl Source {
             lost_here: AtomicU64::new(0),
             lost_there: AtomicU64::new(0),
             lost_on_the_way: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
+            granted: AtomicU64::new(0),
+            cut_off: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         }))
     }
@@ -140,19 +166,46 @@ impl Source {
 
     /// Grants the first credit.
     pub(crate) fn open(&self) {
-        self.report(self.reading.0.taken.load(Ordering::Relaxed));
+        self.report();
     }
 
-    /// Notes that the application took one more sample. One thread at a time does this.
+    /// Notes that the application took one more sample, of so many bytes. One thread at a time does this.
     #[inline]
-    pub(crate) fn took_one(&self) {
-        let taken = self.reading.0.taken.load(Ordering::Relaxed) + 1;
-        self.reading.0.taken.store(taken, Ordering::Relaxed);
-        if self.window > 0
-            && taken - self.reading.0.reported.load(Ordering::Relaxed) >= self.window.div_ceil(2)
-        {
-            self.report(taken);
+    pub(crate) fn took_one(&self, bytes: usize) {
+        let Reading { taken: all, reported, bytes: unreported } = &self.reading.0;
+        let taken = all.load(Ordering::Relaxed) + 1;
+        all.store(taken, Ordering::Relaxed);
+        if self.window > 0 {
+            let bytes = unreported.load(Ordering::Relaxed) + bytes as u64;
+            let due = taken - reported.load(Ordering::Relaxed) >= self.window.div_ceil(2);
+            if due || bytes >= TOLD_BYTES {
+                unreported.store(0, Ordering::Relaxed);
+                self.report();
+            } else {
+                unreported.store(bytes, Ordering::Relaxed);
+            }
         }
+    }
+
+    /// Notes that numbers went by without a sample. They need no credit, which the other side may wait for.
+    pub(crate) fn skip(&self, count: u64) {
+        if self.window > 0 {
+            self.skipped.fetch_add(count, Ordering::Relaxed);
+            self.report();
+        }
+    }
+
+    /// Tells the other side what a lossless interest took, where it does not know.
+    pub(crate) fn tell_taken(&self) {
+        let Reading { taken, reported, .. } = &self.reading.0;
+        if self.window > 0 && taken.load(Ordering::Relaxed) != reported.load(Ordering::Relaxed) {
+            self.report();
+        }
+    }
+
+    /// The interest is cut off, or comes back. True if that is news.
+    pub(crate) fn set_cut_off(&self, cut_off: bool) -> bool {
+        self.cut_off.swap(cut_off, Ordering::Relaxed) != cut_off
     }
 
     /// Notes samples that were dropped or replaced unread.
@@ -184,11 +237,7 @@ impl Source {
 
     /// Samples with a number below this were granted.
     pub(crate) fn granted(&self) -> u64 {
-        if self.window == 0 {
-            u64::MAX
-        } else {
-            self.reading.0.reported.load(Ordering::Acquire) + self.window
-        }
+        if self.window == 0 { u64::MAX } else { self.granted.load(Ordering::Acquire) }
     }
 
     /// Whether there is room for one more sample of an intent of this endpoint.
@@ -197,14 +246,64 @@ impl Source {
         if self.window == 0 {
             return true;
         }
-        let Sending { sent, taken_seen } = &self.sending.0;
-        let sent = sent.load(Ordering::Relaxed);
+        let Sending { sent, taken_seen, passed_over, .. } = &self.sending.0;
+        let sent = sent.load(Ordering::Relaxed) - passed_over.load(Ordering::Relaxed);
         if sent < taken_seen.load(Ordering::Relaxed) + self.window {
             return true;
         }
         let taken = self.reading.0.taken.load(Ordering::Acquire);
         taken_seen.store(taken, Ordering::Relaxed);
         sent < taken + self.window
+    }
+
+    /// Whether an intent of this endpoint may go on, where there is no room for a sample of its.
+    #[cold]
+    pub(crate) fn turned_away(&self, stall: Duration) -> Room {
+        let Sending { sent, passed_over, missed, full_since, .. } = &self.sending.0;
+        let taken = self.reading.0.taken.load(Ordering::Relaxed);
+        let untaken = sent.load(Ordering::Relaxed) - passed_over.load(Ordering::Relaxed) - taken;
+        if self.cut_off.load(Ordering::Relaxed) {
+            return Room::PassedOver(None);
+        }
+        // The first time since a sample was taken; a full window is the same one as long as none is.
+        let now = self.clock.now();
+        let since = match full_since.load(Ordering::Relaxed) {
+            0 => now.micros().max(1),
+            since => since,
+        };
+        full_since.store(since, Ordering::Relaxed);
+        let left = stall.saturating_sub(now - Timestamp::from_micros(since));
+        if left.is_zero() {
+            missed.store(0, Ordering::Relaxed);
+            self.cut_off.store(true, Ordering::Relaxed);
+            return Room::PassedOver(Some(untaken));
+        }
+        Room::None(left)
+    }
+
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.cut_off.load(Ordering::Relaxed)
+    }
+
+    /// A sample of an intent of this endpoint goes past its interest.
+    pub(crate) fn pass_over(&self) {
+        let Sending { passed_over, missed, .. } = &self.sending.0;
+        self.next_sequence();
+        for count in [passed_over, missed] {
+            count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
+        self.note_lost_here(1);
+    }
+
+    /// There is room again: how many samples were missed, if the interest was cut off.
+    #[inline]
+    pub(crate) fn is_back(&self) -> Option<u64> {
+        let Sending { missed, full_since, .. } = &self.sending.0;
+        if full_since.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        full_since.store(0, Ordering::Relaxed);
+        self.cut_off.swap(false, Ordering::Relaxed).then(|| missed.load(Ordering::Relaxed))
     }
 
     /// Whether an intent of this endpoint sent anything yet.
@@ -220,20 +319,28 @@ impl Source {
         sequence
     }
 
-    /// Tells the sending side what was taken and lost, and grants the next credit.
-    pub(crate) fn report(&self, taken: u64) {
-        self.reading.0.reported.store(taken, Ordering::Release);
+    /// Tells the sending side what was taken and lost, and grants the next credit. Several threads do this: the
+    /// figures are looked up where their order is that on the line.
+    pub(crate) fn report(&self) {
+        let Reading { taken, reported, .. } = &self.reading.0;
+        reported.store(taken.load(Ordering::Relaxed), Ordering::Relaxed);
         match &self.back {
             Back::Local(room) => room.raise(),
             Back::Group => {}
             Back::Line { line, alias } => {
                 let Some(line) = line.upgrade() else { return };
-                let limit = if self.window == 0 { u64::MAX } else { taken + self.window };
-                let lost = self.lost_here().saturating_add(self.lost_on_the_way());
-                let credit = Credit { alias: *alias, limit, taken, lost };
-                line.send_credit(credit, &self.ended);
+                line.send_credit(|| self.credit(*alias), &self.ended);
             }
         }
+    }
+
+    fn credit(&self, alias: u32) -> Credit {
+        let skipped = self.skipped.load(Ordering::Relaxed);
+        let taken = self.reading.0.taken.load(Ordering::Relaxed).saturating_add(skipped);
+        let limit = if self.window == 0 { u64::MAX } else { taken.saturating_add(self.window) };
+        self.granted.store(limit, Ordering::Release);
+        let lost = self.lost_here().saturating_add(self.lost_on_the_way());
+        Credit { alias, limit, taken, lost }
     }
 
     /// Grants no credit from now on: the alias may come to stand for another pair, whose credit a late
@@ -248,7 +355,7 @@ impl Source {
 
     /// Tells the sending side what was taken and lost up to now.
     pub(crate) fn report_now(&self) {
-        self.report(self.reading.0.taken.load(Ordering::Relaxed));
+        self.report();
     }
 
     /// When a sample was sent, as an age.
@@ -256,6 +363,10 @@ impl Source {
         self.clock.now() - sent
     }
 }
+
+/// How many bytes are taken before the other side is told, at most, whatever their number. It may keep no more
+/// than some bytes that were not told to be taken.
+const TOLD_BYTES: u64 = 128 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -273,9 +384,9 @@ mod tests {
         let route = Route::parse("Imu@robot.imu").unwrap();
         let source = Source::remote(route, &line, 3, Some(1));
         source.open();
-        source.took_one();
+        source.took_one(4);
         source.end();
-        source.took_one();
+        source.took_one(4);
         source.report_now();
         line.connection.close();
 

@@ -2,8 +2,11 @@
 
 use super::checkups::Checkup;
 use super::line::Line;
+#[cfg(feature = "lz4")]
+use super::packing::LinkCompression;
 use crate::diagnosis::{Diagnosis, LineCounts};
 use crate::event::PeerName;
+use crate::health::{LinkHealth, Symptom};
 use crate::proto;
 use crate::reason::Reason;
 use std::sync::Arc;
@@ -22,6 +25,15 @@ pub enum LinkState {
     Handshaking,
     /// Routes can be linked and samples flow.
     Up,
+    /// Up, and worse than [`HealthLimits`](crate::HealthLimits) allow. Routes are linked and samples flow all the same.
+    Degraded,
+}
+
+impl LinkState {
+    /// Whether samples flow: up, or up and degraded.
+    pub fn is_up(self) -> bool {
+        matches!(self, LinkState::Up | LinkState::Degraded)
+    }
 }
 
 /// Round trips of the pings of one link, without the time the peer took to answer.
@@ -53,8 +65,18 @@ pub struct LinkStatus {
     pub state: LinkState,
     /// How often it was dialled since it was last up.
     pub attempts: u32,
+    /// How long until it is dialled again, while it waits for that. It can be sooner, when the network says that the way
+    /// to the peer is open again.
+    pub redial_in: Option<Duration>,
     /// Why it is down, or was before the attempt under way; `None` while it is up.
     pub reason: Option<Reason>,
+    /// The figures that decide whether it is degraded; all zero while it is not up.
+    pub health: LinkHealth,
+    /// What it suffers from; empty unless it is degraded. Those that were past their limits when some last were.
+    pub symptoms: Vec<Symptom>,
+    /// How near the worst figure of `health` is to its limit, in thousandths: past 1000 the link is degraded, up to 750 it
+    /// recovers.
+    pub strain: u32,
     /// Round trips; `None` before the first pong.
     pub round_trip: Option<RoundTrip>,
     /// The peer's clock less ours, in microseconds.
@@ -78,6 +100,9 @@ pub struct LinkStatus {
     pub counts: Option<LineCounts>,
     /// What is wrong with the line, as found when it was last looked at, where its transport can tell.
     pub diagnosis: Option<Diagnosis>,
+    /// What compression does on it; `None` while there is no connection. Only with the feature `lz4`.
+    #[cfg(feature = "lz4")]
+    pub compression: Option<LinkCompression>,
 }
 
 /// The shares of a line that are used, each way: 0 is an idle line, 1 a full one.
@@ -102,6 +127,8 @@ pub struct Load {
 
 impl LinkStatus {
     pub(super) fn new(view: &proto::LinkView, line: Option<&Arc<Line>>, checkup: Option<&Checkup>) -> Self {
+        let wellness = view.wellness.as_ref();
+        let degraded = wellness.is_some_and(|wellness| wellness.rank.degraded);
         Self {
             peer: PeerName::clone(&view.peer),
             dialled: view.dialled,
@@ -109,10 +136,15 @@ impl LinkStatus {
                 proto::LinkState::Down => LinkState::Down,
                 proto::LinkState::Dialling => LinkState::Dialling,
                 proto::LinkState::Handshaking => LinkState::Handshaking,
+                proto::LinkState::Up if degraded => LinkState::Degraded,
                 proto::LinkState::Up => LinkState::Up,
             },
             attempts: view.attempt,
+            redial_in: view.redial_in,
             reason: view.reason.clone(),
+            health: wellness.map_or_else(LinkHealth::default, |wellness| wellness.figures),
+            symptoms: wellness.map_or_else(Vec::new, |wellness| wellness.symptoms.clone()),
+            strain: wellness.map_or(0, |wellness| wellness.rank.strain),
             round_trip: view.round_trip.map(|seen| RoundTrip {
                 smoothed: seen.smoothed,
                 jitter: seen.jitter,
@@ -133,6 +165,8 @@ impl LinkStatus {
                 .map(|(sent, received)| Load { sent, received }),
             counts: line.and_then(|line| line.connection.counts()),
             diagnosis: checkup.and_then(|checkup| checkup.diagnosis.clone()),
+            #[cfg(feature = "lz4")]
+            compression: line.map(|line| line.compression()),
         }
     }
 }

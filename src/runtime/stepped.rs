@@ -5,6 +5,7 @@
 
 use super::clock::Clock;
 use super::closing::CUT;
+use super::dial::Order;
 use super::dispatcher::{Dispatcher, Parts};
 use super::input::Input;
 use super::line::{self, Line};
@@ -28,7 +29,7 @@ pub(crate) struct Host {
     /// Told that it is over, and whether it ended in time.
     ended: Option<Box<dyn FnOnce(bool)>>,
     /// What the dispatcher orders to be dialled.
-    dials: Vec<(LinkId, Receiver<Arc<PeerUrl>>)>,
+    dials: Vec<(LinkId, Receiver<Order>)>,
     stations: Vec<Station>,
     tasks: Tasks,
     settings: LineSettings,
@@ -52,7 +53,7 @@ struct Station {
 pub(crate) struct HostParts {
     pub(crate) inputs: Sender<Input>,
     pub(crate) ended: Box<dyn FnOnce(bool)>,
-    pub(crate) dials: Vec<(LinkId, Receiver<Arc<PeerUrl>>)>,
+    pub(crate) dials: Vec<(LinkId, Receiver<Order>)>,
     pub(crate) tasks: Tasks,
     pub(crate) settings: LineSettings,
 }
@@ -184,7 +185,12 @@ impl Host {
 
     /// What is to be dialled.
     pub(crate) fn orders(&self) -> impl Iterator<Item = (LinkId, Arc<PeerUrl>)> + '_ {
-        self.dials.iter().filter_map(|(link, orders)| Some((*link, orders.try_recv().ok()?)))
+        // What there is to see of a simulated network, an attempt to dial shows: nobody watches it.
+        let dial = |order| match order {
+            Order::Dial(url) => Some(url),
+            Order::Watch => None,
+        };
+        self.dials.iter().filter_map(move |(link, orders)| Some((*link, orders.try_iter().find_map(dial)?)))
     }
 
     /// How long a dial may take.
@@ -253,6 +259,7 @@ impl Station {
         if let Some(begun) = &self.begun {
             match begun.try_recv() {
                 Ok(()) => {
+                    self.line.connection.expect_silence(settings.silence);
                     self.reader = Some(Reader::new(&self.line, settings.max_frame));
                     self.writer = Some(Writer::default());
                     self.begun = None;

@@ -10,7 +10,12 @@ pub(crate) fn run(line: &Line) {
     let mut load = Load::default();
     let mut wrote = false;
     while line.next_load(&mut load, wrote) {
-        if let Err(error) = write_all(line, &mut load) {
+        #[cfg(feature = "lz4")]
+        let begun = (load.urgent.len() + load.batch.len(), std::time::Instant::now());
+        let written = write_all(line, &mut load);
+        #[cfg(feature = "lz4")]
+        line.note_write(begun.0, begun.1.elapsed());
+        if let Err(error) = written {
             log::debug!("{}: writing ended: {error}", line.url);
             line.connection.close();
             line.broke(&load.batch);

@@ -19,9 +19,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod carrier;
 #[cfg(feature = "testing")]
 pub(crate) mod fault;
 pub mod memory;
+mod outlook;
 #[allow(dead_code)]
 pub(crate) mod packet;
 mod resolve;
@@ -33,6 +36,7 @@ pub(crate) mod udp;
 mod unix;
 
 pub use memory::Memory;
+pub use outlook::Outlook;
 pub use serial::Serial;
 pub use tcp::Tcp;
 pub use udp::Udp;
@@ -52,6 +56,15 @@ pub trait Transport: Send + Sync + 'static {
     /// # Errors
     /// Whatever the system says. It is reported in an event and tried again.
     fn dial(&self, address: &str, timeout: Duration, cancel: &Cancel) -> io::Result<Arc<dyn Connection>>;
+
+    /// What is known of the way to `address` before dialling it. It is asked before each attempt and ten times a second
+    /// while a link waits for the next one, which is made at once when the answer
+    /// [is better](Outlook::is_better_than) than the one before. It must not wait, and must cost little. The default
+    /// knows nothing.
+    fn outlook(&self, address: &str) -> Outlook {
+        let _ = address;
+        Outlook::default()
+    }
 
     /// Starts to listen at `address`, the part of the URL behind `scheme://`, with its options.
     ///
@@ -143,6 +156,13 @@ pub trait Connection: Send + Sync + 'static {
     /// in order, if `lossless`, else as soon as possible or not at all. Lines that lose nothing ignore it.
     fn lane(&self, alias: u32, lossless: bool) {
         let _ = (alias, lossless);
+    }
+
+    /// The peer is given up once it was silent for `span`, which is what this endpoint finds out by pings. A transport
+    /// that has limits of its own in the system sets them by it: they must come later, and not much. It is told once,
+    /// before anything is read or written.
+    fn expect_silence(&self, span: Duration) {
+        let _ = span;
     }
 
     /// What went over the line so far, where the transport counts it itself because framing and repairs add to

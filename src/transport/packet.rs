@@ -401,7 +401,15 @@ impl<P: Port> Connection for PacketConnection<P> {
     }
 
     fn counts(&self) -> Option<LineCounts> {
-        self.port.counts()
+        let courier = self.counts();
+        let counts = self.port.counts().unwrap_or_else(|| LineCounts {
+            bytes_in: courier.bytes_in,
+            bytes_out: courier.bytes_out,
+            packets_in: courier.packets_in,
+            packets_out: courier.packets_out,
+            ..LineCounts::default()
+        });
+        Some(LineCounts { resent: courier.repeated, ..counts })
     }
 
     fn diagnose(&self) -> Option<Diagnosis> {

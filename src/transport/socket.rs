@@ -12,11 +12,20 @@ use std::time::{Duration, Instant};
 pub(super) struct Stream {
     socket: Socket,
     remote: String,
+    limits: Option<Limits>,
 }
+
+/// Sets by which silence the system gives a connection up.
+type Limits = fn(&Socket, Duration) -> io::Result<()>;
 
 impl Stream {
     pub(super) fn new(socket: Socket, remote: String) -> Self {
-        Self { socket, remote }
+        Self { socket, remote, limits: None }
+    }
+
+    /// The system has limits of its own for a peer's silence, set by this.
+    pub(super) fn limited_by(self, limits: Limits) -> Self {
+        Self { limits: Some(limits), ..self }
     }
 }
 
@@ -45,6 +54,13 @@ impl Connection for Stream {
     #[cfg(unix)]
     fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         self.socket.send_vectored_with_flags(buffers, NO_SIGNAL | libc::MSG_DONTWAIT)
+    }
+
+    fn expect_silence(&self, span: Duration) {
+        let set = self.limits.map(|limits| limits(&self.socket, span));
+        if let Some(Err(error)) = set {
+            log::debug!("{}: the system keeps its own limits for silence: {error}", self.remote);
+        }
     }
 
     fn close(&self) {
@@ -124,12 +140,14 @@ impl Acceptor {
 /// Connects `socket` within the time allowed and leaves it in blocking mode.
 ///
 /// The first moments are waited for in the system, which answers at once when there is an answer.
-/// What takes longer is looked at in pauses, because no wait of the system can be cancelled.
+/// What takes longer is looked at in pauses, because no wait of the system can be cancelled; in each of them
+/// `give_up` is asked, and ends it with `Interrupted`.
 pub(super) fn connect(
     socket: &Socket,
     address: &SockAddr,
     deadline: Instant,
     cancel: &Cancel,
+    give_up: &mut dyn FnMut() -> bool,
 ) -> io::Result<()> {
     if cancel.is_cancelled() {
         return Err(cancelled());
@@ -148,6 +166,9 @@ pub(super) fn connect(
             return Ok(());
         }
         pauses.wait(deadline, cancel)?;
+        if give_up() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
     }
 }
 

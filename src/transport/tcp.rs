@@ -1,8 +1,9 @@
 //! TCP.
 
+use super::outlook::{check_way, of_internet};
 use super::resolve::resolve;
 use super::socket::{Acceptor, BACKLOG, Stream, connect};
-use super::{Cancel, Connection, Listener, Transport, cancelled, deadline_after};
+use super::{Cancel, Connection, Listener, Outlook, Transport, cancelled, deadline_after};
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::SocketAddr;
@@ -13,8 +14,28 @@ use std::time::{Duration, Instant};
 ///
 /// Small samples are sent at once (no Nagle). The system holds at most 512 KiB for sending and 2 MiB
 /// for receiving on each connection: what a peer that reads nothing costs, and how old a sample can
-/// get on the way. A peer that vanished is found by bowline's own pings; keepalive and, on Linux,
-/// `TCP_USER_TIMEOUT` are a second net of about 30 s.
+/// get on the way.
+///
+/// # When the peer vanishes
+/// Three things look for that, and each sees what the others do not. With S = 3.5
+/// [ping intervals](crate::EndpointBuilder::ping_interval), 3.5 s by default:
+///
+/// | What | Finds | After |
+/// | --- | --- | --- |
+/// | bowline's own pings | whatever keeps the peer from answering: a pulled cable, a frozen process whose system still acknowledges everything | S |
+/// | `TCP_USER_TIMEOUT` (Linux, Android) | that what was sent is not acknowledged, also while nobody pings: before the handshake, and behind a BYE, which the system would otherwise go on sending for many minutes | 2 S, at least 5 s |
+/// | keepalive | a peer gone while nothing is sent: the same, where the line is quiet | S of quiet and at most S for three probes; at least 1 s each |
+///
+/// So it is the pings that decide, and a link that is down says so in bowline's words; the system's limits come
+/// later, and see to it that nothing of a dead connection is left in it. Where the system has no `TCP_USER_TIMEOUT`,
+/// the connection is shut all the same when the pings find it dead.
+///
+/// # When the way comes back
+/// While a link waits to be dialled again, the interfaces that carry and the own address towards the peer are looked
+/// at ten times a second; nothing is sent for that. When one of them comes, the peer is dialled at once; so is an
+/// attempt begun anew that was under way. Where the peer's network is one of this machine's own and its interface does not
+/// carry, an attempt fails at once and names it (Linux, IPv4). What happens beyond the next switch cannot be seen: then the
+/// [waits](crate::EndpointBuilder::redial) have to do.
 ///
 /// A host name is looked up anew at each attempt to dial; every address it has is tried, each for
 /// its share of the time. Listening at a name takes the first of its addresses that can be had;
@@ -47,13 +68,17 @@ impl Transport for Tcp {
         for (tried, address) in addresses.iter().enumerate() {
             let left = deadline.saturating_duration_since(Instant::now());
             let share = left / u32::try_from(addresses.len() - tried).unwrap_or(1);
-            match dial_one(*address, Instant::now() + share, cancel) {
+            match dial_until(*address, Instant::now() + share, cancel) {
                 Ok(stream) => return Ok(Arc::new(stream)),
                 Err(_) if cancel.is_cancelled() => return Err(cancelled()),
                 Err(error) => failures.add(*address, error),
             }
         }
         Err(failures.into_error())
+    }
+
+    fn outlook(&self, address: &str) -> Outlook {
+        of_internet(address)
     }
 
     fn listen(&self, address: &str) -> io::Result<Arc<dyn Listener>> {
@@ -75,7 +100,7 @@ impl Listener for TcpListener {
     fn accept(&self) -> io::Result<Arc<dyn Connection>> {
         let stream = self.0.accept(|socket, from| {
             set_options(&socket)?;
-            Ok(Stream::new(socket, name_of(&from)))
+            Ok(Stream::new(socket, name_of(&from)).limited_by(set_limits))
         })?;
         Ok(Arc::new(stream))
     }
@@ -89,10 +114,41 @@ impl Listener for TcpListener {
     }
 }
 
-fn dial_one(address: SocketAddr, deadline: Instant, cancel: &Cancel) -> io::Result<Stream> {
+/// Dials, and anew whenever the network says that the way opened: what was sent before is lost, and the system
+/// would wait for a second and more before it sends it again.
+fn dial_until(address: SocketAddr, deadline: Instant, cancel: &Cancel) -> io::Result<Stream> {
+    check_way(address)?;
+    let text = address.to_string();
+    let mut before = of_internet(&text);
+    let mut next = Instant::now() + LOOK_EVERY;
+    loop {
+        let mut opened = || {
+            if Instant::now() < next {
+                return false;
+            }
+            next = Instant::now() + LOOK_EVERY;
+            let now = of_internet(&text);
+            let better = now.is_better_than(&before);
+            before = now;
+            better
+        };
+        match dial_one(address, deadline, cancel, &mut opened) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+/// `Interrupted` where another attempt should be made.
+fn dial_one(
+    address: SocketAddr,
+    deadline: Instant,
+    cancel: &Cancel,
+    give_up: &mut dyn FnMut() -> bool,
+) -> io::Result<Stream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     set_buffers(&socket)?;
-    connect(&socket, &address.into(), deadline, cancel)?;
+    connect(&socket, &address.into(), deadline, cancel, give_up)?;
     let (here, there) = (socket.local_addr()?.as_socket(), socket.peer_addr()?.as_socket());
     if here == there {
         // Dialling a local port where nobody listens can, once in some ten thousand times, pick the
@@ -100,7 +156,7 @@ fn dial_one(address: SocketAddr, deadline: Instant, cancel: &Cancel) -> io::Resu
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
     set_options(&socket)?;
-    Ok(Stream::new(socket, address.to_string()))
+    Ok(Stream::new(socket, address.to_string()).limited_by(set_limits))
 }
 
 fn listen_at(address: SocketAddr) -> io::Result<Socket> {
@@ -133,12 +189,28 @@ fn set_buffers(socket: &Socket) -> io::Result<()> {
 
 fn set_options(socket: &Socket) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER);
+    set_limits(socket, SILENCE)
+}
+
+/// Has the system give the connection up some time after a silence of `silence`.
+fn set_limits(socket: &Socket, silence: Duration) -> io::Result<()> {
+    // Systems count it in seconds.
+    let quiet = silence.max(Duration::from_secs(1));
+    let keepalive = TcpKeepalive::new().with_time(quiet);
     #[cfg(not(target_os = "openbsd"))]
-    let keepalive = keepalive.with_interval(KEEPALIVE_EVERY);
+    let keepalive = keepalive.with_interval((quiet / PROBES).max(Duration::from_secs(1)));
+    #[cfg(any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "macos",
+        target_os = "ios",
+        target_os = "freebsd",
+        target_os = "netbsd",
+    ))]
+    let keepalive = keepalive.with_retries(PROBES);
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    socket.set_tcp_user_timeout(Some((silence * 2).max(LEAST_USER_TIMEOUT)))?;
     Ok(())
 }
 
@@ -186,12 +258,45 @@ const SEND_BUFFER: Option<usize> = Some(256 * 1024);
 /// again as long and 256 KiB twice, as both sides then sleep and are woken for every few messages.
 const RECEIVE_BUFFER: Option<usize> = Some(1024 * 1024);
 
-/// Quiet for so long, a connection is probed, and then so often. After [`USER_TIMEOUT`] without any
-/// answer, on Linux, it is given up; elsewhere after the system's number of probes.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(10);
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
+/// The silence that the system's limits are set by until a line says its own: that of a ping each second.
+const SILENCE: Duration = Duration::from_millis(3500);
+
+/// How many probes of a quiet connection may go unanswered.
+const PROBES: u32 = 3;
+
+/// A first retransmission comes after 0.2 s or more, the next after twice as long: several of them must have failed.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const USER_TIMEOUT: Duration = Duration::from_secs(30);
+const LEAST_USER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often the network is looked at while a connection is being made.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How long a name to listen at may take to be looked up. Nothing else can happen meanwhile.
 pub(super) const LONGEST_LOOKUP: Duration = Duration::from_secs(10);
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limits_of_the_system_follow_from_the_silence_and_come_after_it() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+        set_options(&socket).unwrap();
+        for (silence, user_timeout, quiet, every) in [
+            (3500, 7000, 3, 1),
+            (350, 5000, 1, 1),
+            (35_000, 70_000, 35, 11),
+            (12_600_000, 25_200_000, 12_600, 4200),
+        ] {
+            let silence = Duration::from_millis(silence);
+            set_limits(&socket, silence).unwrap();
+            let found = socket.tcp_user_timeout().unwrap().unwrap();
+            assert_eq!(found, Duration::from_millis(user_timeout));
+            assert!(found >= 2 * silence);
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(quiet));
+            assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(every));
+            assert_eq!(socket.tcp_keepalive_retries().unwrap(), PROBES);
+            assert!(socket.keepalive().unwrap());
+        }
+    }
+}

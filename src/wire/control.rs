@@ -31,6 +31,11 @@ pub(crate) enum Control {
         alias: u32,
         count: u64,
     },
+    /// The interest of the alias is cut off: it has not taken so many samples for too long.
+    Stalled {
+        alias: u32,
+        untaken: u64,
+    },
     /// A kind this version may skip.
     Unknown {
         kind: u32,
@@ -139,6 +144,8 @@ pub(crate) struct Interest {
     pub(crate) delivery: Delivery,
     /// The only intent of the receiver that it is in; `None`: all of its route.
     pub(crate) only: Option<u32>,
+    /// It takes packed payloads.
+    pub(crate) unpacks: bool,
 }
 
 /// Ids: `mine` is of the sender of the frame, `yours` of its receiver.
@@ -147,12 +154,24 @@ pub(crate) enum Notify {
     /// From the intent's side: samples of intent `mine` for interest `yours` come as `alias`.
     /// They may be sent once a CREDIT for the alias arrived.
     Linked { mine: u32, yours: u32, alias: u32 },
+    /// The same, and each payload is [packed](super::packed).
+    Packed { mine: u32, yours: u32, alias: u32 },
     /// The pair cannot be linked. `supplier` says whether `mine` is the intent.
     Refused { supplier: bool, mine: u32, yours: u32, text: String },
     /// The fingerprints of the pair differ: this is the sender's schema, so that both can say where.
     Schema { supplier: bool, mine: u32, yours: u32, schema: Vec<u8> },
     /// Intent `yours` collides with another supplier of its route.
     Conflict { yours: u32, text: String },
+}
+
+impl Notify {
+    /// A pair is linked, and its payloads are packed or not.
+    pub(crate) fn linked(mine: u32, yours: u32, alias: u32, packed: bool) -> Self {
+        match packed {
+            true => Self::Packed { mine, yours, alias },
+            false => Self::Linked { mine, yours, alias },
+        }
+    }
 }
 
 impl Control {

@@ -67,6 +67,7 @@ impl<'a> Body<'a> {
             kind::TIME => Control::Time(self.time("clock")?),
             kind::GAP => Control::Gap { alias: self.alias()?, count: self.varint_u64("count")? },
             kind::END => Control::End { alias: self.alias()? },
+            kind::STALLED => Control::Stalled { alias: self.alias()?, untaken: self.varint_u64("untaken")? },
             kind::LOST => Control::Lost { alias: self.alias()?, count: self.varint_u64("count")? },
             kind => {
                 self.rest = &[];
@@ -137,12 +138,16 @@ impl<'a> Body<'a> {
     }
 
     fn notify(&mut self) -> Taken<Notify> {
-        Ok(match self.number(0, 3, "notice", "0 to 3")? {
-            0 => Notify::Linked {
-                mine: self.varint_u32("mine")?,
-                yours: self.varint_u32("yours")?,
-                alias: self.alias()?,
-            },
+        let notice = self.u8("notice")?;
+        Ok(match notice {
+            0 | kind::LINKED_PACKED => {
+                let (mine, yours, alias) =
+                    (self.varint_u32("mine")?, self.varint_u32("yours")?, self.alias()?);
+                match notice {
+                    0 => Notify::Linked { mine, yours, alias },
+                    _ => Notify::Packed { mine, yours, alias },
+                }
+            }
             1 => Notify::Refused {
                 supplier: self.supplier()?,
                 mine: self.varint_u32("mine")?,
@@ -155,10 +160,14 @@ impl<'a> Body<'a> {
                 yours: self.varint_u32("yours")?,
                 schema: self.bytes("schema", kind::MAX_SCHEMA)?.to_vec(),
             },
-            _ => Notify::Conflict {
+            3 => Notify::Conflict {
                 yours: self.varint_u32("yours")?,
                 text: self.text("text", kind::MAX_TEXT)?.to_owned(),
             },
+            value => {
+                let rule = "0 to 3, or 128 for linked and packed";
+                return Err(Fault::Value { field: "notice", value: value.into(), rule });
+            }
         })
     }
 
@@ -202,9 +211,9 @@ impl<'a> Body<'a> {
     fn interest(&mut self) -> Taken<Interest> {
         let declared = self.declared()?;
         let flagged = self.u8("delivery")?;
-        let form = flagged & !kind::ONLY;
+        let form = flagged & !(kind::ONLY | kind::UNPACKS);
         if form > 2 {
-            let rule = "0 (latest), 1 (queue) or 2 (lossless), and 128 more for one intent alone";
+            let rule = "0 (latest), 1 (queue) or 2 (lossless), 128 more for one intent alone, 64 more if it takes packed payloads";
             return Err(Fault::Value { field: "delivery", value: flagged.into(), rule });
         }
         let depth = self.varint_u32("depth")?;
@@ -218,8 +227,8 @@ impl<'a> Body<'a> {
             1 => Delivery::Queue(depth),
             _ => Delivery::Lossless(depth),
         };
-        let only = if form == flagged { None } else { Some(self.varint_u32("only")?) };
-        Ok(Interest { declared, delivery, only })
+        let only = if flagged & kind::ONLY == 0 { None } else { Some(self.varint_u32("only")?) };
+        Ok(Interest { declared, delivery, only, unpacks: flagged & kind::UNPACKS != 0 })
     }
 
     fn declared(&mut self) -> Taken<Declared> {

@@ -28,6 +28,9 @@ pub(crate) fn encode(out: &mut Vec<u8>, control: &Control) {
         Control::Credit(credit) => frame(out, kind::CREDIT, |out| put_credit(out, credit)),
         Control::Time(clock) => frame(out, kind::TIME, |out| put_time(out, *clock)),
         Control::Gap { alias, count } => frame(out, kind::GAP, |out| put_count(out, *alias, *count)),
+        Control::Stalled { alias, untaken } => {
+            frame(out, kind::STALLED, |out| put_count(out, *alias, *untaken));
+        }
         Control::Lost { alias, count } => frame(out, kind::LOST, |out| put_count(out, *alias, *count)),
         Control::End { alias } => frame(out, kind::END, |out| varint::put(out, u64::from(*alias))),
         Control::Unknown { .. } => {}
@@ -79,7 +82,8 @@ impl Advertised for Interest {
             Delivery::Queue(_) => 1,
             Delivery::Lossless(_) => 2,
         };
-        out.push(delivery | if self.only.is_some() { kind::ONLY } else { 0 });
+        let unpacks = if self.unpacks { kind::UNPACKS } else { 0 };
+        out.push(delivery | unpacks | if self.only.is_some() { kind::ONLY } else { 0 });
         varint::put(out, u64::from(self.delivery.depth().clamp(1, Delivery::MAX_DEPTH)));
         if let Some(only) = self.only {
             varint::put(out, u64::from(only));
@@ -212,8 +216,8 @@ fn put_notify(out: &mut Vec<u8>, notify: &Notify) {
         varint::put(out, u64::from(yours));
     };
     match notify {
-        Notify::Linked { mine, yours, alias } => {
-            out.push(0);
+        Notify::Linked { mine, yours, alias } | Notify::Packed { mine, yours, alias } => {
+            out.push(if matches!(notify, Notify::Packed { .. }) { kind::LINKED_PACKED } else { 0 });
             for number in [mine, yours, alias] {
                 varint::put(out, u64::from(*number));
             }

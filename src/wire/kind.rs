@@ -17,6 +17,7 @@ pub(crate) const TIME: u32 = 0x09;
 pub(crate) const GAP: u32 = 0x0A;
 pub(crate) const END: u32 = 0x0B;
 pub(crate) const LOST: u32 = 0x0E;
+pub(crate) const STALLED: u32 = 0x14;
 /// The tag of a MESSAGE of alias 0.
 pub(crate) const MESSAGE: u32 = 0x20;
 
@@ -24,6 +25,9 @@ pub(crate) const MESSAGE: u32 = 0x20;
 pub(crate) const MAX_ALIAS: u32 = 16_383;
 /// The largest frame before the handshake is done, counted after the length field.
 pub(crate) const MAX_HANDSHAKE_FRAME: u32 = 1024;
+/// The capability of aliases whose payloads are packed. It says that they are known, not that they are wanted:
+/// that each interest says for itself.
+pub(crate) const PACKS: u32 = 1 << 5;
 /// The least `max_frame` a side may announce: small controllers take no more.
 pub(crate) const LEAST_MAX_FRAME: u32 = 64;
 /// The largest control frame, counted after the length field.
@@ -36,6 +40,10 @@ pub(crate) const MAX_ENTRIES: usize = 4096;
 pub(crate) const MAX_HOPS: usize = 8;
 /// Set in an interest's `delivery` where it is in one intent alone.
 pub(crate) const ONLY: u8 = 0x80;
+/// Set in an interest's `delivery` where it takes packed payloads.
+pub(crate) const UNPACKS: u8 = 0x40;
+/// The `notice` of NOTIFY linked where payloads are packed.
+pub(crate) const LINKED_PACKED: u8 = 0x80;
 /// The longest text of a BYE or NOTIFY, in bytes.
 pub(crate) const MAX_TEXT: usize = 512;
 /// The longest name of a codec, in bytes.
@@ -58,6 +66,7 @@ pub(crate) const fn name(kind: u32) -> &'static str {
         GAP => "GAP",
         END => "END",
         LOST => "LOST",
+        STALLED => "STALLED",
         0x10..=0x17 => "an unassigned kind",
         MESSAGE.. => "MESSAGE",
         _ => "a reserved kind",

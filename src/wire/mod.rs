@@ -12,6 +12,7 @@ pub(crate) mod frame;
 pub(crate) mod group;
 pub(crate) mod kind;
 pub(crate) mod message;
+pub(crate) mod packed;
 #[allow(dead_code)]
 pub(crate) mod packet;
 pub(crate) mod stamp;

@@ -44,11 +44,8 @@ fn interest() -> impl Strategy<Value = Interest> {
         (1..=Delivery::MAX_DEPTH).prop_map(Delivery::Queue),
         (1..=Delivery::MAX_DEPTH).prop_map(Delivery::Lossless),
     ];
-    (declared(), delivery, any::<Option<u32>>()).prop_map(|(declared, delivery, only)| Interest {
-        declared,
-        delivery,
-        only,
-    })
+    (declared(), delivery, any::<Option<u32>>(), any::<bool>())
+        .prop_map(|(declared, delivery, only, unpacks)| Interest { declared, delivery, only, unpacks })
 }
 
 fn entries<T: std::fmt::Debug + Clone + 'static>(
@@ -99,11 +96,8 @@ fn hello() -> impl Strategy<Value = Control> {
 fn notify() -> impl Strategy<Value = Notify> {
     let pair = (any::<bool>(), any::<u32>(), any::<u32>());
     prop_oneof![
-        (any::<u32>(), any::<u32>(), alias()).prop_map(|(mine, yours, alias)| Notify::Linked {
-            mine,
-            yours,
-            alias
-        }),
+        (any::<u32>(), any::<u32>(), alias(), any::<bool>())
+            .prop_map(|(mine, yours, alias, packed)| Notify::linked(mine, yours, alias, packed)),
         (pair, text()).prop_map(|((supplier, mine, yours), text)| Notify::Refused {
             supplier,
             mine,
@@ -164,7 +158,7 @@ fn samples() -> Vec<Vec<u8>> {
         retained: false,
         relayed: None,
     };
-    let interest = |delivery| Interest { declared: hashed.clone(), delivery, only: None };
+    let interest = |delivery| Interest { declared: hashed.clone(), delivery, only: None, unpacks: false };
     let hello = Hello {
         version_min: 1,
         version_max: 3,
@@ -203,6 +197,7 @@ fn samples() -> Vec<Vec<u8>> {
         Control::Time(Timestamp::from_micros(6)),
         Control::Gap { alias: 3, count: 500 },
         Control::End { alias: 3 },
+        Control::Stalled { alias: 3, untaken: 500 },
     ]
     .iter()
     .map(bytes_of)
@@ -279,7 +274,7 @@ fn every_kind_is_among_the_samples() {
         .collect();
     kinds.retain(|kind| *kind < kind::MESSAGE);
     kinds.dedup();
-    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0x13]);
+    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0x14, 0x13]);
 }
 
 #[test]
@@ -413,7 +408,7 @@ fn what_is_no_frame_is_refused_at_its_first_wrong_byte() {
         assert_eq!(split(&[0x10, kind], LIMITS), Err(WireError::UnknownKind { kind: kind.into() }));
         assert_eq!(decode(kind.into(), &[]), Err(WireError::UnknownKind { kind: kind.into() }));
     }
-    for kind in 0x10..=0x17 {
+    for kind in (0x10..=0x17).filter(|kind| *kind != kind::STALLED) {
         assert_eq!(decode(kind, &[1, 2, 3]), Ok(Control::Unknown { kind }));
     }
 }
@@ -475,7 +470,7 @@ fn table(count: u32, long: bool) -> Vec<Entry<Interest>> {
             let declared =
                 Declared { route: route.unwrap(), fingerprint: u64::MAX, codec, lease_millis: u32::MAX };
             let delivery = Delivery::Lossless(Delivery::MAX_DEPTH);
-            Entry::Add { id: u32::MAX - n, item: Interest { declared, delivery, only: None } }
+            Entry::Add { id: u32::MAX - n, item: Interest { declared, delivery, only: None, unpacks: false } }
         })
         .collect()
 }

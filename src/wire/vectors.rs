@@ -187,11 +187,16 @@ fn control(name: &str) -> Option<Control> {
             Control::Intents(vec![Entry::Add { id: 9, item }])
         }
         "interests-only" => {
-            let item = Interest { declared: imu(), delivery: Delivery::Lossless(64), only: Some(300) };
+            let item = Interest {
+                declared: imu(),
+                delivery: Delivery::Lossless(64),
+                only: Some(300),
+                unpacks: false,
+            };
             Control::Interests(vec![Entry::Add { id: 2, item }])
         }
         "interests-latest" => {
-            let item = Interest { declared: imu(), delivery: Delivery::Latest, only: None };
+            let item = Interest { declared: imu(), delivery: Delivery::Latest, only: None, unpacks: false };
             Control::Interests(vec![Entry::Add { id: 0, item }])
         }
         "interests-batch" => {
@@ -201,11 +206,24 @@ fn control(name: &str) -> Option<Control> {
             Control::Interests(vec![
                 Entry::Add {
                     id: 1,
-                    item: Interest { declared: eye, delivery: Delivery::Queue(64), only: None },
+                    item: Interest {
+                        declared: eye,
+                        delivery: Delivery::Queue(64),
+                        only: None,
+                        unpacks: false,
+                    },
                 },
-                Entry::Add { id: 2, item: Interest { declared: hidden(), delivery: deepest, only: None } },
+                Entry::Add {
+                    id: 2,
+                    item: Interest { declared: hidden(), delivery: deepest, only: None, unpacks: false },
+                },
                 Entry::Remove { id: 0 },
             ])
+        }
+        "notify-linked-packed" => Control::Notify(Notify::Packed { mine: 0, yours: 5, alias: 3 }),
+        "interests-packed" => {
+            let item = Interest { declared: imu(), delivery: Delivery::Queue(64), only: None, unpacks: true };
+            Control::Interests(vec![Entry::Add { id: 0, item }])
         }
         "notify-linked" => Control::Notify(Notify::Linked { mine: 0, yours: 5, alias: 3 }),
         "notify-refused" => {
@@ -223,6 +241,7 @@ fn control(name: &str) -> Option<Control> {
         "time" => Control::Time(time(0)),
         "gap" => Control::Gap { alias: 3, count: 1000 },
         "end" => Control::End { alias: 3 },
+        "stalled" => Control::Stalled { alias: 3, untaken: 1024 },
         "lost" => Control::Lost { alias: 3, count: 200 },
         "unassigned-kind" => Control::Unknown { kind: 0x13 },
         _ => return None,
@@ -263,7 +282,7 @@ fn form(meaning: &Meaning) -> Option<usize> {
             Control::Pong(_) => 5,
             Control::Intents(_) => 6,
             Control::Interests(_) => 7,
-            Control::Notify(Notify::Linked { .. }) => 8,
+            Control::Notify(Notify::Linked { .. } | Notify::Packed { .. }) => 8,
             Control::Notify(Notify::Refused { .. }) => 9,
             Control::Notify(Notify::Schema { .. }) => 10,
             Control::Notify(Notify::Conflict { .. }) => 11,
@@ -272,6 +291,7 @@ fn form(meaning: &Meaning) -> Option<usize> {
             Control::Gap { .. } => 14,
             Control::End { .. } => 15,
             Control::Lost { .. } => 16,
+            Control::Stalled { .. } => 17,
             Control::Unknown { .. } => return None,
         },
     })
@@ -281,7 +301,7 @@ fn form(meaning: &Meaning) -> Option<usize> {
 fn every_kind_and_form_has_a_vector() {
     let vectors = blocks("hex", "vector");
     let forms: BTreeSet<_> = vectors.iter().filter_map(|block| form(&expected(block.name()))).collect();
-    assert_eq!(forms, (0..17).collect());
+    assert_eq!(forms, (0..18).collect());
 }
 
 #[test]

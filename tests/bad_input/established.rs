@@ -52,6 +52,8 @@ fn what_must_not_come_ends_the_link_with_a_reason() {
             ("a message nobody linked", frames::message(0, b"x"), UnknownAlias),
             ("a large message nobody linked", message_head(1 << 20, 3), UnknownAlias),
             ("a GAP nobody linked", frames::gap(5, 1), UnknownAlias),
+            ("a STALLED nobody linked", frames::stalled(5, 1), UnknownAlias),
+            ("a STALLED too short", frame(0x14, &[0]), Malformed),
             ("an END nobody linked", frames::end(16_383), UnknownAlias),
             ("an alias too high", frames::end(16_384), Malformed),
             ("a CREDIT too short", frame(8, &[0, 1]), Malformed),
@@ -82,7 +84,7 @@ fn what_must_not_come_ends_the_link_with_a_reason() {
 fn kinds_of_later_versions_are_skipped() {
     everywhere(|scene| {
         let peer = scene.attacker();
-        for kind in 0x10..=0x17 {
+        for kind in (0x10..=0x17).filter(|kind| *kind != 0x14) {
             for body in [&[][..], &[0xFF; 5], &[7; 60_000]] {
                 peer.send(&frame(kind, body));
             }
@@ -93,7 +95,7 @@ fn kinds_of_later_versions_are_skipped() {
         let links = scene.robot.links();
         let villain =
             links.iter().find(|link| link.peer.path.as_ref().is_some_and(|path| path.as_str() == "villain"));
-        assert_eq!(villain.map(|link| link.frames_skipped), Some(24));
+        assert_eq!(villain.map(|link| link.frames_skipped), Some(21));
         drop(peer);
         assert_eq!(scene.verdict().code(), ReasonCode::Lost);
         scene.close();
@@ -298,11 +300,12 @@ fn credit_that_cannot_be_ends_the_link() {
     const NO_LIMIT: u64 = u64::MAX;
     everywhere(|scene| {
         let intent: Intent<Bytes> = scene.robot.intent("robot.data").expect("intent");
-        let cases: [(&str, u8, &[[u64; 3]]); 7] = [
+        let cases: [(&str, u8, &[[u64; 3]]); 8] = [
             ("a limit that goes back", 2, &[[4, 0, 0], [3, 0, 0]]),
             ("a limit past its depth", 2, &[[9, 0, 0]]),
             ("more taken than was sent", 2, &[[4, 0, 0], [9, 5, 0]]),
             ("more lost than was sent", 1, &[[NO_LIMIT, 0, 0], [NO_LIMIT, 0, 1]]),
+            ("taken again", 2, &[[4, 0, 0], [5, 1, 0]]),
             ("all numbers taken", 2, &[[NO_LIMIT, NO_LIMIT, 0]]),
             ("a limit for latest that goes back", 0, &[[NO_LIMIT, 0, 0], [5, 0, 0]]),
             ("losses beyond number", 0, &[[NO_LIMIT, 0, NO_LIMIT]]),
@@ -320,6 +323,32 @@ fn credit_that_cannot_be_ends_the_link() {
         peer.send(&[frames::credit(700, 1, 0, 0), frames::ping(1)].concat());
         peer.wait_for("PONG", |frame| (frame.tag == frames::PONG).then_some(()));
         drop(peer);
+        scene.close();
+    });
+}
+
+/// A supplier may cut its reader off and tell what that missed, as often as it likes: each costs it a frame.
+#[test]
+fn stalls_and_gaps_without_end_cost_no_more_than_frames() {
+    const TIMES: u64 = 2000;
+    everywhere(|scene| {
+        let lossless = InterestSettings::new().lossless(4);
+        let wanted: Interest<Bytes> = scene.robot.interest_with("villain.data", lossless).expect("interest");
+        let attacker = supplier(&scene, 0);
+        for _ in 0..TIMES {
+            attacker.send(&[frames::stalled(0, u64::MAX), frames::gap(0, 3)].concat());
+            // What is missing needs no credit, which goes on behind it.
+            attacker.wait_for("CREDIT", |frame| (frame.tag == 8).then_some(()));
+        }
+        let samples: Vec<u8> = (0..4u8).flat_map(|number| frames::message(0, &[number])).collect();
+        attacker.send(&[frames::time(1_700_000_000_000_000), samples].concat());
+        for number in 0..4 {
+            let sample = wanted.recv_timeout(SOON).expect("was granted");
+            assert_eq!((&**sample, sample.sequence()), (&[number][..], 3 * TIMES + u64::from(number)));
+        }
+        assert_eq!(wanted.counts().lost_there, 3 * TIMES);
+        scene.goes_on();
+        drop(attacker);
         scene.close();
     });
 }

@@ -104,6 +104,7 @@ pub struct Hello {
     pub instance: [u8; 16],
     pub path: String,
     pub expected: String,
+    pub capabilities: u32,
 }
 
 impl Hello {
@@ -113,7 +114,7 @@ impl Hello {
         for (to, from) in instance.iter_mut().zip(path.bytes()) {
             *to = from;
         }
-        Self { versions: (1, 1), instance, path: path.to_owned(), expected: String::new() }
+        Self { versions: (1, 1), instance, path: path.to_owned(), expected: String::new(), capabilities: 0 }
     }
 
     pub fn bytes(&self) -> Vec<u8> {
@@ -121,7 +122,7 @@ impl Hello {
             vec![0],
             b"BWLN".to_vec(),
             vec![self.versions.0, self.versions.1],
-            vec![0; 4],
+            self.capabilities.to_le_bytes().to_vec(),
             self.instance.to_vec(),
             vec![0; 8],
             vec![0],
@@ -136,7 +137,11 @@ impl Hello {
 }
 
 pub fn handshake_final(session: u64) -> Vec<u8> {
-    frame(0x01, &[vec![1, 1], vec![0; 4], session.to_le_bytes().to_vec()].concat())
+    handshake_final_with(session, 0)
+}
+
+pub fn handshake_final_with(session: u64, capabilities: u32) -> Vec<u8> {
+    frame(0x01, &[vec![1, 1], capabilities.to_le_bytes().to_vec(), session.to_le_bytes().to_vec()].concat())
 }
 
 pub fn bye(code: u8, words: &str) -> Vec<u8> {
@@ -178,6 +183,10 @@ pub fn time(clock: u64) -> Vec<u8> {
 
 pub fn gap(alias: u32, count: u64) -> Vec<u8> {
     frame(0x0A, &[varint(alias.into()), varint(count)].concat())
+}
+
+pub fn stalled(alias: u32, untaken: u64) -> Vec<u8> {
+    frame(0x14, &[varint(alias.into()), varint(untaken)].concat())
 }
 
 pub fn end(alias: u32) -> Vec<u8> {

@@ -67,13 +67,18 @@ impl RawPeer {
 
     /// Connects and does the whole handshake.
     pub fn join(url: &str, path: &str) -> Self {
+        Self::join_as(url, Hello::of(path))
+    }
+
+    /// The same, and says this of itself.
+    pub fn join_as(url: &str, hello: Hello) -> Self {
         let peer = Self::dial(url);
-        peer.send(&Hello::of(path).bytes());
+        peer.send(&hello.bytes());
         peer.wait_for("HANDSHAKE initial", |frame| frame.is_initial().then_some(()));
         let session = peer.wait_for("HANDSHAKE final", |frame| {
             frame.is_final().then(|| u64::from_le_bytes(frame.body[6..14].try_into().expect("8 bytes")))
         });
-        peer.send(&frames::handshake_final(session));
+        peer.send(&frames::handshake_final_with(session, hello.capabilities));
         // The first PING says that the other side sees it up too.
         peer.wait_for("PING", |frame| (frame.tag == frames::PING).then_some(()));
         peer

@@ -13,5 +13,7 @@ mod payload;
 mod queue;
 mod retained;
 mod shared;
+mod slices;
+mod stalled;
 mod waits;
 mod withdrawn;

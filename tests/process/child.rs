@@ -70,6 +70,11 @@ impl Role {
         }
     }
 
+    /// Ends what it reads: it stops to wait for its parent and goes on to its end.
+    pub fn end_input(&mut self) {
+        self.process.stdin.take();
+    }
+
     pub fn id(&self) -> u32 {
         self.process.id()
     }

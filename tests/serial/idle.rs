@@ -90,5 +90,5 @@ fn idle_traffic_is_below_one_percent_of_9600_baud() {
         println!("idle traffic at 9600 baud, {way}: {bytes} bytes, {:.2} % of the line", share * 100.0);
         assert!(share < 0.01);
     }
-    assert_eq!(ends.desk.links()[0].state, bowline::LinkState::Up);
+    assert!(ends.desk.links()[0].state.is_up());
 }

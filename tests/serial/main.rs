@@ -9,6 +9,7 @@ mod cable;
 mod doctor;
 mod idle;
 mod link;
+mod lossless;
 mod options;
 mod replug;
 mod share;

@@ -21,6 +21,7 @@ pub enum Kind {
     Tcp,
     Udp,
     Memory,
+    Unix,
     /// Both in one endpoint.
     Local,
 }
@@ -31,6 +32,11 @@ impl Kind {
         match self {
             Kind::Tcp => "tcp://127.0.0.1:0".to_owned(),
             Kind::Udp => "udp://127.0.0.1:0".to_owned(),
+            Kind::Unix => {
+                let number = NEXT.fetch_add(1, Ordering::Relaxed);
+                let name = format!("bowline-pair-{}-{number}.sock", std::process::id());
+                format!("unix://{}", std::env::temp_dir().join(name).display())
+            }
             _ => format!("memory://pair-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
         }
     }

@@ -14,6 +14,7 @@ impl Courier {
     /// Takes the content of a packet that came. What is wrong with it is counted and does no harm.
     pub(crate) fn packet(&mut self, now: Timestamp, content: &[u8]) {
         self.counts.packets_in += 1;
+        self.counts.bytes_in += (content.len() + self.settings.overhead) as u64;
         match self.settings.frames {
             Frames::Single => self.frame(now, decode(content), content.len()),
             Frames::Many => {

@@ -139,12 +139,15 @@ impl Incoming {
             Frame::Control { kind, body } => (kind, body),
         };
         let watched = matches!(
-            (kind, body.first()),
-            (kind::TIME | kind::END | kind::PING | kind::PONG | kind::HANDSHAKE, _) | (kind::NOTIFY, Some(0))
+            (kind, body.first().copied()),
+            (kind::TIME | kind::END | kind::PING | kind::PONG | kind::HANDSHAKE, _)
+                | (kind::NOTIFY, Some(0 | kind::LINKED_PACKED))
         );
         match watched.then(|| decode(kind, body)) {
             Some(Ok(Control::Time(time))) => return self.stamps.reset(time),
-            Some(Ok(Control::Notify(Notify::Linked { alias, .. }))) => effects.lanes.open(alias),
+            Some(Ok(Control::Notify(Notify::Linked { alias, .. } | Notify::Packed { alias, .. }))) => {
+                effects.lanes.open(alias);
+            }
             Some(Ok(Control::End { alias })) => {
                 effects.lanes.close(alias);
                 self.ended = true;

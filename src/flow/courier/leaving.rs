@@ -22,6 +22,7 @@ impl Courier {
         }
         self.pace.sent(now, packet.len());
         self.counts.packets_out += 1;
+        self.counts.bytes_out += (packet.len() + self.settings.overhead) as u64;
         true
     }
 

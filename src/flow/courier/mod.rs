@@ -79,6 +79,9 @@ pub(crate) enum Frames {
 pub(crate) struct Counts {
     pub(crate) packets_in: u64,
     pub(crate) packets_out: u64,
+    /// What they held, with what a packet costs beside.
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
     /// Segments that were sent again.
     pub(crate) repeated: u64,
     /// Packet frames of no known kind.

@@ -20,7 +20,7 @@ fn park_all(lane: &mut Lane, samples: &[usize], room: usize) -> (usize, u64) {
 
 #[test]
 fn latest_parks_only_the_newest() {
-    let mut lane = Lane::new(ID, Delivery::Latest);
+    let mut lane = Lane::new(ID, Delivery::Latest, Bounds::NONE);
     assert_eq!(park_all(&mut lane, &[1, 2, 3], 10_000), (3 + PARKED_COST, 2));
     assert_eq!(sizes(&lane), [3]);
     assert_eq!((lane.gap, lane.lost_here), (2, 2));
@@ -28,7 +28,7 @@ fn latest_parks_only_the_newest() {
 
 #[test]
 fn a_queue_parks_the_newest_n_in_order() {
-    let mut lane = Lane::new(ID, Delivery::Queue(3));
+    let mut lane = Lane::new(ID, Delivery::Queue(3), Bounds::NONE);
     let held = 3 + 4 + 5 + 3 * PARKED_COST;
     assert_eq!(park_all(&mut lane, &[1, 2, 3, 4, 5], 10_000), (held, 2));
     assert_eq!(sizes(&lane), [3, 4, 5]);
@@ -36,7 +36,7 @@ fn a_queue_parks_the_newest_n_in_order() {
 
 #[test]
 fn the_newest_is_parked_whatever_other_lanes_hold() {
-    let mut lane = Lane::new(ID, Delivery::Queue(100));
+    let mut lane = Lane::new(ID, Delivery::Queue(100), Bounds::NONE);
     let (elsewhere, room) = (5000, 5000);
     let (held, dropped) = lane.park(parked(10), elsewhere, room);
     assert_eq!((held, dropped), (elsewhere + 10 + PARKED_COST, 0));
@@ -47,7 +47,7 @@ fn the_newest_is_parked_whatever_other_lanes_hold() {
 
 #[test]
 fn what_is_parked_beyond_the_newest_fits_the_room() {
-    let mut lane = Lane::new(ID, Delivery::Queue(1 << 20));
+    let mut lane = Lane::new(ID, Delivery::Queue(1 << 20), Bounds::NONE);
     let room = 10 * PARKED_COST;
     let (held, dropped) = park_all(&mut lane, &[0; 1000], room);
     assert_eq!((held, dropped, lane.parked.len()), (room, 990, 10), "empty samples cost memory too");
@@ -55,7 +55,7 @@ fn what_is_parked_beyond_the_newest_fits_the_room() {
 
 #[test]
 fn credit_only_moves_forward_and_never_past_what_was_sent() {
-    let mut lane = Lane::new(ID, Delivery::Lossless(4));
+    let mut lane = Lane::new(ID, Delivery::Lossless(4), Bounds::NONE);
     assert!(!lane.has_credit(), "before the first credit nothing may be sent");
     assert!(!lane.credit(5, 0, 0), "more than the window");
     assert!(!lane.credit(4, 1, 0), "taken what was never sent");
@@ -78,7 +78,7 @@ fn credit_only_moves_forward_and_never_past_what_was_sent() {
 
 #[test]
 fn credit_of_a_lane_that_loses_is_bounded_by_nothing_but_what_was_sent() {
-    let mut lane = Lane::new(ID, Delivery::Queue(2));
+    let mut lane = Lane::new(ID, Delivery::Queue(2), Bounds::NONE);
     assert!(lane.credit(u64::MAX, 0, 0));
     lane.sequence = 10;
     assert!(lane.credit(u64::MAX, 10, 3));

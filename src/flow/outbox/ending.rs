@@ -3,7 +3,7 @@
 //! Nothing is noted for it while samples flow: what is left at the end are frames, which say themselves
 //! whose they are.
 
-use super::Outbox;
+use super::{Outbox, put_gap, put_lost};
 use crate::flow::batch::Batch;
 use crate::wire::control::Control;
 use crate::wire::encode;
@@ -43,7 +43,18 @@ impl Outbox {
         self.held = 0;
         self.closed = true;
         if let Some(bye) = bye {
+            self.tell_unsent();
             encode(self.batch.bytes(), bye);
+        }
+    }
+
+    /// Tells the other side, ahead of the BYE, how many samples will not come.
+    fn tell_unsent(&mut self) {
+        for (alias, lane) in (0..).zip(&mut self.lanes) {
+            let Some(lane) = lane.as_mut().filter(|lane| lane.limit.is_some()) else { continue };
+            let unsent = self.left.get(&alias).map_or(0, |left| left.unsent);
+            put_gap(self.batch.bytes(), alias, std::mem::take(&mut lane.gap) + unsent);
+            put_lost(self.batch.bytes(), alias, std::mem::take(&mut lane.lost));
         }
     }
 

@@ -8,8 +8,10 @@ use super::{BY_REFERENCE, Outbox, Outgoing, Put, put_gap, put_lost};
 use crate::bytes::Bytes;
 use crate::delivery::Delivery;
 use crate::flow::lane::{Lane, Missing, Parked, Upstream};
+use crate::settings::Bounds;
 use crate::time::Timestamp;
 use crate::wire::control::Credit;
+use crate::wire::packed;
 
 /// Why a line is told of what it was granted on another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +27,17 @@ pub(crate) enum Onward {
 impl Outbox {
     /// Makes a lane for samples that are passed on. They wait for its first credit.
     pub(crate) fn open_relay(&mut self, alias: u32, delivery: Delivery) {
-        self.open(alias, delivery);
+        // The endpoint of the intent keeps the bounds; here they are those of what is held.
+        self.open(alias, delivery, Bounds::NONE);
         if let Some(lane) = self.lane_mut(alias) {
             lane.upstream = Some(Box::new(Upstream::new()));
+        }
+    }
+
+    /// The payloads of a lane are packed.
+    pub(crate) fn set_packed(&mut self, alias: u32) {
+        if let Some(lane) = self.lane_mut(alias) {
+            lane.packed = true;
         }
     }
 
@@ -40,10 +50,14 @@ impl Outbox {
         now: impl FnOnce() -> Timestamp,
     ) -> Put {
         let size = sample.payload.len();
-        let (has_room, fits, closed) = (self.has_room(size), size <= self.largest, self.closed);
+        let (has_room, largest, closed) = (self.has_room(size), self.largest, self.closed);
         let Some(lane) = self.lane_mut(alias).filter(|lane| !lane.ending && !closed) else {
             return Put::Closed;
         };
+        // Of a packed payload it counts what it becomes: the reader would close the link.
+        let unpacked =
+            if lane.packed { packed::look(sample.payload).map_or(0, |it| it.size()) } else { size };
+        let fits = size <= largest + lane.more() && unpacked <= largest;
         let Some(upstream) = lane.upstream.as_mut().filter(|_| lane.limit.is_some()) else {
             return Put::NotOpen;
         };
@@ -80,6 +94,9 @@ impl Outbox {
         if lane.parked.is_empty() {
             lane.gap += missing.gap;
             lane.lost += missing.lost;
+            if lane.delivery.is_lossless() && lane.limit.is_some() {
+                self.tell_missing(alias);
+            }
         } else {
             upstream.tail.gap += missing.gap;
             upstream.tail.lost += missing.lost;

@@ -2,12 +2,13 @@
 
 use super::*;
 use crate::flow::lane::PARKED_COST;
-use crate::wire::control::Ping;
+use crate::wire::control::{Credit, Ping};
 use crate::wire::message::MESSAGE_HEAD_MAX;
 use crate::wire::{Frame, Limits, Split, StampReader, decode, split};
 use std::collections::BTreeMap;
 
 mod ending;
+mod full;
 mod kept;
 mod model;
 mod parking;
@@ -26,6 +27,8 @@ pub(super) struct Bench {
     /// The lane opened last under each alias.
     lanes: BTreeMap<u32, LaneId>,
     pub(super) got: Vec<Got>,
+    /// Those of lanes that are opened.
+    bounds: Bounds,
     wrote: bool,
 }
 
@@ -49,13 +52,14 @@ impl Bench {
             next: BTreeMap::new(),
             lanes: BTreeMap::new(),
             got: Vec::new(),
+            bounds: Bounds::NONE,
             wrote: false,
         }
     }
 
     /// A lane that waits for its first credit.
     pub(super) fn open_waiting(&mut self, alias: u32, delivery: Delivery) {
-        let lane = self.outbox.open(alias, delivery);
+        let lane = self.outbox.open(alias, delivery, self.bounds);
         self.lanes.insert(alias, lane);
     }
 
@@ -67,7 +71,7 @@ impl Bench {
     pub(super) fn open(&mut self, alias: u32, delivery: Delivery) {
         self.open_waiting(alias, delivery);
         let limit = if delivery.is_lossless() { u64::from(delivery.depth()) } else { u64::MAX };
-        assert_eq!(self.outbox.credit(Credit { alias, limit, taken: 0, lost: 0 }), Some(true));
+        assert_eq!(self.outbox.credit(Credit { alias, limit, taken: 0, lost: 0 }), Some(FIRST));
     }
 
     pub(super) fn put(&mut self, alias: u32, payload: &[u8]) -> Put {
@@ -75,8 +79,9 @@ impl Bench {
         self.outbox.put(self.lane(alias), Outgoing { payload, shared: None }, false, || now)
     }
 
-    pub(super) fn admits(&self, alias: u32, size: usize) -> Put {
-        self.outbox.admits(self.lane(alias), size)
+    pub(super) fn admits(&mut self, alias: u32, size: usize) -> Put {
+        let now = self.now;
+        self.outbox.admits(self.lane(alias), size, || now)
     }
 
     fn put_shared(&mut self, alias: u32, payload: &Bytes) -> Put {
@@ -193,6 +198,13 @@ pub(super) fn all(batch: &mut Batch) -> Vec<u8> {
     }
     bytes
 }
+
+/// The first credit of a lane, and any other.
+const FIRST: Credited = Credited { first: true, missed: None };
+const MORE: Credited = Credited { first: false, missed: None };
+
+/// Out of credit, for ever if need be.
+const OUT: Put = Put::NoCredit(Duration::MAX);
 
 const CAPACITY: usize = 4096;
 const FILLER: u32 = 9;

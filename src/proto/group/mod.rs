@@ -185,7 +185,7 @@ impl Group {
 
     fn declare(&mut self, now: Timestamp, id: u32, declaration: &Declaration, role: Role, retained: bool) {
         self.advance(now);
-        let Declaration { route, schema, codec } = declaration;
+        let Declaration { route, schema, codec, .. } = declaration;
         let entry = Entry {
             role,
             id,

@@ -27,7 +27,7 @@ fn settings(number: u8, path: &str) -> GroupSettings {
 
 fn declaration(route: &str, version: u64) -> Declaration {
     let schema = Arc::new(Schema::versioned("Imu", version).unwrap());
-    Declaration { route: Route::parse(route).unwrap(), schema, codec: "raw" }
+    Declaration { route: Route::parse(route).unwrap(), schema, codec: "raw", packs: false }
 }
 
 impl Room {

@@ -29,7 +29,9 @@ impl Engine {
         }
         let mut declared = theirs.declared.clone();
         declared.lease_millis = 0;
-        let item = Interest { declared, delivery: theirs.delivery, only: Some(intent) };
+        // Nothing is unpacked here: all three must know of it.
+        let unpacks = theirs.unpacks && from.packs;
+        let item = Interest { declared, delivery: theirs.delivery, only: Some(intent), unpacks };
         let id = self.relay.next_id();
         let (flow, told) = (None, [false; 2]);
         let want = Want { offer: offer_id, reader, interest, supplier, intent, flow, told };
@@ -73,12 +75,19 @@ impl Engine {
     }
 
     /// The supplier linked its intent to a want.
-    pub(in crate::proto) fn relay_linked(&mut self, link: LinkId, theirs: u32, id: u32, alias: u32) {
+    pub(in crate::proto) fn relay_linked(
+        &mut self,
+        link: LinkId,
+        theirs: u32,
+        id: u32,
+        alias: u32,
+        packed: bool,
+    ) {
         if !self.relay.had(id) {
             return self.never_declared(link, "interest", id);
         }
         let Some(session) = self.links.get(&link).and_then(Link::session) else { return };
-        let inlet = Inlet::new(session, theirs, InterestId(id));
+        let inlet = Inlet::new(session, theirs, InterestId(id), packed);
         let want = self.relay.wants.get(&id).filter(|want| want.supplier == link);
         let fault = if alias > MAX_ALIAS {
             Some(format!("NOTIFY linked assigns alias {alias}; the highest is {MAX_ALIAS}"))
@@ -88,6 +97,8 @@ impl Engine {
             Some(format!("NOTIFY linked links intent {theirs} and interest {id}, which differ"))
         } else if want.is_some_and(|want| want.flow.is_some()) {
             Some(format!("NOTIFY linked links intent {theirs} and interest {id} twice"))
+        } else if packed && want.is_some_and(|want| !self.unpacks_want(want)) {
+            Some(format!("NOTIFY linked packs the payloads for interest {id}, which does not take them so"))
         } else {
             None
         };
@@ -104,12 +115,18 @@ impl Engine {
         };
         session.inlet_of.insert((InterestId(id), theirs), alias);
         if self.has_room(reader) {
-            self.begin_flow(id, alias, (reader, offer, interest));
+            self.begin_flow(id, alias, (reader, offer, interest), packed);
         }
     }
 
     /// Links the reader as the supplier was linked.
-    fn begin_flow(&mut self, id: u32, from_alias: u32, (reader, offer, interest): (LinkId, u32, u32)) {
+    fn begin_flow(
+        &mut self,
+        id: u32,
+        from_alias: u32,
+        (reader, offer, interest): (LinkId, u32, u32),
+        packed: bool,
+    ) {
         let Some(session) = self.links.get_mut(&reader).and_then(Link::session_mut) else { return };
         let Some(delivery) = session.interests.get(&interest).map(|theirs| theirs.delivery) else { return };
         let Some(alias) = session.aliases.take() else { return self.too_many_routes(reader) };
@@ -126,8 +143,9 @@ impl Engine {
             to: reader,
             to_alias: alias,
             delivery,
+            packed,
         });
-        let linked = Notify::Linked { mine: offer, yours: interest, alias };
+        let linked = Notify::linked(offer, interest, alias, packed);
         self.send(reader, Control::Notify(linked), Order::InLine);
         if let (Some(from), Some(to)) = (self.peer_name(supplier), self.peer_name(reader)) {
             self.tell(Event::RouteRelayed { route, from, to });
@@ -142,6 +160,13 @@ impl Engine {
         let (Some(supply), Some(wanted)) = (supply, wanted) else { return false };
         let (a, b) = (&supply.declared, &wanted.declared);
         a.route == b.route && a.codec == b.codec && a.fingerprint == b.fingerprint
+    }
+
+    /// Whether a want asked its supplier for packed payloads.
+    fn unpacks_want(&self, want: &Want) -> bool {
+        let session = |link| self.links.get(link).and_then(Link::session);
+        let wanted = session(&want.reader).and_then(|session| session.interests.get(&want.interest));
+        wanted.is_some_and(|wanted| wanted.unpacks) && session(&want.supplier).is_some_and(|it| it.packs)
     }
 
     /// The supplier ended a pair: the reader is told behind its last sample.

@@ -43,7 +43,7 @@ impl World {
                     self.end(place, link, |end| end.close_outlet(alias, intent));
                     self.wants_drain(place, link);
                 }
-                Action::OpenInlet { link, interest, alias } => {
+                Action::OpenInlet { link, interest, alias, .. } => {
                     if let Some(credit) = self.end(place, link, |end| end.open_inlet(alias, interest)) {
                         self.send(place, link, credit, Order::Ahead);
                     }
@@ -65,6 +65,8 @@ impl World {
                     self.wants_drain(place, to);
                 }
                 Action::Up { .. }
+                | Action::Watch { .. }
+                | Action::Look { .. }
                 | Action::Clock { .. }
                 | Action::LinkLocal { .. }
                 | Action::UnlinkLocal { .. } => {}

@@ -141,7 +141,12 @@ impl World {
     }
 
     fn any_interest(&mut self) -> Entry<Interest> {
-        let item = Interest { declared: self.any_declared(), delivery: Delivery::Queue(3), only: None };
+        let item = Interest {
+            declared: self.any_declared(),
+            delivery: Delivery::Queue(3),
+            only: None,
+            unpacks: false,
+        };
         self.any_entry(item)
     }
 

@@ -128,5 +128,5 @@ pub(super) fn path(place: Place) -> &'static str {
 
 pub(super) fn declaration(route: Route, version: u64, codec: &'static str) -> Declaration {
     let schema = Schema::versioned("Simulated", version).unwrap();
-    Declaration { route, schema: Arc::new(schema), codec }
+    Declaration { route, schema: Arc::new(schema), codec, packs: false }
 }

@@ -1,5 +1,7 @@
 use super::*;
+use crate::health::Symptom;
 use crate::proto::Order;
+use crate::proto::health::Seen;
 use crate::time::Timestamp;
 use crate::wire::control::{Control, Ping, Pong};
 
@@ -24,8 +26,9 @@ fn a_process_that_slept_itself_does_not_take_it_for_its_peers_silence() {
     bed.now = bed.now + seconds(60.0);
     bed.engines[0].tick(bed.now, &|_| heard);
     bed.settle();
-    assert!(downs(&mut bed, 0).is_empty());
     bed.pass(seconds(5.0));
+    let events = bed.events(0);
+    assert!(events.is_empty(), "neither down nor degraded: {events:?}");
     assert_eq!(ups(&bed, 0), 1);
     // It gets one interval, no more.
     bed.frozen.push(1);
@@ -107,4 +110,51 @@ fn a_slow_line_is_pinged_so_rarely_that_it_costs_a_hundredth_of_it() {
     bed.pass(seconds(10.0));
     let pings = bed.frames(0).into_iter().filter(|(frame, _)| matches!(frame, Control::Ping(_))).count();
     assert!((9..=11).contains(&pings), "{pings} pings");
+}
+
+#[test]
+fn a_quiet_link_is_degraded_before_it_is_down_and_told_both_ways() {
+    let (mut bed, link) = joined();
+    bed.pass(seconds(10.0));
+    assert!(bed.events(0).is_empty());
+    bed.frozen.push(1);
+    bed.pass(seconds(2.7));
+    let events = bed.events(0);
+    let [Event::LinkDegraded { peer, symptoms, text, .. }] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((peer.path.as_ref().unwrap().as_str(), &symptoms[..]), ("robot.arm", &[Symptom::Silence][..]));
+    assert!(text.starts_with("nothing heard for") && text.contains("limit"), "{text}");
+    let view = bed.engines[0].links(bed.now).next().unwrap();
+    let wellness = view.wellness.unwrap();
+    assert!(view.state == LinkState::Up && wellness.rank.degraded && wellness.symptoms == [Symptom::Silence]);
+    assert!(wellness.rank.strain > 1000);
+    assert!(bed.engines[0].rank(bed.now, link).unwrap() > bed.engines[1].rank(bed.now, LinkId(0)).unwrap());
+    // It speaks again, and has to hold out for a while.
+    bed.frozen.clear();
+    bed.pass(seconds(4.0));
+    assert!(bed.events(0).is_empty());
+    bed.pass(seconds(3.0));
+    let events = bed.events(0);
+    let [Event::LinkRecovered { after, .. }] = &events[..] else { panic!("{events:?}") };
+    assert!(*after >= seconds(5.0) && *after < seconds(7.0), "{after:?}");
+    assert!(!bed.engines[0].rank(bed.now, link).unwrap().degraded);
+    bed.frozen.push(1);
+    bed.pass(seconds(3.55));
+    assert_down(&mut bed, 0, ReasonCode::Silent, false, "heard nothing");
+    assert_eq!(bed.engines[0].rank(bed.now, link), None);
+}
+
+#[test]
+fn what_the_driver_sees_of_a_line_counts() {
+    let (mut bed, link) = joined();
+    assert!(bed.engines[0].links(bed.now).next().unwrap().wellness.unwrap().symptoms.is_empty());
+    bed.pass(seconds(1.5));
+    assert!(bed.actions[0].iter().any(|action| matches!(action, Action::Look { link: id } if *id == link)));
+    forget(&mut bed);
+    let seen = Seen { heard: bed.now, queue_age: seconds(0.7), ..Seen::default() };
+    bed.engines[0].look(bed.now, link, seen);
+    let events = bed.events(0);
+    let [Event::LinkDegraded { symptoms, health, .. }] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((&symptoms[..], health.queue_age), (&[Symptom::QueueAge][..], seconds(0.7)));
+    bed.engines[0].look(bed.now, LinkId(77), seen);
+    assert!(bed.events(0).is_empty());
 }

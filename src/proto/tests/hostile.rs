@@ -17,12 +17,12 @@ fn declared(route: &str, version: u64) -> Declared {
     }
 }
 
-fn intent(route: &str, version: u64) -> Intent {
+pub(super) fn intent(route: &str, version: u64) -> Intent {
     Intent { declared: declared(route, version), exclusive: false, retained: false, relayed: None }
 }
 
 fn interest(route: &str, version: u64) -> Interest {
-    Interest { declared: declared(route, version), delivery: Delivery::Latest, only: None }
+    Interest { declared: declared(route, version), delivery: Delivery::Latest, only: None, unpacks: false }
 }
 
 /// What the peer says, and what is answered: the code of the BYE, or nothing.

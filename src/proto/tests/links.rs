@@ -150,9 +150,15 @@ fn the_wrong_endpoint_under_an_address_is_told_to_both_in_words() {
     for place in 0..2 {
         assert_down(&mut bed, place, ReasonCode::WrongIdentity, false, words);
     }
-    bed.pass(seconds(3.0));
+    bed.pass(seconds(22.0));
     assert!(downs(&mut bed, 0).is_empty(), "what waiting cannot mend is tried slowly");
-    bed.pass(seconds(4.0));
+    // Nor can the network mend it.
+    let link = bed.engines[0].links(bed.now).next().unwrap();
+    assert!(link.redial_in.is_some_and(|wait| wait < seconds(16.0)), "{link:?}");
+    bed.engines[0].way_opened(bed.now, link.id);
+    bed.pass(seconds(0.4));
+    assert!(downs(&mut bed, 0).is_empty());
+    bed.pass(seconds(16.0));
     assert_eq!(downs(&mut bed, 0).len(), 1);
 }
 
@@ -283,4 +289,32 @@ fn a_dial_that_succeeds_after_closing_is_hung_up() {
     assert!(actions.iter().any(|action| matches!(action, Action::HangUp { .. })), "cancels the attempt");
     engine.dialled(now, link);
     assert!(matches!(engine.poll(), Some(Action::HangUp { bye: None, .. })));
+}
+
+#[test]
+fn a_way_that_opens_is_dialled_at_once_and_the_waits_begin_anew() {
+    let mut bed = Bed::new(&["desk", "robot.arm"]);
+    bed.frozen.push(1);
+    let link = bed.dial(0, "memory://robot.arm/robot.arm");
+    bed.pass(seconds(30.0));
+    let waits = bed.engines[0].links(bed.now).next().unwrap();
+    assert!(waits.attempt > 5 && waits.redial_in.is_some(), "{waits:?}");
+    assert!(bed.actions[0].iter().any(|action| matches!(action, Action::Watch { link: id } if *id == link)));
+    forget(&mut bed);
+    bed.engines[0].way_opened(bed.now, link);
+    bed.pass(seconds(0.1));
+    assert!(!downs(&mut bed, 0).is_empty(), "at most the shortest wait");
+    bed.pass(seconds(0.5));
+    assert!(!downs(&mut bed, 0).is_empty(), "the next waits are short again");
+    bed.frozen.clear();
+    bed.engines[0].way_opened(bed.now, link);
+    bed.pass(seconds(0.1));
+    assert_eq!(ups(&bed, 0), 1);
+    // To a link that is up it means nothing.
+    forget(&mut bed);
+    bed.engines[0].way_opened(bed.now, link);
+    bed.pass(seconds(0.5));
+    assert!(
+        bed.actions[0].iter().all(|action| !matches!(action, Action::Dial { .. } | Action::HangUp { .. }))
+    );
 }

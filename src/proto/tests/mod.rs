@@ -3,6 +3,7 @@
 mod health;
 mod hostile;
 mod links;
+mod packs;
 mod relay;
 mod rights;
 mod routes;

@@ -112,7 +112,7 @@ fn a_peer_that_offers_what_it_has_no_right_to_is_hung_up_and_told() {
     let link = bed.engines[0].links(bed.now).next().unwrap().id;
     bed.intent(0, 0, "Imu@robot.leg.imu", 1);
     forget(&mut bed);
-    let item = Interest { declared, delivery: crate::delivery::Delivery::Latest, only: None };
+    let item = Interest { declared, delivery: crate::delivery::Delivery::Latest, only: None, unpacks: false };
     bed.say(0, link, Control::Interests(vec![Entry::Add { id: 0, item }]));
     assert_eq!(wires(&bed, 0), [] as [&str; 0]);
 }

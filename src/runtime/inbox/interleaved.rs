@@ -71,7 +71,7 @@ impl Bench {
                     assert!(taken.sequence >= next[of], "{} came after {}", taken.sequence, next[of]);
                     next[of] = taken.sequence + 1;
                     count += 1;
-                    taken.source.took_one();
+                    taken.source.took_one(taken.bytes());
                 }
             }
         }

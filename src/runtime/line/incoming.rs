@@ -2,7 +2,7 @@
 //! the peer's clock.
 
 use super::{Change, Line};
-use crate::flow::outbox::Onward;
+use crate::flow::outbox::{Credited, Onward};
 use crate::reason::{Reason, ReasonCode};
 use crate::runtime::input::{Input, LineInput};
 use crate::sync::atomic::Ordering;
@@ -35,11 +35,17 @@ impl Line {
             // A credit that crossed our END.
             return Ok(());
         }
-        let Some(first) = out.outbox.credit(credit) else {
+        let Some(Credited { first, missed }) = out.outbox.credit(credit) else {
+            let known = out
+                .outbox
+                .lane(credit.alias)
+                .map_or((0, 0, 0), |lane| (lane.sequence, lane.limit.unwrap_or(0), lane.taken));
             drop(out);
+            let Credit { alias, limit, taken, lost } = credit;
+            let (sent, old_limit, old_taken) = known;
             let text = format!(
-                "a credit for alias {} goes backwards or past what was sent (limit {}, taken {}, lost {})",
-                credit.alias, credit.limit, credit.taken, credit.lost
+                "a credit for alias {alias} goes backwards, past its depth or past what was sent: limit {limit} after \
+                 {old_limit}, taken {taken} after {old_taken}, lost {lost}, of {sent} sent"
             );
             return Err(Reason::new(ReasonCode::Malformed, text));
         };
@@ -49,7 +55,7 @@ impl Line {
             out.rooms.get(credit.alias as usize).cloned().flatten()
         });
         let fed = if out.feeds.is_empty() { None } else { out.fed(credit.alias, Onward::Credit) };
-        drop(out);
+        self.wake_after(out);
         if let Some((feed, credit)) = fed {
             feed.grant(credit);
         }
@@ -58,6 +64,9 @@ impl Line {
         }
         if first {
             self.input(LineInput::Opened { alias: credit.alias });
+        }
+        if let Some(missed) = missed {
+            self.input(LineInput::Returned { alias: credit.alias, missed });
         }
         Ok(())
     }

@@ -151,7 +151,7 @@ fn bench(deliveries: &[Delivery]) -> Bench {
     line.up(Arc::new(PeerName { path: None, url: line.url.clone() }), 1024);
     let (room, route) = (Arc::<Signal>::default(), Route::parse("Imu@robot.imu").unwrap());
     let open = |(alias, delivery): (u32, &Delivery)| {
-        let lane = line.open_lane(alias, *delivery, route.clone(), Arc::clone(&room));
+        let lane = line.open_lane(alias, *delivery, route.clone(), Arc::clone(&room), Bounds::NONE);
         let limit = if delivery.is_lossless() { u64::from(delivery.depth()) } else { u64::MAX };
         line.credit(Credit { alias, limit, taken: 0, lost: 0 }).unwrap();
         lane
@@ -163,17 +163,30 @@ fn bench(deliveries: &[Delivery]) -> Bench {
 }
 
 impl Bench {
-    /// A thread that sends, and waits for room where it must. Returns how many samples were taken.
+    /// A thread that sends, and waits for room where it must; under odd aliases many at once, where that goes. Returns
+    /// how many samples were taken.
     fn sender(&self, lane: LaneId) -> JoinHandle<usize> {
         let (line, room) = (Arc::clone(&self.line), Arc::clone(&self.room));
         spawn(move || {
             let mut spare = Batch::default();
-            for number in 0..SAMPLES {
+            let numbers: Vec<_> = (0..SAMPLES).map(|number| [number]).collect();
+            let slices: Vec<_> = numbers.iter().map(|number| number.as_slice()).collect();
+            let mut number = 0;
+            while number < SAMPLES {
+                let some = if lane.alias % 2 == 1 {
+                    line.put_some(lane, &slices[usize::from(number)..])
+                } else {
+                    None
+                };
+                if let Some((count, _)) = some {
+                    number += u8::try_from(count).unwrap();
+                    continue;
+                }
                 loop {
                     let seen = room.seen();
                     let sample = Outgoing { payload: &[number], shared: None };
                     match line.put(lane, sample, false, &mut spare) {
-                        Put::NoRoom => assert!(room.wait(seen, None)),
+                        Put::NoRoom | Put::NoCredit(_) => assert!(room.wait(seen, None)),
                         Put::Closed => return usize::from(number),
                         put => {
                             assert!(matches!(put, Put::Queued | Put::Inline | Put::Parked(_)), "{put:?}");
@@ -182,6 +195,7 @@ impl Bench {
                     }
                 }
                 assert!(spare.is_empty());
+                number += 1;
             }
             usize::from(SAMPLES)
         })

@@ -7,15 +7,18 @@ use crate::flow::lane::Missing;
 use crate::flow::outbox::{Onward, Outgoing, Put};
 use crate::runtime::feed::Feed;
 use crate::time::Timestamp;
-use crate::wire::control::Credit;
+use crate::wire::control::{Control, Credit};
 use std::sync::Arc;
 
 impl Line {
     /// Makes a lane for what comes by `feed`.
-    pub(crate) fn open_relay(&self, alias: u32, delivery: Delivery, feed: Arc<Feed>) {
+    pub(crate) fn open_relay(&self, alias: u32, delivery: Delivery, feed: Arc<Feed>, packed: bool) {
         self.connection.lane(alias, delivery.is_lossless());
         let mut out = self.out.lock();
         out.outbox.open_relay(alias, delivery);
+        if packed {
+            out.outbox.set_packed(alias);
+        }
         let place = alias as usize;
         if out.routes.len() <= place {
             out.routes.resize_with(place + 1, || None);
@@ -63,9 +66,18 @@ impl Line {
         }
         out.outbox.forward_missing(alias, missing);
         let fed = out.fed(alias, Onward::Room);
-        drop(out);
+        self.wake_after(out);
         if let Some((feed, credit)) = fed {
             feed.grant(credit);
+        }
+    }
+
+    /// Passes on that the interest at the far end is cut off.
+    pub(crate) fn forward_stalled(&self, (alias, feed): (u32, &Arc<Feed>), untaken: u64) {
+        let mut out = self.out.lock();
+        if out.is_fed_by(alias, feed) {
+            out.outbox.in_line(&Control::Stalled { alias, untaken });
+            self.wake_after(out);
         }
     }
 
@@ -79,7 +91,7 @@ impl Line {
 
     /// Sends the newest credit of a feed that begins on this line.
     pub(crate) fn send_onward(&self, feed: &Feed) {
-        self.send_newest_credit(|| feed.credit(), &feed.ended);
+        self.send_credit(|| feed.credit(), &feed.ended);
     }
 }
 

@@ -14,11 +14,12 @@ fn bench(retain: bool) -> (Arc<Outlets>, Arc<Line>) {
     let line = Line::new("memory://test".to_owned(), here, Clock::start(), 1 << 16, dispatcher);
     line.up(Arc::new(PeerName { path: None, url: line.url.clone() }), 1 << 16);
     let route = Route::parse("Imu@robot.imu").unwrap();
-    (Arc::new(Outlets::new(IntentId(1), route, TypeId::of::<u8>(), false, retain)), line)
+    (Arc::new(Outlets::new(IntentId(1), route, TypeId::of::<u8>(), false, retain, Bounds::NONE)), line)
 }
 
 fn open(outlets: &Outlets, line: &Arc<Line>, alias: u32, delivery: Delivery) -> Outlet {
-    let lane = line.open_lane(alias, delivery, outlets.route.clone(), Arc::clone(&outlets.signal));
+    let lane =
+        line.open_lane(alias, delivery, outlets.route.clone(), Arc::clone(&outlets.signal), outlets.bounds);
     let depth = u64::from(delivery.depth());
     line.credit(Credit { alias, limit: depth, taken: 0, lost: 0 }).unwrap();
     Outlet::Remote { line: Arc::clone(line), lane, lossless: delivery.is_lossless() }
@@ -35,7 +36,7 @@ fn a_sender_that_was_held_up_never_sends_under_an_alias_of_another_pair() {
         let delivery = Delivery::Lossless(4);
         let old: Vec<_> = (0..lanes).map(|alias| open(&outlets, &line, alias, delivery)).collect();
         outlets.publish(|list| *list = old);
-        let mut sending = Sending::new(Arc::clone(&outlets));
+        let mut sending = Sending::new(Arc::clone(&outlets), bounded(1).0);
         assert!(sending.refresh().bytes);
         // While the sender is here, its lanes end and their aliases are given to another intent.
         let (other, _) = bench(false);
@@ -57,7 +58,7 @@ fn who_comes_late_while_an_intent_sends_gets_what_is_the_last_one_then() {
             |number: u8| Retained { sent: Timestamp::ZERO, payload: Bytes::from(vec![number]), number: 1 };
         outlets.begin_send();
         assert!(outlets.end_send(Some(kept(1))).is_none(), "nobody came");
-        let mut sending = Sending::new(Arc::clone(&outlets));
+        let mut sending = Sending::new(Arc::clone(&outlets), bounded(1).0);
         outlets.begin_send();
         assert!(sending.refresh().is_nothing());
         let late = open(&outlets, &line, 0, Delivery::Lossless(1));
@@ -70,7 +71,8 @@ fn who_comes_late_while_an_intent_sends_gets_what_is_the_last_one_then() {
             assert_eq!(line.sent(0), Some(1), "it is given once");
         }
         sending.refresh();
-        assert_eq!(sending.send(sample(&[3]), || None), Err(Turned::NoRoom));
+        let turned = sending.send(sample(&[3]), || None);
+        assert!(matches!(turned, Err(Turned::NoRoom { place: 0, fate: Fate::NoCredit, .. })), "{turned:?}");
         assert!(outlets.give_retained(|_| ()).is_some());
     }
 }

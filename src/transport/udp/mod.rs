@@ -18,9 +18,10 @@ mod listen;
 mod options;
 pub(crate) mod sorter;
 
+use super::outlook::{check_way, of_internet};
 use super::resolve::resolve;
 use super::tcp::Failures;
-use super::{Cancel, Connection, Listener, Transport, cancelled, deadline_after};
+use super::{Cancel, Connection, Listener, Outlook, Transport, cancelled, deadline_after};
 use options::Place;
 use std::io;
 use std::sync::Arc;
@@ -69,13 +70,19 @@ impl Transport for Udp {
         for (tried, address) in addresses.iter().enumerate() {
             let left = deadline.saturating_duration_since(Instant::now());
             let share = left / u32::try_from(addresses.len() - tried).unwrap_or(1);
-            match dial::dial(*address, mtu, Instant::now() + share, cancel) {
+            let dialled =
+                check_way(*address).and_then(|()| dial::dial(*address, mtu, Instant::now() + share, cancel));
+            match dialled {
                 Ok(connection) => return Ok(Arc::new(connection)),
                 Err(_) if cancel.is_cancelled() => return Err(cancelled()),
                 Err(error) => failures.add(*address, error),
             }
         }
         Err(failures.into_error())
+    }
+
+    fn outlook(&self, address: &str) -> Outlook {
+        of_internet(address)
     }
 
     fn listen(&self, address: &str) -> io::Result<Arc<dyn Listener>> {

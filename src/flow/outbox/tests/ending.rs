@@ -29,8 +29,10 @@ fn closing_drains_what_waits_or_drops_it_and_bye_is_the_last_word() {
         assert_eq!(bench.got.last(), Some(&Got::Control(bye())));
         let sent: &[u64] = if drain { &[0, 1, 2, 3, 4] } else { &[] };
         assert_eq!(bench.sequences(0), sent);
-        // Control frames are written all the same.
-        assert_eq!(bench.got.len(), if drain { 8 } else { 2 }, "{:?}", bench.got);
+        // Control frames are written all the same, and how many samples do not come.
+        assert_eq!(bench.got.len(), if drain { 8 } else { 4 }, "{:?}", bench.got);
+        assert_eq!(bench.got.contains(&Got::Gap { alias: 0, count: 5 }), !drain);
+        assert_eq!(bench.got.contains(&Got::Gap { alias: FILLER, count: 1 }), !drain);
         assert!(bench.outbox.is_finished());
     }
 }
@@ -70,7 +72,7 @@ fn what_waits_when_a_link_dies_is_lost_and_counted_by_route() {
         bench.put(1, &[i]);
     }
     bench.write_all();
-    assert_eq!(bench.outbox.credit(Credit { alias: 1, limit: 11, taken: 1, lost: 0 }), Some(false));
+    assert_eq!(bench.outbox.credit(Credit { alias: 1, limit: 11, taken: 1, lost: 0 }), Some(MORE));
     bench.put(0, &[4]);
     bench.put(1, &[4]);
     bench.put(1, &[5]);
@@ -153,7 +155,7 @@ mod every_sample {
                 match step {
                     Step::Put(alias, size) => {
                         let put = bench.put(alias, &vec![alias as u8; size]);
-                        taken[alias as usize] += u64::from(put != Put::NoRoom);
+                        taken[alias as usize] += u64::from(!matches!(put, Put::NoRoom | Put::NoCredit(_)));
                         match put {
                             Put::Parked(older) => replaced[alias as usize] += older,
                             Put::Inline => drop(bench.write_inline(most)),

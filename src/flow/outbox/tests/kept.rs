@@ -9,9 +9,9 @@ fn a_lossless_sample_is_never_parked_and_finds_no_room_or_no_credit() {
     for i in 0..3 {
         assert!(matches!(bench.put(0, &[i]), Put::Queued | Put::Inline));
     }
-    assert_eq!(bench.admits(0, 1), Put::NoRoom);
-    assert_eq!(bench.put(0, &[3]), Put::NoRoom, "out of credit");
-    assert_eq!(bench.outbox.credit(Credit { alias: 0, limit: 5, taken: 2, lost: 0 }), Some(false));
+    assert_eq!(bench.admits(0, 1), OUT);
+    assert_eq!(bench.put(0, &[3]), OUT, "out of credit");
+    assert_eq!(bench.outbox.credit(Credit { alias: 0, limit: 5, taken: 2, lost: 0 }), Some(MORE));
     assert_eq!(bench.admits(0, CAPACITY), Put::NoRoom, "larger than what is left");
     assert_eq!(bench.put(0, &[3; CAPACITY]), Put::NoRoom);
     assert_eq!(bench.admits(0, 1), Put::Queued);
@@ -43,7 +43,7 @@ fn a_retained_sample_is_only_ever_the_first() {
     let mut bench = Bench::new(CAPACITY);
     bench.open(0, Delivery::Lossless(1));
     retained(&mut bench, 0);
-    assert_eq!(bench.put(0, &[1]), Put::NoRoom, "it took the only credit");
+    assert_eq!(bench.put(0, &[1]), OUT, "it took the only credit");
     bench.open(1, Delivery::Latest);
     bench.put(1, &[1]);
     retained(&mut bench, 1);
@@ -76,7 +76,7 @@ fn who_held_on_to_a_lane_never_sends_by_the_next_one_of_its_alias() {
         let sample = Outgoing { payload: &[1], shared: None };
         assert!(!bench.outbox.is_open(held) && bench.outbox.is_open(bench.lane(0)));
         for forced in [false, true] {
-            assert_eq!(bench.outbox.admits(held, 1), Put::Closed);
+            assert_eq!(bench.outbox.admits(held, 1, || Timestamp::ZERO), Put::Closed);
             assert_eq!(bench.outbox.put(held, sample, forced, || Timestamp::ZERO), Put::Closed);
         }
         bench.outbox.put_first(held, sample, Timestamp::ZERO);

@@ -81,7 +81,7 @@ fn run(steps: Vec<Step>) {
                     lane.limit = lane.taken + u64::from(LANES[alias as usize].depth());
                 }
                 let credit = Credit { alias, limit: lane.limit, taken: lane.taken, lost: 0 };
-                assert_eq!(bench.outbox.credit(credit), Some(false), "an honest credit");
+                assert_eq!(bench.outbox.credit(credit), Some(MORE), "an honest credit");
             }
             Step::Inline(most) => inline = most,
             Step::Urgent => {
@@ -106,9 +106,12 @@ fn put(bench: &mut Bench, lane: &mut Sent, alias: u32, size: usize, inline: usiz
     let has_credit = lane.accepted < lane.limit;
     let admitted = bench.admits(alias, size);
     let put = bench.put(alias, &payload(alias, lane.accepted, size));
-    assert_eq!(admitted == Put::NoRoom, put == Put::NoRoom);
+    let full = |put| matches!(put, Put::NoRoom | Put::NoCredit(_));
+    assert_eq!(full(admitted), full(put));
     match put {
-        Put::NoRoom => return assert!(delivery.is_lossless() && !(has_room && has_credit)),
+        Put::NoRoom | Put::NoCredit(_) => {
+            return assert!(delivery.is_lossless() && !(has_room && has_credit));
+        }
         Put::Parked(dropped) => {
             assert!(!delivery.is_lossless());
             lane.dropped += dropped;

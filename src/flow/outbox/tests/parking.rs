@@ -9,8 +9,8 @@ fn samples_wait_for_the_first_credit() {
     bench.open_waiting(0, Delivery::default());
     assert_eq!(bench.put(0, &[1]), Put::NotOpen);
     assert_eq!(bench.admits(0, 1), Put::NotOpen);
-    assert_eq!(bench.outbox.credit(Credit { alias: 0, limit: u64::MAX, taken: 0, lost: 0 }), Some(true));
-    assert_eq!(bench.outbox.credit(Credit { alias: 0, limit: u64::MAX, taken: 0, lost: 0 }), Some(false));
+    assert_eq!(bench.outbox.credit(Credit { alias: 0, limit: u64::MAX, taken: 0, lost: 0 }), Some(FIRST));
+    assert_eq!(bench.outbox.credit(Credit { alias: 0, limit: u64::MAX, taken: 0, lost: 0 }), Some(MORE));
     assert_eq!(bench.put(0, &[1]), Put::Inline);
     assert_eq!(bench.outbox.credit(Credit { alias: 1, limit: 1, taken: 0, lost: 0 }), None);
 }

@@ -10,7 +10,7 @@ impl Bench {
         self.outbox.open_relay(ALIAS, delivery);
         assert_eq!(self.forward(b"x", 0), Put::NotOpen);
         assert_eq!(self.outbox.onward(ALIAS, Onward::Credit), None);
-        assert_eq!(self.outbox.credit(Credit { alias: ALIAS, limit, taken: 0, lost: 0 }), Some(true));
+        assert_eq!(self.outbox.credit(Credit { alias: ALIAS, limit, taken: 0, lost: 0 }), Some(FIRST));
         self.outbox.onward(ALIAS, Onward::Credit).expect("the first one is passed on")
     }
 

@@ -1,0 +1,148 @@
+//! What a lossless interest may have on its way: so many samples as it granted, so many bytes as the intent
+//! keeps; and how long it may take none of them.
+//!
+//! ```text
+//!            turned away                  the stall limit passes
+//!  open ───────────────────► full ──────────────────────────────► cut off
+//!   ▲                         │                                      │
+//!   └──── a sample is taken ──┴───────────── a sample is taken ──────┘
+//! ```
+//! Nothing runs by a timer: whoever is turned away looks at the time. So an interest that is in nobody's way
+//! is never cut off, and a look costs nothing while there is room.
+
+use crate::settings::Bounds;
+use crate::time::Timestamp;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// The samples of a lossless lane that were sent and not said to be taken.
+#[derive(Default)]
+pub(crate) struct Window {
+    bounds: Bounds,
+    bytes: u64,
+    /// How large they are, oldest first, and how many in a row are so.
+    sizes: VecDeque<(u32, u64)>,
+    /// When the intent was turned away first since a sample was taken.
+    full_since: Option<Timestamp>,
+    cut_off: bool,
+}
+
+impl Window {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        Self { bounds, ..Self::default() }
+    }
+
+    /// Whether so many bytes more may be sent. One sample may be, however large it is.
+    #[inline]
+    pub(crate) fn has_room(&self, size: usize) -> bool {
+        self.bytes == 0 || self.bytes + size as u64 <= self.bounds.bytes
+    }
+
+    #[inline]
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.cut_off
+    }
+
+    /// A sample was sent.
+    #[inline]
+    pub(crate) fn sent(&mut self, size: usize) {
+        self.bytes += size as u64;
+        // A payload fits a frame, whose length has 32 bits.
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
+        match self.sizes.back_mut() {
+            Some((last, count)) if *last == size => *count += 1,
+            _ => self.sizes.push_back((size, 1)),
+        }
+    }
+
+    /// Numbers went by without a sample.
+    pub(crate) fn skipped(&mut self, count: u64) {
+        match self.sizes.back_mut() {
+            Some((0, skipped)) => *skipped += count,
+            _ => self.sizes.push_back((0, count)),
+        }
+    }
+
+    /// So many more were taken. True if the interest had been cut off.
+    pub(crate) fn taken(&mut self, mut count: u64) -> bool {
+        if count == 0 {
+            return false;
+        }
+        self.full_since = None;
+        while count > 0 {
+            let Some((size, waiting)) = self.sizes.front_mut() else { break };
+            let some = count.min(*waiting);
+            self.bytes = self.bytes.saturating_sub(u64::from(*size).saturating_mul(some));
+            *waiting -= some;
+            count -= some;
+            if *waiting == 0 {
+                self.sizes.pop_front();
+            }
+        }
+        std::mem::take(&mut self.cut_off)
+    }
+
+    /// The intent was turned away: how long it is until the interest is to be cut off, or that it is by now.
+    pub(crate) fn turned_away(&mut self, now: Timestamp) -> Option<Duration> {
+        let since = *self.full_since.get_or_insert(now);
+        let left = self.bounds.stall.saturating_sub(now - since);
+        self.cut_off |= left.is_zero();
+        (!self.cut_off).then_some(left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_micros(1_000_000 + 1000 * millis)
+    }
+
+    fn window(bytes: u64) -> Window {
+        Window::new(Bounds { bytes, stall: Duration::from_millis(500) })
+    }
+
+    #[test]
+    fn bytes_are_given_back_as_samples_are_taken_in_their_order() {
+        let mut window = window(100);
+        for size in [40, 40, 20] {
+            assert!(window.has_room(size));
+            window.sent(size);
+        }
+        assert!(!window.has_room(1) && window.has_room(0));
+        assert!(!window.taken(1));
+        assert!(window.has_room(40) && !window.has_room(41));
+        window.skipped(5);
+        window.sent(10);
+        window.taken(2 + 5);
+        assert!(window.has_room(90) && !window.has_room(91));
+        window.taken(1);
+        assert!(window.has_room(1000), "one sample is sent whatever its size");
+        assert!(window.sizes.is_empty());
+    }
+
+    #[test]
+    fn samples_of_one_size_cost_no_memory_each() {
+        let mut window = window(u64::MAX);
+        (0..100_000).for_each(|_| window.sent(64));
+        assert_eq!(window.sizes.len(), 1);
+        window.taken(u64::MAX);
+        assert_eq!((window.bytes, window.sizes.len()), (0, 0));
+    }
+
+    #[test]
+    fn who_takes_nothing_for_the_limit_is_cut_off_and_comes_back_by_taking() {
+        let mut window = window(100);
+        assert_eq!(window.turned_away(at(0)), Some(Duration::from_millis(500)));
+        assert_eq!(window.turned_away(at(499)), Some(Duration::from_millis(1)));
+        assert!(!window.taken(1), "it is not too late");
+        assert_eq!(window.turned_away(at(600)), Some(Duration::from_millis(500)));
+        assert!(!window.taken(0));
+        assert_eq!(window.turned_away(at(1100)), None);
+        assert!(window.is_cut_off());
+        assert_eq!(window.turned_away(at(1200)), None);
+        assert!(window.taken(1) && !window.is_cut_off());
+        assert_eq!(window.turned_away(at(1300)), Some(Duration::from_millis(500)));
+    }
+}
