@@ -53,6 +53,8 @@ struct Lane {
     fast: bool,
     /// Where and when these few began.
     mark: (u64, Timestamp),
+    /// Until then numbers go with more bits, as one did.
+    wide_until: Timestamp,
 }
 
 /// A sample that waits for the line.
@@ -67,8 +69,10 @@ pub(super) struct Loose {
     dropped: u64,
     /// The tally that goes before it is out.
     tallied: bool,
-    /// Its number goes with more bits.
+    /// Its number goes with more bits,
     wide: bool,
+    /// and not only because one before it did.
+    of_itself: bool,
 }
 
 impl Loose {
@@ -149,7 +153,8 @@ impl LanesOut {
         lane.next += 1;
         lane.gap = 0;
         lane.waiting += 1;
-        let loose = Loose { alias, sent, payload, at: 0, number, gap, dropped, tallied: false, wide: false };
+        let (tallied, wide, of_itself) = (false, false, false);
+        let loose = Loose { alias, sent, payload, at: 0, number, gap, dropped, tallied, wide, of_itself };
         if loose.payload.len() > self.small && self.large.is_none() {
             self.large = Some(loose);
         } else {
@@ -170,11 +175,15 @@ impl LanesOut {
     }
 
     /// The sample that is next, and the tally that has to go before it, if one has.
-    pub(super) fn first(&mut self) -> Option<(&mut Loose, Option<Tally>)> {
+    pub(super) fn first(&mut self, now: Timestamp) -> Option<(&mut Loose, Option<Tally>)> {
         let loose = if self.is_large_next() { self.large.as_mut()? } else { self.queue.front_mut()? };
         let lane = self.lanes.get(loose.alias as usize)?;
-        // What may be overtaken by many of its alias must not be taken for one after them.
-        loose.wide = !self.fifo && (loose.wide || lane.fast || lane.waiting > 1 || loose.at > 0);
+        if !self.fifo {
+            // What may be overtaken by many of its alias must not be taken for one after them.
+            loose.of_itself |=
+                lane.fast || lane.waiting > 1 || loose.payload.len() > self.small || loose.at > 0;
+            loose.wide |= loose.of_itself || now < lane.wide_until;
+        }
         let due = lane.since_tally >= SAMPLES_A_TALLY;
         let tally = (due && !loose.tallied && loose.at == 0).then_some(Tally {
             alias: loose.alias,
@@ -215,6 +224,9 @@ impl LanesOut {
             lane.sent_next = loose.number + 1;
             lane.sent_dropped = loose.dropped;
             lane.since_tally += 1;
+            if loose.of_itself || (loose.gap > 0 && !loose.tallied) {
+                lane.wide_until = now + STAYS_WIDE;
+            }
             if lane.sent_next - lane.mark.0 >= FEW {
                 lane.fast = now - lane.mark.1 < FAST;
                 lane.mark = (lane.sent_next, now);
@@ -297,6 +309,10 @@ const SAMPLES_A_TALLY: u32 = 64;
 /// with more bits: 64 of them, which is what few bits tell apart, last for 80 ms else.
 const FEW: u64 = 8;
 const FAST: Duration = Duration::from_millis(10);
+
+/// For so long after a number with more bits all have them: so the other side knows one without, which comes
+/// soon after it, for one that was overtaken.
+const STAYS_WIDE: Duration = Duration::from_millis(200);
 
 /// How many samples may wait, however small.
 const MOST_WAITING: usize = 1024;
