@@ -141,7 +141,8 @@ fn a_stuck_peer_holds_up_others_no_longer_than_the_limit() {
     // Withdrawing the stuck one ends it for good; a new one begins anew.
     drop(stuck);
     until("two are left", || intent.interested() == 2);
-    assert_eq!(intent.send_timeout(2, SOON).expect("goes on").worst(), intent.outcomes()[0].1);
+    let outcome = intent.send_timeout(2, SOON).expect("goes on");
+    assert_eq!(outcome.taken(), 2, "{outcome:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::checker::Checker;
 use bowline::testing::World;
 use bowline::{
-    Delivery, Endpoint, EndpointBuilder, Event, Intent, Interest, InterestSettings, LinkState, LostAt, Side,
+    Delivery, Endpoint, EndpointBuilder, Event, Fate, Intent, Interest, InterestSettings, LostAt, Side,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -109,8 +109,11 @@ impl Program {
             let (life_number, next) = (self.life, life.taken);
             let count = Count { life: life_number, number: next, load: vec![0x5A; plan.load] };
             // One that nobody takes is offered again with its number.
-            if intent.try_send(count).is_ok_and(|outcome| outcome.taken() > 0) {
-                life.taken += 1;
+            match intent.try_send(count) {
+                Ok(outcome) if outcome.taken() > 0 => life.taken += 1,
+                // It is told as lost, though it comes later.
+                Ok(outcome) if outcome.worst() == Fate::PassedOver => life.passed += 1,
+                _ => {}
             }
         }
     }
@@ -132,7 +135,7 @@ impl Program {
 
     /// Whether all that it should be linked with is there.
     pub fn is_linked(&self, links: usize) -> bool {
-        let up = self.endpoint.links().iter().filter(|link| link.state == LinkState::Up).count();
+        let up = self.endpoint.links().iter().filter(|link| link.state.is_up()).count();
         up == links
             && self.intents.iter().all(|(_, intent)| intent.interested() == 1)
             && self.interests.iter().all(|(_, interest)| interest.suppliers() == 1)
