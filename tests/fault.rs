@@ -39,7 +39,7 @@ fn scene(scheme: &str, ping: Duration) -> Scene {
 
 fn quick(path: &str) -> EndpointBuilder {
     let redial = Duration::from_millis(10);
-    Endpoint::builder(path).redial(redial, 2 * redial)
+    Endpoint::builder(path).redial(redial, 2 * redial).redial_refused(redial)
 }
 
 /// A number of its own for each scene.
@@ -159,7 +159,15 @@ fn a_cut_ends_all_connections_and_they_come_back() {
 fn a_flipped_bit_harms_its_link_only_and_the_link_comes_back() {
     let scene = scene("tcp", PING);
     let mut desk = Watch::new(&scene.desk);
+    let intent: Intent<Vec<u8>> = scene.robot.intent("robot.bulk").expect("an intent");
+    let _interest: Interest<Vec<u8>> = scene.desk.interest("robot.bulk").expect("an interest");
+    assert!(intent.wait_interest(SOON));
     scene.switch.set_in(Faults::none().corrupt(1.0));
+    // A length that is wrong shows as such once there are so many bytes.
+    let begun = Instant::now();
+    while scene.desk.links()[0].state.is_up() && begun.elapsed() < SOON {
+        let _ = intent.send_timeout(vec![0; 60_000], Duration::from_millis(10));
+    }
     desk.wait(|event| matches!(event, Event::LinkDown { .. }));
     scene.switch.heal();
     desk.link_is_up();
