@@ -22,12 +22,14 @@ use crate::wire::message::max_frame;
 use crate::wire::packed::OVERHEAD;
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::time::Duration;
 
 mod health;
+#[cfg(feature = "testing")]
+mod stepped;
 
 /// An endpoint that is being set up. Nothing is checked or done before [`start`](Self::start).
 ///
@@ -317,7 +319,7 @@ impl EndpointBuilder {
             silence: silence(self.ping_interval),
         };
         let cancel = Cancel::default();
-        let mut dials = HashMap::new();
+        let mut dials = BTreeMap::new();
         for url in peers {
             let (order, orders) = bounded(2);
             let transport = Arc::clone(self.transport_for(url.scheme())?);
@@ -387,6 +389,11 @@ impl EndpointBuilder {
             links: Mutex::default(),
             end: End { thread: Mutex::new(Some(thread)), done, gate },
         })
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn path_text(&self) -> &str {
+        &self.path
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -471,14 +478,22 @@ fn thread_error(source: std::io::Error) -> Error {
 }
 
 fn built_in() -> Vec<Arc<dyn Transport>> {
-    vec![
+    let transports: Vec<Arc<dyn Transport>> = vec![
         Arc::new(Tcp),
         Arc::new(Udp),
         #[cfg(unix)]
         Arc::new(crate::transport::Unix),
         Arc::new(Memory),
         Arc::new(Serial::default()),
-    ]
+    ];
+    #[cfg(feature = "testing")]
+    let transports = {
+        use crate::transport::fault::Fault;
+        let faulty = transports.iter().map(|inner| Arc::new(Fault::by_options(Arc::clone(inner))));
+        let faulty: Vec<_> = faulty.map(|faulty| faulty as Arc<dyn Transport>).collect();
+        [transports, faulty].concat()
+    };
+    transports
 }
 
 /// How many inputs of all threads may wait for the dispatcher, at some 100 bytes each.

@@ -10,6 +10,7 @@ use crate::route::Route;
 use crate::runtime::clock::Clock;
 use crate::runtime::input::Input;
 use crate::runtime::outlets::{Outlets, Retained, Sending, Turned};
+use crate::time;
 use crossbeam_channel::Sender;
 use std::cell::RefCell;
 use std::fmt;
@@ -178,7 +179,7 @@ impl<T: Message> Intent<T> {
     /// # Ok::<(), bowline::Error>(())
     /// ```
     pub fn wait_interests(&self, count: usize, timeout: Duration) -> bool {
-        let deadline = Instant::now().checked_add(timeout);
+        let deadline = time::instant().checked_add(timeout);
         loop {
             let seen = self.core.signal.seen();
             if self.core.interested() >= count {
@@ -351,10 +352,10 @@ impl<T: Message> Intent<T> {
         if wait.is_zero() {
             return Err(in_vain());
         }
-        let until = *deadline.get_or_insert_with(|| Instant::now() + wait.min(LONGEST_WAIT));
+        let until = *deadline.get_or_insert_with(|| time::instant() + wait.min(LONGEST_WAIT));
         // One who is to be cut off meanwhile is in the way no longer.
-        let look = until.min(Instant::now() + left.min(LONGEST_WAIT));
-        if !self.core.signal.wait(seen, Some(look)) && Instant::now() >= until {
+        let look = until.min(time::instant() + left.min(LONGEST_WAIT));
+        if !self.core.signal.wait(seen, Some(look)) && time::instant() >= until {
             return Err(in_vain());
         }
         if self.core.is_closed() { Err(Why::Closed) } else { Ok(()) }

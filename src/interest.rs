@@ -9,6 +9,7 @@ use crate::runtime::inbox::{Counts, Inbox, Waited};
 use crate::runtime::input::Input;
 use crate::runtime::source::SourceRef;
 use crate::sample::{Reading, Sample};
+use crate::time;
 use crossbeam_channel::Sender;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -283,7 +284,7 @@ impl<T: Message> Interest<T> {
 
     /// Waits until an intent supplies it, for at most `timeout`; false if none did.
     pub fn wait_intent(&self, timeout: Duration) -> bool {
-        self.inbox.wait_supplier(Instant::now().checked_add(timeout)) == Waited::Ready
+        self.inbox.wait_supplier(time::instant().checked_add(timeout)) == Waited::Ready
     }
 
     /// What became of its samples so far.
@@ -310,7 +311,7 @@ impl<T: Message> Interest<T> {
     #[cold]
     fn wait(&self, timeout: Option<Duration>, deadline: &mut Option<Instant>) -> Result<(), RecvError> {
         if let (Some(timeout), None) = (timeout, &deadline) {
-            *deadline = Instant::now().checked_add(timeout);
+            *deadline = time::instant().checked_add(timeout);
         }
         let route = || self.inbox.route.clone();
         match self.inbox.wait_ready(*deadline) {
@@ -424,7 +425,7 @@ impl Subscription {
 
     /// Waits until an intent supplies it, for at most `timeout`; false if none did.
     pub fn wait_intent(&self, timeout: Duration) -> bool {
-        self.inbox.wait_supplier(Instant::now().checked_add(timeout)) == Waited::Ready
+        self.inbox.wait_supplier(time::instant().checked_add(timeout)) == Waited::Ready
     }
 
     /// What became of its samples so far.

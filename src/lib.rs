@@ -35,9 +35,9 @@
 //!
 //! | Layer | What it is |
 //! | --- | --- |
-//! | `endpoint` `intent` `interest` | what a user holds; `wrap`, what it can be wrapped in |
+//! | `endpoint` `intent` `interest` | what a user holds; `wrap`, what it can be wrapped in; `testing`, a simulated world |
 //! | `runtime` | the threads: dispatcher, reader, writer, acceptor; the clock |
-//! | `transport` | bytes in, bytes out: tcp, unix, serial, memory |
+//! | `transport` | bytes in, bytes out: tcp, unix, serial, memory; faults on purpose |
 //! | `proto` | control, pure: handshakes, sessions, the registry of routes, pings, redialling |
 //! | `flow` | samples, pure: the outbox of a link with its lanes, mailboxes |
 //! | `wire` | frames and what they mean: bytes of a peer become values here, or an error |
@@ -55,6 +55,8 @@ mod diagnosis;
 mod endpoint;
 mod error;
 mod event;
+#[cfg(feature = "testing")]
+mod faults;
 mod flow;
 pub mod guide;
 mod health;
@@ -77,6 +79,9 @@ mod time;
 pub mod transport;
 mod wire;
 pub mod wrap;
+
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -50,6 +50,7 @@ impl fmt::Display for Scope {
 /// | `unix:///dir/socket/path` | needed | the last segment is the peer's path, the rest the socket |
 /// | `memory://name[/path]` | may be absent | for endpoints of one process |
 /// | `serial:///dev/ttyUSB0/path` | needed | a serial port; or `serial:by-id/name/path`, by its adapter |
+/// | `fault+` and one of these | as there | the same on purpose with faults, with the feature `testing` |
 /// | any other | needed | the last segment is the peer's path, the rest is for its transport |
 ///
 /// `path` is the path of the peer that is expected there; a peer of another name is refused. `*`, or an
@@ -108,21 +109,23 @@ impl PeerUrl {
             Some((rest, options)) => (rest, Some(options)),
             None => (rest, None),
         };
-        let (address, path) = match scheme {
+        // Faults on purpose are carried by another transport, whose addresses they have.
+        let carrier = carrier(scheme);
+        let (address, path) = match carrier {
             "tcp" | "udp" | "memory" => rest.split_once('/').unwrap_or((rest, "")),
             _ => rest.rsplit_once('/').ok_or_else(|| missing_path(scheme, rest))?,
         };
-        if scheme == "serial" && DEVICE_FOLDERS.contains(&address) {
+        if carrier == "serial" && DEVICE_FOLDERS.contains(&address) {
             return Err(missing_path(scheme, rest));
         }
-        if scheme == "unix" && path.ends_with(".sock") {
+        if carrier == "unix" && path.ends_with(".sock") {
             // It could be a peer's path, but hardly anybody means that.
             return Err(format!(
                 "`{path}` is where the peer's path belongs, and looks like a socket; write \
                  `unix://{rest}/robot.base`, or `unix://{rest}/*` for whoever is there"
             ));
         }
-        check_address(scheme, address)?;
+        check_address(carrier, address)?;
         if group::GroupUrl::is_meant(text) {
             return Err(
                 "it is the address of a group, which has many members and is joined; only an endpoint's \
@@ -130,7 +133,7 @@ impl PeerUrl {
                     .into(),
             );
         }
-        if matches!(scheme, "tcp" | "udp") && HostPort::parse(address)?.port == 0 {
+        if matches!(carrier, "tcp" | "udp") && HostPort::parse(address)?.port == 0 {
             return Err("there is no port 0 to connect to; name the one the peer listens at".into());
         }
         let path = match path {
@@ -263,12 +266,12 @@ impl ListenUrl {
             None => (rest, None),
         };
         let options = read_options(scheme, Role::Listen, options)?;
-        if matches!(scheme, "tcp" | "udp" | "memory") && address.contains('/') {
+        if matches!(carrier(scheme), "tcp" | "udp" | "memory") && address.contains('/') {
             return Err("a URL to listen at has no path: the endpoint's own is given when it is built; \
                         leave out all from the `/` on"
                 .into());
         }
-        check_address(scheme, address)?;
+        check_address(carrier(scheme), address)?;
         Ok(ListenUrl {
             text: text.into(),
             scheme: scheme.into(),
@@ -345,6 +348,11 @@ fn split_scheme<'a>(text: &'a str, example: &str) -> Result<(&'a str, &'a str), 
         ));
     }
     Ok((scheme, rest))
+}
+
+/// The scheme whose addresses a URL has: `tcp` for `fault+tcp`.
+fn carrier(scheme: &str) -> &str {
+    scheme.strip_prefix("fault+").unwrap_or(scheme)
 }
 
 fn check_length(text: &str) -> Result<(), String> {

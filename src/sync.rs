@@ -37,6 +37,9 @@ mod primitives {
     }
 }
 
+#[cfg(feature = "testing")]
+pub(crate) mod world;
+
 #[cfg(all(test, shuttle))]
 mod model;
 

@@ -60,6 +60,16 @@ pub(crate) fn now() -> Timestamp {
 #[cfg(all(test, shuttle))]
 pub(crate) use crate::sync::now;
 
+/// The system's monotonic clock, by which waits of applications end; that of a simulated world where there is one.
+#[cfg(not(feature = "testing"))]
+#[inline]
+pub(crate) fn instant() -> Instant {
+    Instant::now()
+}
+
+#[cfg(feature = "testing")]
+pub(crate) use crate::sync::world::instant;
+
 impl Add<Duration> for Timestamp {
     type Output = Timestamp;
     fn add(self, span: Duration) -> Timestamp {

@@ -37,6 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "diagnosis",
             "error",
             "event",
+            "faults",
             "health",
             "message",
             "outcome",

@@ -128,7 +128,7 @@ fn hostile(mut choices: Choices<'_>, mut assemblies: Assemblies) {
         let taken =
             assemblies.take(Timestamp::ZERO, &fragment, first.map(|_| Timestamp::ZERO), choices.flag());
         came += piece.len();
-        assert!(assemblies.held() <= 2 * came + MOST * 64, "{} bytes of {came} are held", assemblies.held());
+        assert!(assemblies.held() <= 2 * came + MOST * 256, "{} bytes of {came} are held", assemblies.held());
         if taken.is_err() {
             // The link is over.
             return;

@@ -11,6 +11,8 @@ mod handshake;
 mod packed;
 mod packets;
 mod serial;
+#[cfg(feature = "testing")]
+mod session;
 
 use crate::reason::Reason;
 use crate::wire::control::Control;
@@ -27,6 +29,8 @@ pub use handshake::handshake;
 pub use packed::packed;
 pub use packets::packets;
 pub use serial::serial;
+#[cfg(feature = "testing")]
+pub use session::session;
 
 /// Any bytes as a stream: frames or an error, the same ones wherever the stream is cut, and every
 /// value in them can be sent again. The first two bytes choose limits and cut.
@@ -173,7 +177,19 @@ mod tests {
         fn no_datagrams_break_a_socket_or_a_group(input in prop::collection::vec(any::<u8>(), 0..4000)) {
             super::datagrams(&input);
         }
+    }
 
+    #[cfg(feature = "testing")]
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_sequence_of_frames_breaks_an_endpoint(input in prop::collection::vec(any::<u8>(), 0..1500)) {
+            super::session(&input);
+        }
+    }
+
+    proptest! {
         #[test]
         fn no_line_breaks_the_deframer(input in prop::collection::vec(any::<u8>(), 0..3000)) {
             super::serial(&input);

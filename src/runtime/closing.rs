@@ -23,6 +23,15 @@ impl Dispatcher {
     /// Ends everything: BYE to all, then what is left when the deadline comes is cut. True if nothing
     /// was, and every thread ended.
     pub(super) fn close(&mut self, deadline: Instant) -> bool {
+        self.begin_close();
+        let limit = deadline.max(Instant::now()) + CUT;
+        let complete = self.end_lines(deadline, limit);
+        self.close_interests();
+        self.end_threads(limit) && complete
+    }
+
+    /// Says BYE to all.
+    pub(super) fn begin_close(&mut self) {
         self.stop_taking();
         for intent in self.intents.values() {
             intent.close();
@@ -31,12 +40,12 @@ impl Dispatcher {
         self.engine.close(self.clock.now());
         self.apply_all();
         self.publish();
-        let limit = deadline.max(Instant::now()) + CUT;
-        let complete = self.end_lines(deadline, limit);
+    }
+
+    pub(super) fn close_interests(&self) {
         for interest in self.interests.values() {
             interest.close();
         }
-        self.end_threads(limit) && complete
     }
 
     /// Lets nothing new in, and serves what came before.
@@ -155,7 +164,7 @@ impl Drop for Dispatcher {
 }
 
 /// How long threads may take to end once their connections were closed: 0.25 s less what it takes to tell.
-const CUT: Duration = Duration::from_millis(200);
+pub(super) const CUT: Duration = Duration::from_millis(200);
 
 /// How often it is looked whether threads ended.
 const STEP: Duration = Duration::from_millis(2);

@@ -28,7 +28,7 @@ use crate::reason::{Reason, ReasonCode};
 use crate::time::Timestamp;
 use crate::transport::{Cancel, Listener};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,21 +38,21 @@ pub(crate) struct Dispatcher {
     pub(super) clock: Clock,
     pub(super) inputs: Receiver<Input>,
     pub(super) events: EventSender,
-    pub(super) lines: HashMap<LinkId, Arc<Line>>,
+    pub(super) lines: BTreeMap<LinkId, Arc<Line>>,
     /// Lines that were hung up and may still be saying BYE.
     pub(super) lingering: Vec<Lingering>,
     /// Lines whose threads have not ended.
     pub(super) open_lines: usize,
-    pub(super) dials: HashMap<LinkId, Sender<Order>>,
-    pub(super) intents: HashMap<IntentId, Arc<Outlets>>,
-    pub(super) interests: HashMap<InterestId, Arc<Inbox>>,
+    pub(super) dials: BTreeMap<LinkId, Sender<Order>>,
+    pub(super) intents: BTreeMap<IntentId, Arc<Outlets>>,
+    pub(super) interests: BTreeMap<InterestId, Arc<Inbox>>,
     /// Which intent sends under an alias of a link.
     pub(super) outgoing: BTreeMap<(LinkId, u32), IntentId>,
     /// Which interest an alias of a link is for.
     pub(super) incoming: BTreeMap<(LinkId, u32), (InterestId, SourceRef)>,
     /// What is passed on, by the link and alias it comes from.
     pub(super) relayed: BTreeMap<(LinkId, u32), Relayed>,
-    pub(super) local: HashMap<(IntentId, InterestId), SourceRef>,
+    pub(super) local: BTreeMap<(IntentId, InterestId), SourceRef>,
     pub(super) losses: Losses,
     pub(super) checkups: Checkups,
     pub(super) groups: Vec<Arc<Group>>,
@@ -82,7 +82,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) inputs: Receiver<Input>,
     pub(crate) events: EventSender,
-    pub(crate) dials: HashMap<LinkId, Sender<Order>>,
+    pub(crate) dials: BTreeMap<LinkId, Sender<Order>>,
     pub(crate) groups: Vec<Arc<Group>>,
     pub(crate) ends: Ends,
 }
@@ -95,16 +95,16 @@ impl Dispatcher {
             clock,
             inputs,
             events,
-            lines: HashMap::new(),
+            lines: BTreeMap::new(),
             lingering: Vec::new(),
             open_lines: 0,
             dials,
-            intents: HashMap::new(),
-            interests: HashMap::new(),
+            intents: BTreeMap::new(),
+            interests: BTreeMap::new(),
             outgoing: BTreeMap::new(),
             incoming: BTreeMap::new(),
             relayed: BTreeMap::new(),
-            local: HashMap::new(),
+            local: BTreeMap::new(),
             losses: Losses::new(clock.now()),
             checkups: Checkups::new(clock.now()),
             groups,
@@ -138,12 +138,7 @@ impl Dispatcher {
             return self.inputs.try_recv().ok();
         }
         let now = self.clock.now();
-        let lingering = self.lingering.iter().map(|rest| rest.until).min();
-        let others = [self.losses.next_wake(), self.refused.next_wake(), self.next_checkup()];
-        let wakes = [self.engine.next_wake(), lingering].into_iter().chain(others);
-        let groups = self.groups.iter().filter_map(|group| group.next_wake());
-        let wake = wakes.flatten().chain(groups).min();
-        let received = match wake {
+        let received = match self.next_wake() {
             Some(wake) if wake <= now => self.inputs.try_recv().map_err(|_| RecvTimeoutError::Timeout),
             // One more microsecond, as the clock counts whole ones and must not come a fraction early.
             Some(wake) => self.inputs.recv_timeout(wake - now + Duration::from_micros(1)),
@@ -157,7 +152,16 @@ impl Dispatcher {
         }
     }
 
-    fn tick(&mut self) {
+    /// When the next tick is due.
+    pub(super) fn next_wake(&self) -> Option<Timestamp> {
+        let lingering = self.lingering.iter().map(|rest| rest.until).min();
+        let others = [self.losses.next_wake(), self.refused.next_wake(), self.next_checkup()];
+        let wakes = [self.engine.next_wake(), lingering].into_iter().chain(others);
+        let groups = self.groups.iter().filter_map(|group| group.next_wake());
+        wakes.flatten().chain(groups).min()
+    }
+
+    pub(super) fn tick(&mut self) {
         let now = self.clock.now();
         let lines = &self.lines;
         self.engine.tick(now, &|link| lines.get(&link).map_or(Timestamp::ZERO, |line| line.heard()));
@@ -176,7 +180,7 @@ impl Dispatcher {
     }
 
     /// Serves each line that has inputs for a while, in turn, so that none keeps the others waiting.
-    fn serve_ready(&mut self) {
+    pub(super) fn serve_ready(&mut self) {
         for _ in 0..self.ready.len() {
             let Some(link) = self.ready.pop_front() else { return };
             let mut served = 0;

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+#[cfg(feature = "testing")]
+use crate::sync::world;
+
 /// Where the dispatcher and groups put events: it never waits, the oldest goes when nobody reads.
 #[derive(Clone)]
 pub(crate) struct EventSender {
@@ -57,6 +60,10 @@ impl EventSender {
 impl Events {
     /// Waits for the next event; `None` once the endpoint is closed and all were read.
     pub fn recv(&self) -> Option<Event> {
+        #[cfg(feature = "testing")]
+        if world::is_entered() {
+            return self.simulated(None);
+        }
         self.missed().or_else(|| self.receiver.recv().ok())
     }
 
@@ -67,12 +74,34 @@ impl Events {
 
     /// Waits for the next event for at most `timeout`; `None` when it passed or the endpoint is closed.
     pub fn recv_timeout(&self, timeout: Duration) -> Option<Event> {
+        #[cfg(feature = "testing")]
+        if world::is_entered() {
+            return self.simulated(crate::time::instant().checked_add(timeout));
+        }
         self.missed().or_else(|| self.receiver.recv_timeout(timeout).ok())
     }
 
     /// All events from now on; it waits for each, and ends when the endpoint is closed.
     pub fn iter(&self) -> impl Iterator<Item = Event> + '_ {
         std::iter::from_fn(|| self.recv())
+    }
+
+    /// Lets the world go on until there is one.
+    #[cfg(feature = "testing")]
+    fn simulated(&self, deadline: Option<std::time::Instant>) -> Option<Event> {
+        loop {
+            if let Some(event) = self.missed() {
+                return Some(event);
+            }
+            match self.receiver.try_recv() {
+                Ok(event) => return Some(event),
+                Err(crossbeam_channel::TryRecvError::Disconnected) => return None,
+                Err(crossbeam_channel::TryRecvError::Empty) => {}
+            }
+            if world::step(deadline) != Some(true) {
+                return self.try_recv();
+            }
+        }
     }
 
     fn missed(&self) -> Option<Event> {

@@ -407,30 +407,39 @@ impl Line {
     /// For the writer: waits for something to write. False at the end.
     pub(crate) fn next_load(&self, load: &mut Load, mut wrote: bool) -> bool {
         loop {
-            let mut out = self.out.lock();
-            let some = out.outbox.take(&mut load.urgent, &mut load.batch, || self.clock.now(), wrote);
-            let made = out.room_made();
-            let finished = !some && out.outbox.is_finished();
-            if finished {
-                out.outbox.free();
-            }
-            drop(out);
-            made.tell();
-            if some {
-                return true;
-            }
-            if finished {
-                self.written.store(true, Ordering::Release);
-                if self.ends_written.load(Ordering::Acquire) {
-                    self.connection.close();
-                }
-                return false;
+            if let Some(some) = self.poll_load(load, wrote) {
+                return some;
             }
             wrote = false;
             if self.woken.recv().is_err() {
                 return false;
             }
         }
+    }
+
+    /// The same without waiting: `None` if there is nothing to write now.
+    #[inline]
+    pub(super) fn poll_load(&self, load: &mut Load, wrote: bool) -> Option<bool> {
+        let mut out = self.out.lock();
+        let some = out.outbox.take(&mut load.urgent, &mut load.batch, || self.clock.now(), wrote);
+        let made = out.room_made();
+        let finished = !some && out.outbox.is_finished();
+        if finished {
+            out.outbox.free();
+        }
+        drop(out);
+        made.tell();
+        if some {
+            return Some(true);
+        }
+        if !finished {
+            return None;
+        }
+        self.written.store(true, Ordering::Release);
+        if self.ends_written.load(Ordering::Acquire) {
+            self.connection.close();
+        }
+        Some(false)
     }
 
     /// Ends the outgoing side; `drain` lets what waits be written first. The writer ends after it and, where that is to be `at_once`, the
@@ -542,6 +551,12 @@ fn is_calm(now: Timestamp) -> bool {
 thread_local! {
     /// When this thread last ended an inline write.
     static LAST_INLINE: Cell<Timestamp> = const { Cell::new(Timestamp::ZERO) };
+}
+
+/// A simulated world begins, on a thread that may have had one before whose time was later.
+#[cfg(feature = "testing")]
+pub(crate) fn forget_inline() {
+    LAST_INLINE.with(|last| last.set(Timestamp::ZERO));
 }
 
 /// What part of a second's worth of a slow line may wait to be written: what waits there is late.

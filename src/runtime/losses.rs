@@ -8,18 +8,18 @@ use crate::flow::outbox::Left;
 use crate::proto::{IntentId, InterestId, LinkId};
 use crate::route::Route;
 use crate::time::Timestamp;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What was reported so far.
 pub(crate) struct Losses {
     due: Timestamp,
-    seen: HashMap<Stream, Counts>,
+    seen: BTreeMap<Stream, Counts>,
 }
 
 /// A stream of samples as its losses are counted.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stream {
     Out(LinkId, u32),
     In(LinkId, u32),
@@ -46,7 +46,7 @@ pub(super) struct Subject {
 
 impl Losses {
     pub(super) fn new(now: Timestamp) -> Self {
-        Self { due: now + EVERY, seen: HashMap::new() }
+        Self { due: now + EVERY, seen: BTreeMap::new() }
     }
 
     pub(super) fn next_wake(&self) -> Option<Timestamp> {

@@ -19,6 +19,7 @@
 //! | `session` | reader | one connection: the reader here, its writer beside it |
 //! | `reader`, `inlets` | reader | bytes into frames, samples sorted by alias into inboxes |
 //! | `writer` | writer | the outbox into the connection, as much at once as there is |
+//! | `stepped` | | the same for a simulated endpoint, without threads: stepped by its world |
 //! | `line`, `backlog` | all | one connection as they share it: the outbox, and what each has to tell the others |
 //! | `outlets` | the sending one | an intent: the list of its outlets, and the way through them |
 //! | `packing` | the sending one, reader | compression, with the feature `lz4` |
@@ -131,5 +132,7 @@ pub(crate) mod signal;
 pub(crate) mod source;
 pub(crate) mod stalls;
 pub(crate) mod status;
+#[cfg(feature = "testing")]
+pub(crate) mod stepped;
 pub(crate) mod threads;
 mod writer;

@@ -21,29 +21,20 @@ use std::sync::atomic::Ordering;
 
 /// Reads `line` until it ends, then reports why.
 pub(crate) fn run(line: &Arc<Line>, max_frame: u32) {
-    let large = Pool::new(LARGE_KEPT, LARGE_KEPT * max_frame as usize);
-    let mut reader = Reader {
-        line: Arc::clone(line),
-        max_frame,
-        chunk: Arc::new(Buffer::zeroed(FIRST_CHUNK)),
-        spare: Vec::new(),
-        start: 0,
-        end: 0,
-        limits: Limits::HANDSHAKE,
-        opening: true,
-        ended: false,
-        inlets: Inlets::new(Arc::clone(line), max_frame, Arc::clone(&large)),
-        after_large: false,
-        large,
-    };
-    let reason = reader.run();
-    reader.inlets.flush(&reader.chunk);
-    if !line.discarding.load(Ordering::Acquire) {
-        line.input(LineInput::Lost(reason));
+    let mut reader = Reader::new(line, max_frame);
+    loop {
+        match reader.step() {
+            Ok(()) => {}
+            // Only a simulated connection asks to come again.
+            #[cfg(feature = "testing")]
+            Err(Halt::Later) => {}
+            Err(Halt::End(reason)) => return reader.end(reason),
+        }
     }
 }
 
-struct Reader {
+/// How far the reading of one line is.
+pub(super) struct Reader {
     line: Arc<Line>,
     max_frame: u32,
     /// What was read. Samples that wait in mailboxes may lie in it, so it is written only while nobody else
@@ -64,39 +55,101 @@ struct Reader {
     after_large: bool,
     /// Buffers that large payloads are read into.
     large: Arc<Pool>,
+    /// The large payload that is being read.
+    filling: Option<Filling>,
+    /// All that comes is dropped.
+    discarding: Option<Discarding>,
+}
+
+/// A large message of which a part came.
+struct Filling {
+    head: MessageHead,
+    buffer: Buffer,
+    filled: usize,
+}
+
+/// What is known of a stream that is dropped: whether its frames are understood, and how much of one is
+/// passed over.
+struct Discarding {
+    understood: bool,
+    skip: usize,
+}
+
+/// Why nothing was read.
+pub(super) enum Halt {
+    /// The line ended.
+    End(Reason),
+    /// Nothing is there now: of a connection that does not wait.
+    #[cfg(feature = "testing")]
+    Later,
 }
 
 impl Reader {
-    fn run(&mut self) -> Reason {
-        loop {
-            if let Err(reason) = self.read(None) {
-                return reason;
-            }
-            let mut cut = self.cut();
-            while let Ok(Some(head)) = cut {
-                cut = match self.read_large(head) {
-                    Err(reason) => return reason,
-                    Ok(Err(reason)) => Err(reason),
-                    Ok(Ok(())) => self.cut(),
-                };
-            }
-            self.inlets.flush(&self.chunk);
-            if let Err(reason) = cut {
-                log::warn!("{}: {reason}", self.line.url);
-                self.line.input(LineInput::Fault(reason));
-                return self.discard(false);
-            }
-            if self.line.discarding.load(Ordering::Relaxed) {
-                return self.discard(true);
-            }
+    pub(super) fn new(line: &Arc<Line>, max_frame: u32) -> Self {
+        let large = Pool::new(LARGE_KEPT, LARGE_KEPT * max_frame as usize);
+        Self {
+            line: Arc::clone(line),
+            max_frame,
+            chunk: Arc::new(Buffer::zeroed(FIRST_CHUNK)),
+            spare: Vec::new(),
+            start: 0,
+            end: 0,
+            limits: Limits::HANDSHAKE,
+            opening: true,
+            ended: false,
+            inlets: Inlets::new(Arc::clone(line), max_frame, Arc::clone(&large)),
+            after_large: false,
+            large,
+            filling: None,
+            discarding: None,
         }
     }
 
+    /// The line ended: hands over what came, and says why.
+    pub(super) fn end(&mut self, reason: Reason) {
+        self.inlets.flush(&self.chunk);
+        if !self.line.discarding.load(Ordering::Acquire) {
+            self.line.input(LineInput::Lost(reason));
+        }
+    }
+
+    /// Reads once, and does what is to be done with it.
+    pub(super) fn step(&mut self) -> Result<(), Halt> {
+        if let Some(discarding) = self.discarding.take() {
+            return self.discard(discarding);
+        }
+        let cut = match self.filling.take() {
+            None => {
+                self.read(None)?;
+                self.cut()
+            }
+            Some(filling) => match self.fill(filling)? {
+                None => return Ok(()),
+                Some(filled) => filled.and_then(|()| self.cut()),
+            },
+        };
+        let cut = match cut {
+            Ok(Some(head)) => self.begin_large(head),
+            Ok(None) => Ok(()),
+            Err(reason) => Err(reason),
+        };
+        self.inlets.flush(&self.chunk);
+        if let Err(reason) = cut {
+            log::warn!("{}: {reason}", self.line.url);
+            self.line.input(LineInput::Fault(reason));
+            self.discarding = Some(Discarding { understood: false, skip: 0 });
+        } else if self.line.discarding.load(Ordering::Relaxed) && self.filling.is_none() {
+            self.discarding = Some(Discarding { understood: true, skip: 0 });
+        }
+        Ok(())
+    }
+
     /// Waits for bytes: into the chunk, or first into `large` and what is over into the chunk.
-    fn read(&mut self, large: Option<&mut [u8]>) -> Result<usize, Reason> {
+    fn read(&mut self, large: Option<&mut [u8]>) -> Result<usize, Halt> {
         self.make_room();
         let Some(chunk) = Arc::get_mut(&mut self.chunk) else {
-            return Err(Reason::new(ReasonCode::Internal, "there is no memory of its own to read into"));
+            let text = "there is no memory of its own to read into";
+            return Err(Halt::End(Reason::new(ReasonCode::Internal, text)));
         };
         let mut room = &mut chunk.bytes_mut()[self.end..];
         if large.is_some() || std::mem::take(&mut self.after_large) {
@@ -114,6 +167,10 @@ impl Reader {
         let count = match read {
             Ok(0) => return Err(lost("the peer ended the connection without a BYE".to_owned())),
             Ok(count) => count,
+            #[cfg(feature = "testing")]
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && crate::sync::world::is_entered() => {
+                return Err(Halt::Later);
+            }
             Err(error) => return Err(lost(format!("the connection broke: {error}"))),
         };
         self.line.note_heard(self.line.clock.now());
@@ -249,62 +306,65 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads a large payload straight into the buffer it will be delivered in. The outer error is a lost
-    /// line, the inner a broken rule.
-    fn read_large(&mut self, head: MessageHead) -> Result<Result<(), Reason>, Reason> {
-        if let Err(reason) = self.inlets.expect(head.alias, &self.chunk) {
-            return Ok(Err(reason));
-        }
-        // The rest of it may be long in coming: what is there must not wait.
-        self.inlets.flush(&self.chunk);
+    /// Begins to read a large payload straight into the buffer it will be delivered in.
+    fn begin_large(&mut self, head: MessageHead) -> Result<(), Reason> {
+        self.inlets.expect(head.alias, &self.chunk)?;
+        // The rest of it may be long in coming: what is there is handed over before.
         let mut buffer = Buffer::of_len(head.payload_len, &self.large);
-        let payload = buffer.bytes_mut();
         let there = (self.end - self.start).min(head.frame_total) - head.header_len;
         let from = self.start + head.header_len;
-        payload[..there].copy_from_slice(&self.chunk.bytes()[from..from + there]);
+        buffer.bytes_mut()[..there].copy_from_slice(&self.chunk.bytes()[from..from + there]);
         self.start += head.header_len + there;
-        let mut filled = there;
-        while filled < payload.len() {
-            filled += self.read(Some(&mut payload[filled..]))?;
+        self.filling = Some(Filling { head, buffer, filled: there });
+        Ok(())
+    }
+
+    /// Reads more of a large payload: whether that was the rest of it, and then, whether a rule was broken.
+    fn fill(&mut self, mut filling: Filling) -> Result<Option<Result<(), Reason>>, Halt> {
+        let filled = filling.filled;
+        let read = self.read(Some(&mut filling.buffer.bytes_mut()[filled..]));
+        filling.filled += *read.as_ref().unwrap_or(&0);
+        if read.is_err() || filling.filled < filling.head.payload_len {
+            self.filling = Some(filling);
+            return read.map(|_| None);
         }
-        let bytes = Bytes::whole(Arc::new(buffer));
         self.after_large = true;
-        Ok(self.inlets.large(head.alias, head.stamp, bytes, &self.chunk, self.line.offset()))
+        let Filling { head, buffer, .. } = filling;
+        let bytes = Bytes::whole(Arc::new(buffer));
+        Ok(Some(self.inlets.large(head.alias, head.stamp, bytes, &self.chunk, self.line.offset())))
     }
 
     /// Reads and drops until the line ends, so that a BYE on its way out is not lost in a reset. Where
     /// the peer is still understood, its own BYE is the end too: both wait for the other to end then.
-    fn discard(&mut self, mut understood: bool) -> Reason {
-        let mut skip = 0;
-        loop {
-            while understood && !self.ended {
-                let here = skip.min(self.end - self.start);
-                (self.start, skip) = (self.start + here, skip - here);
-                match wire::split(&self.chunk.bytes()[self.start..self.end], self.limits) {
-                    Ok(Split::Frame { frame, consumed }) => {
-                        self.ended = matches!(frame, Frame::Control { kind: BYE, .. });
-                        self.start += consumed;
-                    }
-                    Ok(Split::NeedMore { total: Some(total) }) if total >= LARGE && skip == 0 => skip = total,
-                    Ok(Split::NeedMore { .. }) => break,
-                    Err(_) => understood = false,
+    fn discard(&mut self, mut state: Discarding) -> Result<(), Halt> {
+        while state.understood && !self.ended {
+            let here = state.skip.min(self.end - self.start);
+            (self.start, state.skip) = (self.start + here, state.skip - here);
+            match wire::split(&self.chunk.bytes()[self.start..self.end], self.limits) {
+                Ok(Split::Frame { frame, consumed }) => {
+                    self.ended = matches!(frame, Frame::Control { kind: BYE, .. });
+                    self.start += consumed;
                 }
-            }
-            if self.ended {
-                return lost("both sides said BYE".to_owned());
-            }
-            if !understood {
-                (self.start, self.end) = (0, 0);
-            }
-            if let Err(reason) = self.read(None) {
-                return reason;
+                Ok(Split::NeedMore { total: Some(total) }) if total >= LARGE && state.skip == 0 => {
+                    state.skip = total;
+                }
+                Ok(Split::NeedMore { .. }) => break,
+                Err(_) => state.understood = false,
             }
         }
+        if self.ended {
+            return Err(lost("both sides said BYE".to_owned()));
+        }
+        if !state.understood {
+            (self.start, self.end) = (0, 0);
+        }
+        self.discarding = Some(state);
+        self.read(None).map(drop)
     }
 }
 
-fn lost(text: String) -> Reason {
-    Reason::new(ReasonCode::Lost, text)
+fn lost(text: String) -> Halt {
+    Halt::End(Reason::new(ReasonCode::Lost, text))
 }
 
 fn retried(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {

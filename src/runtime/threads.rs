@@ -14,15 +14,38 @@ use std::thread::{self, JoinHandle};
 pub(crate) struct Threads {
     running: Arc<Mutex<Vec<JoinHandle<()>>>>,
     dispatcher: Sender<Input>,
+    /// What a simulated endpoint has instead: it is run by whoever steps it.
+    #[cfg(feature = "testing")]
+    tasks: Option<Tasks>,
 }
+
+/// What is to be run, in order.
+#[cfg(feature = "testing")]
+pub(crate) type Tasks = Arc<Mutex<std::collections::VecDeque<Box<dyn FnOnce() + Send>>>>;
 
 impl Threads {
     pub(crate) fn new(dispatcher: Sender<Input>) -> Self {
-        Self { running: Arc::default(), dispatcher }
+        Self {
+            running: Arc::default(),
+            dispatcher,
+            #[cfg(feature = "testing")]
+            tasks: None,
+        }
+    }
+
+    /// None: what is started is put among these.
+    #[cfg(feature = "testing")]
+    pub(crate) fn tasks(dispatcher: Sender<Input>, tasks: &Tasks) -> Self {
+        Self { tasks: Some(Arc::clone(tasks)), ..Self::new(dispatcher) }
     }
 
     /// Starts a thread that [`join`](Self::join) will wait for.
     pub(crate) fn start(&self, name: String, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        #[cfg(feature = "testing")]
+        if let Some(tasks) = &self.tasks {
+            tasks.lock().push_back(Box::new(body));
+            return Ok(());
+        }
         let handle = self.spawn(name, body)?;
         self.running.lock().push(handle);
         self.join();

@@ -78,3 +78,62 @@ fn retried(mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
 
 /// How much memory the buffer for control frames keeps when it is empty.
 const URGENT_KEPT: usize = 64 * 1024;
+
+/// How far the writing of a line is that is not to wait.
+#[cfg(feature = "testing")]
+#[derive(Default)]
+pub(super) struct Writer {
+    load: Load,
+    wrote: bool,
+}
+
+/// What a [`Writer`] did.
+#[cfg(feature = "testing")]
+pub(super) enum Polled {
+    Idle,
+    Wrote,
+    Ended,
+}
+
+#[cfg(feature = "testing")]
+impl Writer {
+    /// Writes what the connection takes at once.
+    pub(super) fn poll(&mut self, line: &Line) -> Polled {
+        let mut polled = Polled::Idle;
+        loop {
+            if self.load.urgent.is_empty() && self.load.batch.is_empty() {
+                self.load.batch.clear();
+                match line.poll_load(&mut self.load, std::mem::take(&mut self.wrote)) {
+                    Some(true) => {}
+                    Some(false) => return Polled::Ended,
+                    None => return polled,
+                }
+            }
+            let written = {
+                let mut slices = Vec::new();
+                if !self.load.urgent.is_empty() {
+                    slices.push(IoSlice::new(&self.load.urgent));
+                }
+                self.load.batch.slices(&mut slices);
+                line.connection.try_write_vectored(&slices)
+            };
+            match written {
+                Ok(count) => {
+                    let of_urgent = count.min(self.load.urgent.len());
+                    self.load.urgent.drain(..of_urgent);
+                    self.load.batch.wrote(count - of_urgent);
+                    line.count_out(count);
+                    self.wrote = true;
+                    polled = Polled::Wrote;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return polled,
+                Err(error) => {
+                    log::debug!("{}: writing ended: {error}", line.url);
+                    line.connection.close();
+                    line.broke(&self.load.batch);
+                    return Polled::Ended;
+                }
+            }
+        }
+    }
+}

@@ -22,10 +22,12 @@ use std::time::{Duration, Instant};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod carrier;
+#[cfg(feature = "testing")]
+pub(crate) mod fault;
 pub mod memory;
 mod outlook;
 #[allow(dead_code)]
-mod packet;
+pub(crate) mod packet;
 mod resolve;
 mod serial;
 mod socket;
@@ -180,6 +182,15 @@ pub trait Connection: Send + Sync + 'static {
     /// not wait.
     fn diagnose(&self) -> Option<Diagnosis> {
         None
+    }
+
+    /// Has what `switch` says go wrong with each packet, where the connection is over a line of packets;
+    /// false where it is none.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    fn disturb(&self, switch: &fault::FaultSwitch) -> bool {
+        let _ = switch;
+        false
     }
 
     /// Ends both directions and wakes a blocked read and write. Idempotent, from any thread.

@@ -11,9 +11,12 @@ use crate::flow::courier::{Counts, Courier, Settings};
 use crate::priority::Priority;
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex};
-use crate::time::{Timestamp, now};
+use crate::time::{self, Timestamp};
 use std::io;
 use std::time::{Duration, Instant};
+
+#[cfg(feature = "testing")]
+use super::fault::{FaultSwitch, packets::PacketFaults, switch::Way};
 
 /// What packets go in and out of, once both sides opened a packet link: content alone, without framing,
 /// checksums and tokens, and without the frames that open and reset links, which are the port's own.
@@ -50,6 +53,11 @@ pub(crate) trait Port: Send + Sync + 'static {
     /// How many bytes a second the line carries, where it is known.
     fn rate(&self) -> Option<u64>;
 
+    /// The time that all waits and repairs go by.
+    fn now(&self) -> Timestamp {
+        time::now()
+    }
+
     /// As [`Connection::counts`].
     fn counts(&self) -> Option<LineCounts> {
         None
@@ -73,6 +81,9 @@ pub(crate) struct PacketConnection<P> {
     fault: Mutex<Option<io::Error>>,
     /// Until when the reader waits, in microseconds: who needs it earlier wakes it.
     reader_until: AtomicU64,
+    /// What goes wrong on purpose.
+    #[cfg(feature = "testing")]
+    faults: std::sync::OnceLock<PacketFaults>,
 }
 
 struct State {
@@ -104,6 +115,8 @@ impl<P: Port> PacketConnection<P> {
             closed: AtomicBool::new(false),
             fault: Mutex::new(None),
             reader_until: AtomicU64::new(0),
+            #[cfg(feature = "testing")]
+            faults: std::sync::OnceLock::new(),
         }
     }
 
@@ -153,6 +166,8 @@ impl<P: Port> PacketConnection<P> {
     fn send_all(&self, may_wait: bool) -> io::Result<bool> {
         let mut packet = Vec::new();
         let mut borrowed = false;
+        #[cfg(feature = "testing")]
+        self.put_due()?;
         let result = loop {
             {
                 let mut state = self.state.lock();
@@ -160,13 +175,12 @@ impl<P: Port> PacketConnection<P> {
                     packet = std::mem::take(&mut state.packet);
                     borrowed = true;
                 }
-                if !std::mem::take(&mut state.unsent) && !state.courier.poll(now(), &mut packet) {
+                if !std::mem::take(&mut state.unsent) && !state.courier.poll(self.port.now(), &mut packet) {
                     self.tell_of_room(&mut state);
                     break Ok(true);
                 }
             }
-            let sent = if may_wait { self.port.send(&packet) } else { self.port.try_send(&packet) };
-            match sent {
+            match self.put(&packet, may_wait) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.state.lock().unsent = true;
@@ -177,6 +191,35 @@ impl<P: Port> PacketConnection<P> {
         };
         self.state.lock().packet = packet;
         result
+    }
+
+    #[cfg(not(feature = "testing"))]
+    #[inline]
+    fn put(&self, packet: &[u8], may_wait: bool) -> io::Result<()> {
+        if may_wait { self.port.send(packet) } else { self.port.try_send(packet) }
+    }
+
+    /// Sends a packet, or puts it among those that are held.
+    #[cfg(feature = "testing")]
+    fn put(&self, packet: &[u8], may_wait: bool) -> io::Result<()> {
+        let Some(faults) = self.faults.get() else {
+            return if may_wait { self.port.send(packet) } else { self.port.try_send(packet) };
+        };
+        faults.put(Way::Out, self.port.now(), packet);
+        self.put_due()
+    }
+
+    /// Sends what was held until now, as the holder of the turn. What the port does not take at once is lost.
+    #[cfg(feature = "testing")]
+    fn put_due(&self) -> io::Result<()> {
+        let Some(faults) = self.faults.get() else { return Ok(()) };
+        while let Some(packet) = faults.take(Way::Out, self.port.now()) {
+            match self.port.try_send(&packet) {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn tell_of_room(&self, state: &mut State) {
@@ -199,21 +242,47 @@ impl<P: Port> PacketConnection<P> {
         wake: Option<Timestamp>,
         patience: Duration,
     ) -> io::Result<Option<usize>> {
-        let here = now();
+        #[cfg(feature = "testing")]
+        let wake = self.with_held(wake);
+        let here = self.port.now();
         let timeout = wake.map_or(patience, |wake| (wake - here).min(patience)).max(SHORTEST);
         self.reader_until.store((here + timeout).micros(), Ordering::Release);
         let received = self.port.receive(buffer, timeout);
         self.reader_until.store(0, Ordering::Release);
+        #[cfg(feature = "testing")]
+        let received = received.map(|received| self.disturbed(buffer, received));
         received
+    }
+
+    /// When it is to be looked again: what the courier says, or what is held.
+    #[cfg(feature = "testing")]
+    fn with_held(&self, wake: Option<Timestamp>) -> Option<Timestamp> {
+        let held = self.faults.get().into_iter();
+        let held = held.flat_map(|faults| [Way::Out, Way::In].map(|way| faults.next(way)));
+        held.flatten().chain(wake).min()
+    }
+
+    /// What a packet that came turns into: whatever is due now.
+    #[cfg(feature = "testing")]
+    fn disturbed(&self, buffer: &mut [u8], received: Option<usize>) -> Option<usize> {
+        let Some(faults) = self.faults.get().filter(|_| received != Some(0)) else { return received };
+        if let Some(count) = received {
+            faults.put(Way::In, self.port.now(), &buffer[..count]);
+        }
+        let packet = faults.take(Way::In, self.port.now())?;
+        buffer[..packet.len()].copy_from_slice(&packet);
+        Some(packet.len())
     }
 
     fn read_with(&self, out: &mut [u8], buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let (count, due, wake, unsent) = {
                 let mut state = self.state.lock();
-                let here = now();
+                let here = self.port.now();
                 let count = state.courier.read(here, out);
                 let due = state.unsent || state.courier.has_packet(here);
+                #[cfg(feature = "testing")]
+                let due = due || self.faults.get().is_some_and(|faults| faults.is_due(Way::Out, here));
                 (count, due, state.courier.next_wake(), state.unsent)
             };
             if due {
@@ -242,7 +311,7 @@ impl<P: Port> PacketConnection<P> {
                 }
                 Ok(Some(count)) => {
                     let mut state = self.state.lock();
-                    state.courier.packet(now(), &buffer[..count]);
+                    state.courier.packet(self.port.now(), &buffer[..count]);
                     self.tell_of_room(&mut state);
                 }
                 Ok(None) => {}
@@ -285,10 +354,10 @@ impl<P: Port> Connection for PacketConnection<P> {
         let mut taken = 0;
         loop {
             self.check_open()?;
-            taken += self.state.lock().courier.send(now(), &bytes[taken..]);
+            taken += self.state.lock().courier.send(self.port.now(), &bytes[taken..]);
             self.pump(true)?;
             let mut state = self.state.lock();
-            let here = now();
+            let here = self.port.now();
             let wake = state.courier.next_wake();
             // On a paced line this thread sees to it that the next packet goes in time.
             let pace = paced && state.courier.is_held_back(here);
@@ -315,14 +384,14 @@ impl<P: Port> Connection for PacketConnection<P> {
             // Nobody would see to it that what has to wait for the line goes out in time.
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let taken = self.state.lock().courier.send(now(), bytes);
+        let taken = self.state.lock().courier.send(self.port.now(), bytes);
         if taken == 0 && !bytes.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         self.pump(false)?;
         let wake = {
             let state = self.state.lock();
-            if state.unsent { Some(now() + RETRY) } else { state.courier.next_wake() }
+            if state.unsent { Some(self.port.now() + RETRY) } else { state.courier.next_wake() }
         };
         self.mind_reader(wake);
         Ok(taken)
@@ -354,6 +423,12 @@ impl<P: Port> Connection for PacketConnection<P> {
 
     fn priority(&self, alias: u32, priority: Priority) {
         self.state.lock().courier.urgent(alias, priority == Priority::Urgent);
+    }
+
+    #[cfg(feature = "testing")]
+    fn disturb(&self, switch: &FaultSwitch) -> bool {
+        let _ = self.faults.set(PacketFaults::new(switch));
+        true
     }
 
     fn close(&self) {

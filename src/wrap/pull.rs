@@ -6,8 +6,9 @@ use crate::interest::{Interest, InterestCounts, RecvError};
 use crate::message::Message;
 use crate::route::Route;
 use crate::sample::{Reading, Sample};
+use crate::time;
 use std::cell::RefCell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What an interest and each of its wrappers do; [`Want`](super::Want) is made of it.
 pub trait Pull<T> {
@@ -48,14 +49,14 @@ impl<T: Message> Pull<T> for Interest<T> {
         if wait.is_ever() {
             return self.recv();
         }
-        if !wait.may_look(Instant::now) {
+        if !wait.may_look(time::instant) {
             return Err(wait.nothing(self.route()));
         }
         match self.try_recv() {
             Err(RecvError::Empty { .. }) => {}
             found => return found,
         }
-        match wait.left(Instant::now()) {
+        match wait.left(time::instant()) {
             Some(left) => self.recv_timeout(left).map_err(|error| match error {
                 RecvError::Timeout { .. } => wait.nothing(self.route()),
                 error => error,

@@ -1,5 +1,6 @@
 //! The time as wrappers see it.
 
+use crate::time;
 #[cfg(test)]
 use parking_lot::Mutex;
 #[cfg(test)]
@@ -18,7 +19,7 @@ impl Time {
     #[inline]
     pub(crate) fn now(&self) -> Instant {
         match self {
-            Time::Machine => Instant::now(),
+            Time::Machine => time::instant(),
             #[cfg(test)]
             Time::Hand(now) => *now.lock(),
         }

@@ -82,7 +82,7 @@ impl Courier {
     }
 
     fn sample(&mut self, now: Timestamp, alias: u32, order: Order, age: Age, payload: &[u8], size: usize) {
-        let Some(number) = self.place(alias, order) else { return };
+        let Some(number) = self.place(now, alias, order) else { return };
         if payload.len() > self.largest as usize || self.ready.len() >= self.most_ready() {
             // It is counted as lost once a later one comes.
             self.counts.refused += 1;
@@ -93,7 +93,7 @@ impl Courier {
     }
 
     fn fragment(&mut self, now: Timestamp, fragment: &Fragment<'_>, size: usize) {
-        let Some(number) = self.place(fragment.alias, fragment.order) else { return };
+        let Some(number) = self.place(now, fragment.alias, fragment.order) else { return };
         if self.ready.len() >= self.most_ready() {
             self.counts.refused += 1;
             return;
@@ -110,8 +110,8 @@ impl Courier {
     }
 
     /// The number of a sample, if it is to be delivered.
-    fn place(&mut self, alias: u32, order: Order) -> Option<u64> {
-        match self.lanes_in.place(alias, order) {
+    fn place(&mut self, now: Timestamp, alias: u32, order: Order) -> Option<u64> {
+        match self.lanes_in.place(now, alias, order) {
             Place::Next(number) => return Some(number),
             Place::Late => self.counts.late += 1,
             Place::Closed => self.counts.stray += 1,
@@ -128,7 +128,7 @@ impl Courier {
         sent: Timestamp,
         payload: &[u8],
     ) {
-        let missing = self.lanes_in.take(alias, number, order);
+        let missing = self.lanes_in.take(now, alias, number, order);
         for (count, lost) in [(missing.dropped, false), (missing.lost, true)] {
             if count > 0 {
                 let frame = if lost { Control::Lost { alias, count } } else { Control::Gap { alias, count } };

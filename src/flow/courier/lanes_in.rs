@@ -1,6 +1,8 @@
 //! The numbers of loose samples, seen by the side that takes them.
 
+use crate::time::Timestamp;
 use crate::wire::packet::{MAX_AHEAD, Order, Tally};
+use std::time::Duration;
 
 /// What arrived under each alias.
 #[derive(Default)]
@@ -17,6 +19,9 @@ struct Lane {
     next: u64,
     /// How many the sender is known to have dropped.
     dropped: u64,
+    /// When the last number with more bits was taken, and what was next before the first of those in a row.
+    wide_at: Timestamp,
+    wide_from: u64,
 }
 
 /// What is missing before a sample or a tally.
@@ -61,7 +66,7 @@ impl LanesIn {
     }
 
     /// Where a sample stands, without taking it.
-    pub(super) fn place(&self, alias: u32, order: Order) -> Place {
+    pub(super) fn place(&self, now: Timestamp, alias: u32, order: Order) -> Place {
         let Some(lane) = self.lanes.get(alias as usize).filter(|lane| lane.open) else {
             return Place::Closed;
         };
@@ -70,14 +75,26 @@ impl LanesIn {
         if !self.fifo && ahead >= order.span() / 2 {
             return Place::Late;
         }
-        Place::Next(lane.next + ahead)
+        let number = lane.next + ahead;
+        // The sender gives few bits only long after it gave more: it was sent before those, and they overtook it.
+        let soon = !order.wide && now - lane.wide_at < SOON;
+        if !self.fifo && soon && number - lane.wide_from >= order.span() / 2 {
+            return Place::Late;
+        }
+        Place::Next(number)
     }
 
     /// A sample is delivered: what is missing before it.
-    pub(super) fn take(&mut self, alias: u32, number: u64, order: Order) -> Missing {
+    pub(super) fn take(&mut self, now: Timestamp, alias: u32, number: u64, order: Order) -> Missing {
         let Some(lane) = self.lanes.get_mut(alias as usize) else { return Missing::default() };
         let lost = number.saturating_sub(lane.next);
         let dropped = u64::from(order.dropped);
+        if order.wide {
+            if now - lane.wide_at >= SOON {
+                lane.wide_from = lane.next;
+            }
+            lane.wide_at = now;
+        }
         lane.next = number + 1;
         lane.dropped = lane.dropped.saturating_add(dropped);
         Missing { dropped, lost }
@@ -101,3 +118,6 @@ impl LanesIn {
         self.lanes.get(alias as usize).is_some_and(|lane| lane.open && lane.next <= number)
     }
 }
+
+/// A number without more bits that comes this soon after one with them was sent before it.
+const SOON: Duration = Duration::from_millis(80);

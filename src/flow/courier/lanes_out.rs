@@ -62,6 +62,8 @@ struct Lane {
     fast: bool,
     /// Where and when these few began.
     mark: (u64, Timestamp),
+    /// Until then numbers go with more bits, as one did.
+    wide_until: Timestamp,
 }
 
 /// A sample that comes in pieces.
@@ -91,8 +93,10 @@ pub(super) struct Loose {
     dropped: u64,
     /// The tally that goes before it is out.
     tallied: bool,
-    /// Its number goes with more bits.
+    /// Its number goes with more bits,
     wide: bool,
+    /// and not only because one before it did.
+    of_itself: bool,
 }
 
 impl Loose {
@@ -211,6 +215,7 @@ impl LanesOut {
             dropped,
             tallied: false,
             wide: false,
+            of_itself: false,
         };
         if loose.payload.len() > self.small && self.large.is_none() {
             self.large = Some(loose);
@@ -245,6 +250,7 @@ impl LanesOut {
             dropped,
             tallied: false,
             wide: false,
+            of_itself: false,
         };
         self.enqueue(loose, urgent);
     }
@@ -287,14 +293,17 @@ impl LanesOut {
     }
 
     /// The sample that is next, and the tally that has to go before it, if one has.
-    pub(super) fn first(&mut self) -> Option<(&mut Loose, Option<Tally>)> {
-        let fifo = self.fifo;
+    pub(super) fn first(&mut self, now: Timestamp) -> Option<(&mut Loose, Option<Tally>)> {
+        let (fifo, small) = (self.fifo, self.small);
         let alias = self.front()?.alias;
         let lane = *self.lanes.get(alias as usize)?;
         let loose = self.front()?;
-        let part = loose.at > 0 || loose.payload.len() < loose.total;
-        // What may be overtaken by many of its alias must not be taken for one after them.
-        loose.wide = !fifo && (loose.wide || lane.fast || lane.waiting > 1 || part);
+        if !fifo {
+            let part = loose.payload.len() > small || loose.at > 0 || loose.payload.len() < loose.total;
+            // What may be overtaken by many of its alias must not be taken for one after them.
+            loose.of_itself |= lane.fast || lane.waiting > 1 || part;
+            loose.wide |= loose.of_itself || now < lane.wide_until;
+        }
         // All pieces say the same.
         loose.tallied |= loose.base > 0 && lane.tallied == Some(loose.number);
         let due = lane.since_tally >= SAMPLES_A_TALLY;
@@ -347,6 +356,9 @@ impl LanesOut {
             lane.sent_next = loose.number + 1;
             lane.sent_dropped = loose.dropped;
             lane.since_tally += 1;
+            if loose.of_itself || (loose.gap > 0 && !loose.tallied) {
+                lane.wide_until = now + STAYS_WIDE;
+            }
             if lane.sent_next - lane.mark.0 >= FEW {
                 lane.fast = now - lane.mark.1 < FAST;
                 lane.mark = (lane.sent_next, now);
@@ -429,6 +441,10 @@ const SAMPLES_A_TALLY: u32 = 64;
 /// with more bits: 64 of them, which is what few bits tell apart, last for 80 ms else.
 const FEW: u64 = 8;
 const FAST: Duration = Duration::from_millis(10);
+
+/// For so long after a number with more bits all have them: so the other side knows one without, which comes
+/// soon after it, for one that was overtaken.
+const STAYS_WIDE: Duration = Duration::from_millis(200);
 
 /// How many samples may wait, however small.
 const MOST_WAITING: usize = 1024;

@@ -158,7 +158,7 @@ impl Courier {
     fn put_sample(&mut self, now: Timestamp, packet: &mut Vec<u8>, room: usize) -> bool {
         let many = self.settings.frames == Frames::Many;
         let all = packet.is_empty();
-        let Some((loose, tally)) = self.lanes_out.first() else { return false };
+        let Some((loose, tally)) = self.lanes_out.first(now) else { return false };
         if let Some(tally) = tally {
             if room < TALLY_BYTES {
                 return false;

@@ -143,7 +143,7 @@ fn opening() -> Vec<u8> {
         scope_own: false,
         max_frame: 100_000,
         ping_millis: 1000,
-        clock: now(),
+        clock: crate::time::now(),
         path: crate::path::Path::parse("a.b").unwrap(),
         expected: None,
     };

@@ -284,3 +284,49 @@ fn the_last_samples_are_counted_though_the_tally_behind_them_is_lost_too() {
         assert_eq!(there.courier.counts().malformed, 0);
     }
 }
+
+/// The packet that brings a sample.
+fn packet_of(side: &mut Side, now: Timestamp, payload: &[u8]) -> Vec<u8> {
+    side.message(now, 3, payload);
+    side.push(now, 4096);
+    let mut packet = Vec::new();
+    assert!(side.courier.poll(now, &mut packet) && side.outbox.is_empty());
+    packet
+}
+
+#[test]
+fn a_sample_that_a_burst_overtook_is_not_taken_for_one_after_it() {
+    let mut bench = ready(udp());
+    let mut now = bench.now + Duration::from_secs(20);
+    let [here, there] = &mut bench.sides;
+    let held = packet_of(here, now, &[0; 20]);
+    for n in 1..=100 {
+        let packet = packet_of(here, now, &[n; 20]);
+        there.courier.packet(now, &packet);
+        now = now + Duration::from_micros(300);
+    }
+    let late = there.courier.counts().late;
+    there.courier.packet(now, &held);
+    assert_eq!(there.courier.counts().late, late + 1);
+    // More bits go on for 200 ms, so that good samples are never late by this.
+    for (wait, n, wide) in
+        [(100, 101, true), (90, 102, true), (30, 103, true), (190, 104, true), (10, 105, false)]
+    {
+        now = now + Duration::from_millis(wait);
+        let packet = packet_of(here, now, &[n; 20]);
+        assert_eq!(packet.len() > held.len(), wide, "{n}");
+        there.courier.packet(now, &packet);
+    }
+    for n in 106..=120 {
+        now = now + Duration::from_millis(30);
+        let packet = packet_of(here, now, &[n; 20]);
+        there.courier.packet(now, &packet);
+        assert_eq!(packet.len(), held.len(), "{n}");
+    }
+    there.pull(now);
+    let all: Vec<_> = (1..=120).map(|n| vec![n; 20]).collect();
+    assert_eq!(messages(there, 3), all);
+    let lost = |got: &&Got| matches!(got, Got::Control(Control::Lost { .. }));
+    assert_eq!(there.got.iter().find(lost), Some(&Got::Control(Control::Lost { alias: 3, count: 1 })));
+    assert_eq!(there.got.iter().filter(lost).count(), 1);
+}

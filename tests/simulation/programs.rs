@@ -1,0 +1,153 @@
+//! The programs of the scene: what they supply and want, and what they do each turn.
+
+use crate::checker::Checker;
+use bowline::testing::World;
+use bowline::{
+    Delivery, Endpoint, EndpointBuilder, Event, Fate, Intent, Interest, InterestSettings, LostAt, Side,
+};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Which program: the one in the middle listens, the others dial it.
+pub const NAMES: [&str; 3] = ["robot", "desk", "arm"];
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Count {
+    /// Which life of its program it is of.
+    life: u32,
+    number: u64,
+    /// To be of some size.
+    load: Vec<u8>,
+}
+
+/// One route of the scene.
+pub struct Plan {
+    pub path: String,
+    pub from: usize,
+    pub to: usize,
+    pub delivery: Delivery,
+    /// It is sent each so many turns, and read as often as it may be.
+    pub every: u64,
+    pub load: usize,
+    pub checker: Checker,
+}
+
+/// One life of a program.
+pub struct Program {
+    life: u32,
+    intents: Vec<(usize, Intent<Count>)>,
+    pub interests: Vec<(usize, Interest<Count>)>,
+    pub endpoint: Endpoint,
+}
+
+impl Program {
+    pub fn start(world: &World, name: usize, life: u32, scheme: &str, plans: &mut [Plan]) -> Self {
+        let endpoint = world.start(builder(name, scheme)).expect("starts");
+        let (mut intents, mut interests) = (Vec::new(), Vec::new());
+        for (number, plan) in plans.iter_mut().enumerate() {
+            if plan.from == name {
+                plan.checker.life(life);
+                intents.push((number, endpoint.intent(&plan.path).expect("an intent")));
+            }
+            if plan.to == name {
+                let settings = InterestSettings::new();
+                let settings = match plan.delivery {
+                    Delivery::Lossless(depth) => settings.lossless(depth),
+                    Delivery::Queue(depth) => settings.queue(depth),
+                    _ => settings.latest(),
+                };
+                interests.push((number, endpoint.interest_with(&plan.path, settings).expect("an interest")));
+            }
+        }
+        Self { life, intents, interests, endpoint }
+    }
+
+    /// What its events say of its samples, and of the sessions with others.
+    pub fn hear(&self, plans: &mut [Plan], told: bool) {
+        while let Some(event) = self.endpoint.events().try_recv() {
+            if told {
+                println!("    {} {}: {event:?}", self.endpoint.path(), self.life);
+            }
+            match &event {
+                // A session that outlives its link keeps its routes linked, and nothing may be lost.
+                Event::RouteUnlinked { route, supplier, .. } => {
+                    let path = route.path().map(|path| path.as_str());
+                    if let Some(plan) = plans.iter_mut().find(|plan| Some(plan.path.as_str()) == path) {
+                        plan.checker.session_ended(*supplier == Side::There);
+                    }
+                }
+                Event::SamplesLost { route, count, lost: LostAt::Here, .. } => {
+                    if let Some(plan) = self.supplied(plans, route.path().map(|path| path.as_str())) {
+                        plan.checker.life(self.life).unsent += count;
+                    }
+                }
+                Event::SamplesUnconfirmed { route, count, .. } => {
+                    if let Some(plan) = self.supplied(plans, route.path().map(|path| path.as_str())) {
+                        plan.checker.life(self.life).unconfirmed += count;
+                    }
+                }
+                Event::ThreadPanicked { text, .. } => panic!("a panic: {text}"),
+                _ => {}
+            }
+        }
+    }
+
+    fn supplied<'a>(&self, plans: &'a mut [Plan], path: Option<&str>) -> Option<&'a mut Plan> {
+        let mut own = self.intents.iter().map(|(number, _)| *number);
+        let number = own.find(|number| Some(plans[*number].path.as_str()) == path)?;
+        plans.get_mut(number)
+    }
+
+    /// Sends what is due this turn.
+    pub fn send(&self, plans: &mut [Plan], turn: u64) {
+        for (number, intent) in &self.intents {
+            let plan = &mut plans[*number];
+            if turn % plan.every != 0 {
+                continue;
+            }
+            let life = plan.checker.life(self.life);
+            let (life_number, next) = (self.life, life.taken);
+            let count = Count { life: life_number, number: next, load: vec![0x5A; plan.load] };
+            // One that nobody takes is offered again with its number.
+            match intent.try_send(count) {
+                Ok(outcome) if outcome.taken() > 0 => life.taken += 1,
+                // It is told as lost, though it comes later.
+                Ok(outcome) if outcome.worst() == Fate::PassedOver => life.passed += 1,
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads what came, unless `skips` says that it has no time for a route.
+    pub fn read(&self, plans: &mut [Plan], mut skips: impl FnMut() -> bool) {
+        for (number, interest) in &self.interests {
+            let plan = &mut plans[*number];
+            if skips() {
+                continue;
+            }
+            while let Ok(count) = interest.try_recv() {
+                assert_eq!(count.load.len(), plan.load, "{}: a sample of another route", plan.path);
+                plan.checker.comes(count.life, count.number);
+            }
+            plan.checker.check_bound();
+        }
+    }
+
+    /// Whether all that it should be linked with is there.
+    pub fn is_linked(&self, links: usize) -> bool {
+        let up = self.endpoint.links().iter().filter(|link| link.state.is_up()).count();
+        up == links
+            && self.intents.iter().all(|(_, intent)| intent.interested() == 1)
+            && self.interests.iter().all(|(_, interest)| interest.suppliers() == 1)
+    }
+}
+
+fn builder(name: usize, scheme: &str) -> EndpointBuilder {
+    let redial = (Duration::from_millis(100), Duration::from_secs(2));
+    let builder = Endpoint::builder(NAMES[name]).redial(redial.0, redial.1);
+    if name == 0 {
+        builder.listen("tcp://0.0.0.0:7400").listen("udp://0.0.0.0:7400")
+    } else {
+        builder.connect(format!("{scheme}://robot:7400/robot"))
+    }
+}

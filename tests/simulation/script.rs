@@ -1,0 +1,270 @@
+//! What happens in a scene: faults by chance, then none, then rest.
+
+use crate::checker::Checker;
+use crate::programs::{NAMES, Plan, Program};
+use bowline::Delivery;
+use bowline::testing::{Faults, World};
+use std::time::Duration;
+
+/// Programs act once a turn.
+const TURN: Duration = Duration::from_millis(20);
+const TURNS_A_SECOND: u64 = 50;
+/// How long things go wrong, and how long everything may take to flow again.
+const TROUBLE: u64 = 47 * TURNS_A_SECOND;
+const HEALING: u64 = 10 * TURNS_A_SECOND;
+const REST: u64 = 3 * TURNS_A_SECOND;
+
+pub struct Scene<'a> {
+    world: &'a World,
+    rng: Chance,
+    plans: Vec<Plan>,
+    /// What each program is now, and how many lives it had.
+    programs: [Option<Program>; 3],
+    lives: [u32; 3],
+    frozen: [bool; 3],
+    /// How the two that dial do so.
+    schemes: [&'static str; 3],
+    /// Connections are not ended on purpose: what is lost can be counted exactly.
+    calm: bool,
+    turn: u64,
+    told: bool,
+}
+
+impl<'a> Scene<'a> {
+    pub fn new(world: &'a World, seed: u64, told: bool) -> Self {
+        let mut rng = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xB0);
+        let mut plans = Vec::new();
+        for number in 0..3 + rng.below(4) {
+            let other = 1 + rng.below(2) as usize;
+            let (from, to) = if rng.below(2) == 0 { (0, other) } else { (other, 0) };
+            let delivery = match rng.below(5) {
+                0 => Delivery::Latest,
+                1 => Delivery::Queue(1 + rng.below(16) as u32),
+                _ => Delivery::Lossless(1 + rng.below(32) as u32),
+            };
+            let path = format!("{}.route{number}", NAMES[from]);
+            let checker = Checker::new(path.clone(), delivery);
+            let (every, load) = (1 + rng.below(8), [0, 8, 200, 3000][rng.below(4) as usize]);
+            plans.push(Plan { path, from, to, delivery, every, load, checker });
+        }
+        let scheme = |chance| if chance == 0 { "tcp" } else { "udp" };
+        let schemes = ["", scheme(rng.below(2)), scheme(rng.below(2))];
+        let calm = rng.below(4) == 0;
+        let mut scene = Self {
+            world,
+            rng,
+            plans,
+            programs: [None, None, None],
+            lives: [0; 3],
+            frozen: [false; 3],
+            schemes,
+            calm,
+            turn: 0,
+            told,
+        };
+        for name in 0..3 {
+            scene.start(name);
+        }
+        scene
+    }
+
+    fn tell(&self, text: impl FnOnce() -> String) {
+        if self.told {
+            println!("{:>9.3} s  {}", self.world.elapsed().as_secs_f64(), text());
+        }
+    }
+
+    fn start(&mut self, name: usize) {
+        self.tell(|| format!("{} starts", NAMES[name]));
+        let life = self.lives[name];
+        self.lives[name] += 1;
+        let program = Program::start(self.world, name, life, self.schemes[name], &mut self.plans);
+        self.programs[name] = Some(program);
+    }
+
+    fn turn(&mut self, sends: bool) {
+        self.turn += 1;
+        for name in 0..3 {
+            if self.frozen[name] {
+                continue;
+            }
+            // What happened before a sample came is known before it is looked at.
+            for program in self.programs.iter().flatten() {
+                program.hear(&mut self.plans, self.told);
+            }
+            if let Some(program) = &self.programs[name] {
+                let rng = &mut self.rng;
+                program.read(&mut self.plans, || sends && rng.below(4) == 0);
+                if sends {
+                    program.send(&mut self.plans, self.turn);
+                }
+            }
+        }
+        self.world.run_for(TURN);
+    }
+
+    /// Things go wrong.
+    pub fn live(&mut self) {
+        let mut next = 1;
+        while self.turn < TROUBLE {
+            if self.turn >= next {
+                next = self.turn + 1 + self.rng.below(3 * TURNS_A_SECOND);
+                self.trouble();
+            }
+            self.turn(true);
+        }
+    }
+
+    fn trouble(&mut self) {
+        let name = self.rng.below(3) as usize;
+        let other = 1 + self.rng.below(2) as usize;
+        let what = if self.calm { self.rng.below(4) } else { self.rng.below(14) };
+        match what {
+            0..=2 => {
+                let faults = self.faults();
+                self.tell(|| format!("between robot and {}: {faults:?}", NAMES[other]));
+                self.world.faults_between("robot", NAMES[other], faults);
+            }
+            3 => {
+                let faults = self.faults();
+                self.tell(|| format!("from {} to robot: {faults:?}", NAMES[other]));
+                self.world.faults_from(NAMES[other], "robot", faults);
+            }
+            4 => {
+                self.tell(|| format!("robot and {} are parted", NAMES[other]));
+                self.world.partition("robot", NAMES[other]);
+            }
+            5 => {
+                self.tell(|| format!("nothing goes from {} to robot", NAMES[other]));
+                self.world.partition_from(NAMES[other], "robot");
+            }
+            6 => {
+                self.tell(|| format!("the lines of robot and {} are cut", NAMES[other]));
+                self.world.cut("robot", NAMES[other]);
+            }
+            7 => self.end(name),
+            8 => {
+                if self.programs[name].is_none() {
+                    self.start(name);
+                }
+            }
+            9 => self.freeze(name, true),
+            10 => self.freeze(name, false),
+            11 => {
+                if let Some(program) = &self.programs[name] {
+                    let span = Duration::from_millis(self.rng.below(5_000));
+                    self.world.clock_jump(&program.endpoint, span);
+                }
+            }
+            _ => {
+                self.tell(|| "all lines are well".to_owned());
+                self.world.heal();
+            }
+        }
+    }
+
+    fn faults(&mut self) -> Faults {
+        let mut part = |most: u64| self.rng.below(most + 1) as f64 / 100.0;
+        let mut faults = Faults::none().loss(part(30)).duplicate(part(50)).reorder(part(20));
+        faults = faults.delay(Duration::from_millis(self.rng.below(60)));
+        faults = faults.jitter(Duration::from_millis(self.rng.below(30)));
+        if self.rng.below(50) == 0 {
+            // Clogged.
+            faults = faults.rate(3_000 + self.rng.below(20_000));
+        }
+        faults
+    }
+
+    fn end(&mut self, name: usize) {
+        let Some(program) = self.programs[name].take() else { return };
+        self.frozen[name] = false;
+        let silently = self.rng.below(2) == 0;
+        self.tell(|| format!("{} ends, silently: {silently}", NAMES[name]));
+        if silently {
+            self.world.power_off(&program.endpoint);
+        } else {
+            self.world.crash(&program.endpoint);
+        }
+        for plan in self.plans.iter_mut().filter(|plan| plan.from == name || plan.to == name) {
+            plan.checker.session_ended(true);
+        }
+        if self.rng.below(3) > 0 {
+            self.start(name);
+        }
+    }
+
+    fn freeze(&mut self, name: usize, frozen: bool) {
+        if let Some(program) = &self.programs[name] {
+            self.tell(|| format!("{} is frozen: {frozen}", NAMES[name]));
+            self.frozen[name] = frozen;
+            if frozen {
+                self.world.freeze(&program.endpoint);
+            } else {
+                self.world.thaw(&program.endpoint);
+            }
+        }
+    }
+
+    /// Nothing goes wrong any more: within ten seconds everything flows.
+    pub fn converge(&mut self) {
+        self.tell(|| "all is well".to_owned());
+        self.world.heal();
+        for name in 0..3 {
+            self.freeze(name, false);
+            if self.programs[name].is_none() {
+                self.start(name);
+            }
+        }
+        let end = self.turn + HEALING;
+        while self.turn < end - REST {
+            self.turn(true);
+        }
+        let before: Vec<_> = self.plans.iter().map(|plan| plan.checker.received()).collect();
+        while self.turn < end {
+            self.turn(true);
+        }
+        for (program, links) in self.programs.iter().flatten().zip([2, 1, 1]) {
+            let endpoint = &program.endpoint;
+            if !program.is_linked(links) {
+                panic!(
+                    "ten seconds after all was healed {} is not linked: {:#?}",
+                    endpoint.path(),
+                    endpoint.links()
+                );
+            }
+        }
+        for (plan, before) in self.plans.iter().zip(before) {
+            assert!(plan.checker.received() > before, "{}: nothing flows though all is well", plan.path);
+        }
+    }
+
+    /// Nothing is sent any more: all comes that was under way.
+    pub fn rest(&mut self) {
+        let end = self.turn + REST;
+        while self.turn < end {
+            self.turn(false);
+        }
+        for name in 0..3 {
+            let first = self.lives[name] == 1;
+            let Some(program) = &self.programs[name] else { continue };
+            program.hear(&mut self.plans, self.told);
+            for (number, interest) in &program.interests {
+                let counts = interest.counts();
+                let lost = counts.lost_here + counts.lost_there + counts.lost_on_the_way;
+                self.plans[*number].checker.check_end(first.then_some(lost));
+            }
+        }
+    }
+}
+
+/// Numbers by chance, from a seed.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % end
+    }
+}
