@@ -105,8 +105,8 @@ fn what_waits_long_for_the_line_degrades_it() {
     let _wanted: Interest<Bytes> = desk.interest("robot.eye").expect("an interest");
     let mut watch = Watch::new(&robot);
     assert!(images.wait_interest(SOON));
-    // A line of some 2 MB/s, and much more to send.
-    relay.rate(2_000_000);
+    // A line of some 500 kB/s, and much more to send.
+    relay.rate(500_000);
     let image = Bytes::from(vec![7; 256 << 10]);
     let flooding = AtomicBool::new(true);
     thread::scope(|scope| {

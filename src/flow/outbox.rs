@@ -438,7 +438,7 @@ impl Outbox {
             return false;
         }
         self.gate.writing = true;
-        self.gate.waits.begin(if wrote { self.gate.last } else { now() });
+        self.begin_write(if wrote { self.gate.last } else { now() });
         if !self.rest.is_empty() {
             // It may end in the middle of a frame, so nothing may go before the rest of it.
             std::mem::swap(&mut self.rest, batch);

@@ -46,11 +46,13 @@ pub(crate) struct Waiting {
     pub(crate) missing: Missing,
     /// How much of it went.
     at: usize,
+    /// Since when it is known to wait: not when it was sent, as a retained sample may be old.
+    since: Option<Timestamp>,
 }
 
 impl Waiting {
     pub(crate) fn new(alias: u32, sent: Timestamp, payload: Bytes, missing: Missing) -> Self {
-        Self { alias, sent, payload, missing, at: 0 }
+        Self { alias, sent, payload, missing, at: 0, since: None }
     }
 }
 
@@ -126,6 +128,19 @@ impl Queues {
                 queue.deficit += quantum(self.turn);
             }
         }
+    }
+
+    /// The writer is about to write: what came since it was last wants to know how long it waits from here on.
+    pub(crate) fn note(&mut self, now: Timestamp) {
+        for queue in &mut self.queues {
+            let new = queue.waiting.iter_mut().rev().take_while(|sample| sample.since.is_none());
+            new.for_each(|sample| sample.since = Some(now));
+        }
+    }
+
+    /// Since when the one has waited that waits longest.
+    pub(crate) fn oldest(&self) -> Option<Timestamp> {
+        self.queues.iter().filter_map(|queue| queue.waiting.front()?.since).min()
     }
 
     /// Bytes of all that waits.

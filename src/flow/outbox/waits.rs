@@ -25,11 +25,21 @@ impl Waits {
 }
 
 impl Outbox {
+    /// The writer takes what it writes next.
+    pub(super) fn begin_write(&mut self, now: Timestamp) {
+        let waits = &mut self.gate.waits;
+        waits.begin(now);
+        let oldest = self.apart.queues.oldest().map_or(Duration::ZERO, |since| now - since);
+        waits.longest = waits.longest.max(oldest);
+        self.apart.queues.note(now);
+    }
+
     /// How long it took the writer to write what it had taken, or takes so far, at longest since this was last
-    /// asked. What lay behind it waited as long, and then for its own turn.
+    /// asked: what lay behind it waited as long, and then for its own turn. Or how long a sample waited for that turn.
     pub(crate) fn queue_age(&mut self, now: Timestamp) -> Duration {
         let waits = &mut self.gate.waits;
         let longest = std::mem::take(&mut waits.longest);
-        waits.began.map_or(longest, |began| longest.max(now - began))
+        let waiting = waits.began.into_iter().chain(self.apart.queues.oldest()).min();
+        waiting.map_or(longest, |since| longest.max(now - since))
     }
 }
