@@ -3,6 +3,7 @@
 use super::*;
 use crate::flow::courier::Frames;
 use crate::sync::{interleave, yield_now};
+use crate::time::now;
 use crate::wire::control::{Control, Ping};
 use crate::wire::encode;
 use shuttle::rand::{Rng, thread_rng};
