@@ -149,7 +149,7 @@ fn bench(deliveries: &[Delivery]) -> Bench {
     let wire = Arc::<Wire>::default();
     let (dispatcher, _inputs) = crossbeam_channel::bounded(64);
     let line = Line::new("model://".to_owned(), wire.clone(), Clock::start(), 16, dispatcher);
-    line.up(Arc::new(PeerName { path: None, url: line.url.clone() }), 1024);
+    line.up(Arc::new(PeerName { path: None, url: line.url.clone() }), 1024, false);
     let (room, route) = (Arc::<Signal>::default(), Route::parse("Imu@robot.imu").unwrap());
     let open = |(alias, delivery): (u32, &Delivery)| {
         let sending = (*delivery, Priority::Normal);
@@ -214,9 +214,9 @@ fn every_sample_is_written_once_and_in_order_whoever_writes() {
         let bench = bench(&[Delivery::Lossless(100), Delivery::Queue(2)]);
         let senders: Vec<_> = bench.lanes.iter().map(|lane| bench.sender(*lane)).collect();
         let ended = AtomicBool::new(false);
-        bench.line.send_credit(Credit { alias: 7, limit: 1, taken: 0, lost: 0 }, &ended);
+        bench.line.send_credit(|| Credit { alias: 7, limit: 1, taken: 0, lost: 0 }, &ended);
         assert!(bench.line.send(&ping(1), Order::Ahead));
-        bench.line.send_credit(Credit { alias: 7, limit: 2, taken: 1, lost: 0 }, &ended);
+        bench.line.send_credit(|| Credit { alias: 7, limit: 2, taken: 1, lost: 0 }, &ended);
         // Nobody wakes the writer from here on but the senders.
         bench.wire.wait_for(2 * usize::from(SAMPLES), 3);
         for sender in senders {
