@@ -166,6 +166,7 @@ impl<'a> Choices<'a> {
             instance: self.bytes(),
             session: self.u64(),
             scope_own: self.flag(),
+            joins: self.flag(),
             max_frame: self.u32().max(kind::LEAST_MAX_FRAME),
             ping_millis: self.u32().max(1),
             clock: self.time(),
@@ -185,7 +186,7 @@ impl<'a> Choices<'a> {
     }
 
     pub(super) fn control(&mut self) -> Control {
-        match self.below(13) {
+        match self.below(17) {
             0 => Control::Hello(self.hello()),
             1 => Control::Accept(Accept {
                 version: self.u8().max(1),
@@ -210,6 +211,10 @@ impl<'a> Choices<'a> {
             9 => Control::Time(self.time()),
             10 => Control::Gap { alias: self.alias(), count: self.u64() },
             12 => Control::Stalled { alias: self.alias(), untaken: self.u64() },
+            13 => Control::Resume { received: self.u64() },
+            14 => Control::At { alias: self.alias(), number: self.u64() },
+            15 => Control::Mark { number: self.u64() },
+            16 => Control::Marked { number: self.u64() },
             11 => Control::Lost { alias: self.alias(), count: self.u64() },
             _ => Control::End { alias: self.alias() },
         }

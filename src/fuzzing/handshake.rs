@@ -290,6 +290,7 @@ impl Bench {
             instance: [5 + choices.below(8) as u8; 16],
             session: 0,
             scope_own: choices.below(4) == 0,
+            joins: choices.below(4) == 0,
             max_frame: 1 << 20,
             ping_millis: 1000,
             clock: choices.time(),

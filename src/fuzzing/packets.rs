@@ -91,6 +91,7 @@ impl End {
             instance: [1; 16],
             session: 0,
             scope_own: false,
+            joins: false,
             max_frame: MAX_FRAME,
             ping_millis: 1000,
             clock: START,

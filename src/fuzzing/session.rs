@@ -234,6 +234,7 @@ fn hello(choices: &mut Choices<'_>) -> Hello {
         instance: [5 + choices.below(4) as u8; 16],
         session: choices.below(3),
         scope_own: choices.below(8) == 0,
+        joins: choices.below(8) == 0,
         max_frame: 1 << 20,
         ping_millis: 1000,
         clock: choices.time(),

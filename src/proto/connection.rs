@@ -419,6 +419,7 @@ impl Engine {
             instance: self.settings.instance,
             session: 0,
             scope_own,
+            joins: false,
             max_frame: self.settings.max_frame,
             ping_millis: u32::try_from(ping).unwrap_or(u32::MAX),
             clock: self.now,

@@ -340,6 +340,10 @@ impl Engine {
             | Control::Gap { .. }
             | Control::Lost { .. }
             | Control::Stalled { .. }
+            | Control::Resume { .. }
+            | Control::At { .. }
+            | Control::Mark { .. }
+            | Control::Marked { .. }
             | Control::Unknown { .. } => {}
         }
     }

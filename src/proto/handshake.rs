@@ -16,7 +16,7 @@ use super::words;
 use crate::reason::Reason;
 use crate::time::Timestamp;
 use crate::wire::control::{Accept, Control, Hello};
-use crate::wire::kind::{FRAGMENTS, PACKS, VERSION};
+use crate::wire::kind::{FRAGMENTS, PACKS, VERSION, name};
 
 /// The versions of the protocol that this library speaks.
 pub(crate) const VERSIONS: (u8, u8) = (VERSION, VERSION);
@@ -181,19 +181,8 @@ pub(super) fn kind(frame: &Control) -> &'static str {
     match frame {
         Control::Hello(_) => "HANDSHAKE initial",
         Control::Accept(_) => "HANDSHAKE final",
-        Control::Bye(_) => "BYE",
-        Control::Ping(_) => "PING",
-        Control::Pong(_) => "PONG",
-        Control::Intents(_) => "INTENTS",
-        Control::Interests(_) => "INTERESTS",
-        Control::Notify(_) => "NOTIFY",
-        Control::Credit(_) => "CREDIT",
-        Control::Time(_) => "TIME",
-        Control::Gap { .. } => "GAP",
-        Control::End { .. } => "END",
-        Control::Lost { .. } => "LOST",
-        Control::Stalled { .. } => "STALLED",
         Control::Unknown { .. } => "a frame of an unknown kind",
+        frame => name(frame.kind()),
     }
 }
 

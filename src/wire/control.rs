@@ -1,5 +1,6 @@
 //! The control frames as valid values. Encoding one cannot fail; decoding is checked.
 
+use super::kind;
 use crate::delivery::Delivery;
 use crate::path::Path;
 use crate::priority::Priority;
@@ -37,6 +38,23 @@ pub(crate) enum Control {
         alias: u32,
         untaken: u64,
     },
+    /// From here on the link carries the session: so many of its control frames came here so far.
+    Resume {
+        received: u64,
+    },
+    /// The next sample of the alias has this number.
+    At {
+        alias: u32,
+        number: u64,
+    },
+    /// A place in what is sent, which the other side says that it came to.
+    Mark {
+        number: u64,
+    },
+    /// All that was sent before this mark came.
+    Marked {
+        number: u64,
+    },
     /// A kind this version may skip.
     Unknown {
         kind: u32,
@@ -54,6 +72,8 @@ pub(crate) struct Hello {
     /// The session the dialler would go on with, 0 for a new one.
     pub(crate) session: u64,
     pub(crate) scope_own: bool,
+    /// Another link of the dialler carries `session`: this one stands by.
+    pub(crate) joins: bool,
     /// The largest frame the sender of this takes, counted after the length field.
     pub(crate) max_frame: u32,
     pub(crate) ping_millis: u32,
@@ -178,6 +198,36 @@ impl Notify {
 }
 
 impl Control {
+    /// Whether it is among those that a session counts: what was sent of them, and did not come before a link
+    /// ended, is sent again on the next one.
+    pub(crate) fn is_counted(&self) -> bool {
+        kind::is_counted(self.kind())
+    }
+
+    /// The number of its kind.
+    pub(crate) fn kind(&self) -> u32 {
+        match self {
+            Control::Hello(_) | Control::Accept(_) => kind::HANDSHAKE,
+            Control::Bye(_) => kind::BYE,
+            Control::Ping(_) => kind::PING,
+            Control::Pong(_) => kind::PONG,
+            Control::Intents(_) => kind::INTENTS,
+            Control::Interests(_) => kind::INTERESTS,
+            Control::Notify(_) => kind::NOTIFY,
+            Control::Credit(_) => kind::CREDIT,
+            Control::Time(_) => kind::TIME,
+            Control::Gap { .. } => kind::GAP,
+            Control::End { .. } => kind::END,
+            Control::Lost { .. } => kind::LOST,
+            Control::Stalled { .. } => kind::STALLED,
+            Control::Resume { .. } => kind::RESUME,
+            Control::At { .. } => kind::AT,
+            Control::Mark { .. } => kind::MARK,
+            Control::Marked { .. } => kind::MARKED,
+            Control::Unknown { kind } => *kind,
+        }
+    }
+
     /// The memory it holds beside itself, about, in bytes.
     pub(crate) fn held(&self) -> usize {
         match self {

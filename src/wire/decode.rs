@@ -70,6 +70,10 @@ impl<'a> Body<'a> {
             kind::GAP => Control::Gap { alias: self.alias()?, count: self.varint_u64("count")? },
             kind::END => Control::End { alias: self.alias()? },
             kind::STALLED => Control::Stalled { alias: self.alias()?, untaken: self.varint_u64("untaken")? },
+            kind::RESUME => Control::Resume { received: self.varint_u64("received")? },
+            kind::AT => Control::At { alias: self.alias()?, number: self.varint_u64("number")? },
+            kind::MARK => Control::Mark { number: self.varint_u64("number")? },
+            kind::MARKED => Control::Marked { number: self.varint_u64("number")? },
             kind::LOST => Control::Lost { alias: self.alias()?, count: self.varint_u64("count")? },
             kind => {
                 self.rest = &[];
@@ -89,7 +93,8 @@ impl<'a> Body<'a> {
         let capabilities = self.u32("capabilities")?;
         let instance = self.array("instance")?;
         let session = self.u64("session")?;
-        let scope_own = self.u8("flags")? & 1 != 0;
+        let flags = self.u8("flags")?;
+        let (scope_own, joins) = (flags & 1 != 0, flags & 2 != 0);
         let max_frame = self.u32("max_frame")?;
         if max_frame < kind::LEAST_MAX_FRAME {
             return Err(Fault::Value { field: "max_frame", value: max_frame.into(), rule: "at least 64" });
@@ -113,6 +118,7 @@ impl<'a> Body<'a> {
             instance,
             session,
             scope_own,
+            joins,
             max_frame,
             ping_millis,
             clock,

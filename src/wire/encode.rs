@@ -34,6 +34,12 @@ pub(crate) fn encode(out: &mut Vec<u8>, control: &Control) {
         }
         Control::Lost { alias, count } => frame(out, kind::LOST, |out| put_count(out, *alias, *count)),
         Control::End { alias } => frame(out, kind::END, |out| varint::put(out, u64::from(*alias))),
+        Control::Resume { received } => {
+            frame(out, kind::RESUME, |out| varint::put(out, *received));
+        }
+        Control::At { alias, number } => frame(out, kind::AT, |out| put_count(out, *alias, *number)),
+        Control::Mark { number } => frame(out, kind::MARK, |out| varint::put(out, *number)),
+        Control::Marked { number } => frame(out, kind::MARKED, |out| varint::put(out, *number)),
         Control::Unknown { .. } => {}
     }
 }
@@ -196,7 +202,7 @@ fn put_hello(out: &mut Vec<u8>, hello: &Hello) {
     out.extend_from_slice(&hello.capabilities.to_le_bytes());
     out.extend_from_slice(&hello.instance);
     out.extend_from_slice(&hello.session.to_le_bytes());
-    out.push(u8::from(hello.scope_own));
+    out.push(u8::from(hello.scope_own) | u8::from(hello.joins) << 1);
     out.extend_from_slice(&hello.max_frame.max(kind::LEAST_MAX_FRAME).to_le_bytes());
     out.extend_from_slice(&hello.ping_millis.max(1).to_le_bytes());
     put_time(out, hello.clock);

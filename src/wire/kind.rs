@@ -19,7 +19,12 @@ pub(crate) const END: u32 = 0x0B;
 /// A piece of a sample, between two that both set [`FRAGMENTS`].
 pub(crate) const FRAGMENT: u32 = 0x0D;
 pub(crate) const LOST: u32 = 0x0E;
+/// Between two that both set [`RESUMES`], as are the next three.
+pub(crate) const RESUME: u32 = 0x10;
+pub(crate) const AT: u32 = 0x11;
+pub(crate) const MARK: u32 = 0x12;
 pub(crate) const STALLED: u32 = 0x14;
+pub(crate) const MARKED: u32 = 0x15;
 /// The tag of a MESSAGE of alias 0.
 pub(crate) const MESSAGE: u32 = 0x20;
 
@@ -33,6 +38,8 @@ pub(crate) const MAX_HANDSHAKE_FRAME: u32 = 1024;
 /// The capability of aliases whose payloads are packed. It says that they are known, not that they are wanted:
 /// that each interest says for itself.
 pub(crate) const PACKS: u32 = 1 << 5;
+/// The capability of sessions that outlive their links.
+pub(crate) const RESUMES: u32 = 1 << 6;
 /// The least `max_frame` a side may announce: small controllers take no more.
 pub(crate) const LEAST_MAX_FRAME: u32 = 64;
 /// The largest control frame, counted after the length field.
@@ -72,11 +79,20 @@ pub(crate) const fn name(kind: u32) -> &'static str {
         END => "END",
         FRAGMENT => "FRAGMENT",
         LOST => "LOST",
+        RESUME => "RESUME",
+        AT => "AT",
+        MARK => "MARK",
         STALLED => "STALLED",
+        MARKED => "MARKED",
         0x10..=0x17 => "an unassigned kind",
         MESSAGE.. => "MESSAGE",
         _ => "a reserved kind",
     }
+}
+
+/// Whether frames of a kind are counted in a session, by both sides alike.
+pub(crate) const fn is_counted(kind: u32) -> bool {
+    matches!(kind, INTENTS | INTERESTS | NOTIFY | CREDIT | END | STALLED)
 }
 
 /// Whether a frame of this kind may come at all. Those from 0x10 to 0x17 this version does not know, but

@@ -89,6 +89,7 @@ fn hello() -> impl Strategy<Value = Control> {
             instance: who.2,
             session: numbers.1,
             scope_own: who.3,
+            joins: !who.3,
             max_frame: numbers.2,
             ping_millis: numbers.3,
             clock: numbers.4,
@@ -172,6 +173,7 @@ fn samples() -> Vec<Vec<u8>> {
         instance: *b"0123456789abcdef",
         session: 0,
         scope_own: true,
+        joins: true,
         max_frame: 1 << 20,
         ping_millis: 1000,
         clock: Timestamp::from_micros(1_700_000_000_000_000),
@@ -204,6 +206,10 @@ fn samples() -> Vec<Vec<u8>> {
         Control::Gap { alias: 3, count: 500 },
         Control::End { alias: 3 },
         Control::Stalled { alias: 3, untaken: 500 },
+        Control::Resume { received: 500 },
+        Control::At { alias: 300, number: 500 },
+        Control::Mark { number: 500 },
+        Control::Marked { number: 500 },
     ]
     .iter()
     .map(bytes_of)
@@ -280,7 +286,7 @@ fn every_kind_is_among_the_samples() {
         .collect();
     kinds.retain(|kind| *kind < kind::MESSAGE);
     kinds.dedup();
-    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0x14, 0x13]);
+    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0x14, 0x10, 0x11, 0x12, 0x15, 0x13]);
 }
 
 #[test]
@@ -414,7 +420,7 @@ fn what_is_no_frame_is_refused_at_its_first_wrong_byte() {
         assert_eq!(split(&[0x10, kind], LIMITS), Err(WireError::UnknownKind { kind: kind.into() }));
         assert_eq!(decode(kind.into(), &[]), Err(WireError::UnknownKind { kind: kind.into() }));
     }
-    for kind in (0x10..=0x17).filter(|kind| *kind != kind::STALLED) {
+    for kind in [0x13, 0x16, 0x17] {
         assert_eq!(decode(kind, &[1, 2, 3]), Ok(Control::Unknown { kind }));
     }
 }

@@ -124,6 +124,7 @@ fn desk() -> Hello {
         instance: instance(0xA0),
         session: 0,
         scope_own: false,
+        joins: false,
         max_frame: MAX_FRAME,
         ping_millis: 1000,
         clock: Timestamp::from_micros(CLOCK),
@@ -159,6 +160,7 @@ fn control(name: &str) -> Option<Control> {
         "handshake-initial-acceptor" => Control::Hello(Hello {
             instance: instance(0xB0),
             scope_own: true,
+            joins: false,
             clock: time(250),
             path: path("robot.base"),
             expected: None,
@@ -253,6 +255,10 @@ fn control(name: &str) -> Option<Control> {
         "gap" => Control::Gap { alias: 3, count: 1000 },
         "end" => Control::End { alias: 3 },
         "stalled" => Control::Stalled { alias: 3, untaken: 1024 },
+        "resume" => Control::Resume { received: 300 },
+        "at" => Control::At { alias: 3, number: 1000 },
+        "mark" => Control::Mark { number: 7 },
+        "marked" => Control::Marked { number: 7 },
         "lost" => Control::Lost { alias: 3, count: 200 },
         "unassigned-kind" => Control::Unknown { kind: 0x13 },
         _ => return None,
@@ -309,6 +315,10 @@ fn form(meaning: &Meaning) -> Option<usize> {
             Control::End { .. } => 15,
             Control::Lost { .. } => 16,
             Control::Stalled { .. } => 17,
+            Control::Resume { .. } => 20,
+            Control::At { .. } => 21,
+            Control::Mark { .. } => 22,
+            Control::Marked { .. } => 23,
             Control::Unknown { .. } => return None,
         },
     })
@@ -318,7 +328,7 @@ fn form(meaning: &Meaning) -> Option<usize> {
 fn every_kind_and_form_has_a_vector() {
     let vectors = blocks("hex", "vector");
     let forms: BTreeSet<_> = vectors.iter().filter_map(|block| form(&expected(block.name()))).collect();
-    assert_eq!(forms, (0..20).collect());
+    assert_eq!(forms, (0..24).collect());
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub(in crate::proto) fn hello(path: &str, instance: u8, versions: (u8, u8), expe
         instance: [instance; 16],
         session: 0,
         scope_own: false,
+        joins: false,
         max_frame: 1 << 20,
         ping_millis: 1000,
         clock: Timestamp::ZERO,

@@ -81,6 +81,7 @@ impl World {
             instance,
             session: self.rng.u64(..),
             scope_own: self.rng.u8(0..6) == 0,
+            joins: self.rng.u8(0..6) == 0,
             max_frame: self.rng.u32(..),
             ping_millis: self.rng.u32(..),
             clock: self.any_time(),

@@ -67,6 +67,7 @@ fn stranger(bed: &mut Bed, capabilities: u32) -> LinkId {
         instance: [9; 16],
         session: 0,
         scope_own: false,
+        joins: false,
         max_frame: 1 << 20,
         ping_millis: 1000,
         clock: bed.now,

@@ -141,6 +141,7 @@ fn opening() -> Vec<u8> {
         instance: [1; 16],
         session: 0,
         scope_own: false,
+        joins: false,
         max_frame: 100_000,
         ping_millis: 1000,
         clock: crate::time::now(),
