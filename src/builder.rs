@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::health::HealthLimits;
 use crate::path::Path;
 use crate::peer::group::GroupUrl;
-use crate::peer::{ListenUrl, PeerUrl, Scope};
+use crate::peer::{ListenUrl, Scope};
 use crate::proto::group::GroupSettings;
 use crate::proto::{Engine, EngineSettings, silence};
 use crate::runtime::acceptor::Acceptor;
@@ -28,6 +28,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::time::Duration;
 
 mod health;
+mod peers;
 #[cfg(feature = "testing")]
 mod stepped;
 
@@ -48,7 +49,8 @@ mod stepped;
 pub struct EndpointBuilder {
     path: String,
     listen: Vec<String>,
-    connect: Vec<String>,
+    /// Each a peer, with the links to it.
+    connect: Vec<Vec<String>>,
     join: Vec<String>,
     transports: Vec<Arc<dyn Transport>>,
     relay: Vec<String>,
@@ -57,6 +59,7 @@ pub struct EndpointBuilder {
     handshake_deadline: Duration,
     redial: (Duration, Duration),
     redial_refused: Duration,
+    lease: Duration,
     health: HealthLimits,
     dial_timeout: Duration,
     largest_message: usize,
@@ -80,6 +83,7 @@ impl EndpointBuilder {
             handshake_deadline: Duration::from_secs(2),
             redial: (Duration::from_millis(100), Duration::from_secs(5)),
             redial_refused: Duration::from_secs(30),
+            lease: Duration::from_secs(10),
             health: HealthLimits::new(),
             dial_timeout: Duration::from_secs(2),
             largest_message: 1 << 20,
@@ -93,19 +97,6 @@ impl EndpointBuilder {
     /// Listens at a URL such as `tcp://0.0.0.0:7400` or `unix:///run/robot.sock`. Can be given often.
     pub fn listen(mut self, url: impl Into<String>) -> Self {
         self.listen.push(url.into());
-        self
-    }
-
-    /// Connects to a peer, such as `tcp://10.0.0.2:7400/robot.arm`, and again whenever the link is lost.
-    /// The peer need not be there yet. Can be given often. The address of a group is
-    /// [joined](Self::join).
-    pub fn connect(mut self, url: impl Into<String>) -> Self {
-        let url = url.into();
-        if GroupUrl::is_meant(&url) {
-            self.join.push(url)
-        } else {
-            self.connect.push(url)
-        }
         self
     }
 
@@ -285,10 +276,12 @@ impl EndpointBuilder {
         self.check()?;
         let path = Path::parse(&self.path)?;
         let relay = self.relay.iter().map(|prefix| Path::parse(prefix)).collect::<Result<_, _>>()?;
-        let peers: Vec<_> = self.connect.iter().map(|url| PeerUrl::parse(url)).collect::<Result<_, _>>()?;
+        let peers = self.peers()?;
         let places: Vec<_> = self.listen.iter().map(|url| ListenUrl::parse(url)).collect::<Result<_, _>>()?;
         let joined: Vec<_> = self.join.iter().map(|url| GroupUrl::parse(url)).collect::<Result<_, _>>()?;
-        for scheme in peers.iter().map(PeerUrl::scheme).chain(places.iter().map(ListenUrl::scheme)) {
+        for scheme in
+            peers.iter().flatten().map(|url| url.scheme()).chain(places.iter().map(ListenUrl::scheme))
+        {
             self.transport_for(scheme)?;
         }
         let clock = Clock::start();
@@ -320,12 +313,12 @@ impl EndpointBuilder {
         };
         let cancel = Cancel::default();
         let mut dials = BTreeMap::new();
-        for url in peers {
+        for (link, url) in
+            peers.iter().flat_map(|urls| engine.diallers(clock.now(), urls)).collect::<Vec<_>>()
+        {
             let (order, orders) = bounded(2);
             let transport = Arc::clone(self.transport_for(url.scheme())?);
-            let url = Arc::new(url);
             let name = format!("bowline/reader {url}");
-            let link = engine.dialler(clock.now(), Arc::clone(&url));
             let dialler = Dialler {
                 link,
                 url,
@@ -409,6 +402,7 @@ impl EndpointBuilder {
             require(name, range.contains(&span), format!("{span:?}"), "it is 1 ms to 1 h")?;
         }
         self.check_health()?;
+        self.check_lease()?;
         let (min, max) = self.redial;
         require("redial", min <= max, format!("{min:?}, {max:?}"), "the first is at most the second")?;
         let numbers = [
@@ -461,6 +455,7 @@ impl EndpointBuilder {
         settings.handshake_deadline = self.handshake_deadline;
         (settings.backoff_min, settings.backoff_max) = self.redial;
         settings.refused_wait = self.redial_refused;
+        settings.lease = self.lease;
         settings.health = self.health;
         settings.max_frame = self.max_frame();
         settings.max_pending = PENDING;

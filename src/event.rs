@@ -128,6 +128,29 @@ pub enum Event {
         /// All figures.
         health: LinkHealth,
     },
+    /// The handshake of a link is done, and another one to the same peer carries the session: this one is ready to take
+    /// over. See [`EndpointBuilder::connect_any`](crate::EndpointBuilder::connect_any).
+    LinkStandsBy {
+        /// Who is at the other end.
+        peer: PeerName,
+    },
+    /// A session goes on over a link, this one or another, after the one that carried it was lost or given up. What was linked
+    /// still is; lossless samples go on from the last that came.
+    SessionResumed {
+        /// Who is at the other end, by the link that carries it now.
+        peer: PeerName,
+        /// How long it had none.
+        after: Duration,
+    },
+    /// A session whose link was lost is over: no other came within the [lease](crate::EndpointBuilder::lease), or the peer
+    /// started anew. What could not be kept is told by [`SamplesLost`](Event::SamplesLost) and
+    /// [`SamplesUnconfirmed`](Event::SamplesUnconfirmed).
+    SessionEnded {
+        /// Who was at the other end.
+        peer: PeerName,
+        /// Why.
+        reason: Reason,
+    },
     /// A link ended or could not be made. A dialled one is tried again by itself: soon where that can help, at the
     /// pace of [`redial_refused`](crate::EndpointBuilder::redial_refused) where the reason is not
     /// [transient](Reason::is_transient).

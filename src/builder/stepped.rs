@@ -4,7 +4,7 @@ use crate::builder::EndpointBuilder;
 use crate::endpoint::{End, Ending, Endpoint};
 use crate::error::Error;
 use crate::path::Path;
-use crate::peer::{ListenUrl, PeerUrl};
+use crate::peer::ListenUrl;
 use crate::proto::{Engine, silence};
 use crate::runtime::clock::Clock;
 use crate::runtime::dispatcher::{Ends, Parts};
@@ -32,7 +32,7 @@ impl EndpointBuilder {
         self.check()?;
         let path = Path::parse(&self.path)?;
         let relay = self.relay.iter().map(|prefix| Path::parse(prefix)).collect::<Result<_, _>>()?;
-        let peers: Vec<_> = self.connect.iter().map(|url| PeerUrl::parse(url)).collect::<Result<_, _>>()?;
+        let peers = self.peers()?;
         let places: Vec<_> = self.listen.iter().map(|url| ListenUrl::parse(url)).collect::<Result<_, _>>()?;
         if let Some(url) = self.join.first() {
             let rule = "a simulated world has no groups; give the endpoints links to each other".to_owned();
@@ -59,9 +59,9 @@ impl EndpointBuilder {
             fragment_bytes: self.fragment_bytes,
         };
         let (mut dials, mut orders) = (BTreeMap::new(), Vec::new());
-        for url in peers {
+        for (link, _) in peers.iter().flat_map(|urls| engine.diallers(clock.now(), urls)).collect::<Vec<_>>()
+        {
             let (order, ordered) = bounded(2);
-            let link = engine.dialler(clock.now(), Arc::new(url));
             dials.insert(link, order);
             orders.push((link, ordered));
         }

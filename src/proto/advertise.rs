@@ -1,12 +1,13 @@
 //! What peers are told: tables and their changes, faults, and what ended.
 
+use super::carriage::Carriage;
 use super::engine::Engine;
-use super::link::{Link, Phase};
 use super::registry::{OwnIntent, OwnInterest};
-use super::session::{Dispute, Due};
+use super::session::{Dispute, Due, Session};
 use super::words;
 use super::{Action, Declaration, IntentId, InterestId, LinkId, Order};
-use crate::event::{Event, Refusal};
+use crate::event::{Event, PeerName, Refusal};
+use crate::route::Route;
 use crate::wire::control::{Control, Declared, Entry, Intent, Interest, Notify, Ping};
 use crate::wire::kind::MAX_SCHEMA;
 use crate::wire::{Advertised, batches};
@@ -22,24 +23,25 @@ impl Engine {
             return;
         }
         let own = &self.settings.path;
-        for (id, link) in &mut self.links {
-            let Phase::Up(session) = &link.phase else { continue };
+        for (id, session) in &mut self.sessions {
             let (mut offers, mut wants) = (Vec::new(), Vec::new());
+            let Session { terms, not_advertised, peer, path, .. } = session;
+            let may_supply = |route: &Route| terms.may_supply(path, route);
             let mut offer = |intent: IntentId, supply: &OwnIntent| {
                 let route = &supply.declaration.route;
-                if !session.own_scope || route.is_under(own) {
+                if !terms.own_scope || route.is_under(own) {
                     offers.push(intent_entry(intent, supply));
-                } else if link.not_advertised.insert(intent) {
+                } else if not_advertised.insert(intent) {
                     self.actions.push_back(Action::Event(Event::RouteRefused {
                         route: route.clone(),
-                        peer: Some((*link.peer).clone()),
+                        peer: Some(PeerName::clone(peer)),
                         refusal: Refusal::NoRight(words::no_right_here(own, route)),
                     }));
                 }
             };
             let mut want = |interest: InterestId, own: &OwnInterest| {
-                if session.may_supply(&own.declaration.route) {
-                    wants.push(interest_entry(interest, own, session.packs));
+                if may_supply(&own.declaration.route) {
+                    wants.push(interest_entry(interest, own, terms.packs));
                 }
             };
             if untold.contains(id) {
@@ -62,8 +64,8 @@ impl Engine {
             return;
         }
         let own = &self.settings.path;
-        for (id, session) in self.links.iter().filter_map(|(id, link)| Some((id, link.session()?))) {
-            let offers = intents.iter().filter(|(_, route)| !session.own_scope || route.is_under(own));
+        for (id, session) in &self.sessions {
+            let offers = intents.iter().filter(|(_, route)| !session.terms.own_scope || route.is_under(own));
             let offers = offers.map(|(intent, _)| Entry::Remove { id: intent.0 }).collect();
             let wants = interests.iter().filter(|(_, route)| session.may_supply(route));
             let wants = wants.map(|(interest, _)| Entry::Remove { id: interest.0 }).collect();
@@ -80,10 +82,9 @@ impl Engine {
         for interest in interests {
             self.unlink_here(id, interest, &route);
         }
-        for link in self.links.keys().copied().collect::<Vec<_>>() {
-            let Some(link_state) = self.links.get_mut(&link) else { continue };
-            link_state.not_advertised.remove(&id);
-            let Some(session) = link_state.session_mut() else { continue };
+        for link in self.sessions.keys().copied().collect::<Vec<_>>() {
+            let Some(session) = self.sessions.get_mut(&link) else { continue };
+            session.not_advertised.remove(&id);
             session.conflicts.remove(&id);
             session.forget_disputes(true, id.0);
             for interest in session.outlets_of(id) {
@@ -103,7 +104,7 @@ impl Engine {
         for intent in intents {
             self.unlink_here(intent, id, &route);
         }
-        for link in self.links.keys().copied().collect::<Vec<_>>() {
+        for link in self.sessions.keys().copied().collect::<Vec<_>>() {
             self.drain_inlets(link, id, &route);
         }
         self.forget_ways(id);
@@ -115,13 +116,13 @@ impl Engine {
     /// Explains as many faults as the links' allowances permit; the rest follows with later pings.
     pub(super) fn explain_faults(&mut self) {
         for id in mem::take(&mut self.dues) {
-            while let Some(session) = self.links.get_mut(&id).and_then(Link::session_mut) {
+            while let Some(session) = self.sessions.get_mut(&id) {
                 if session.allowance == 0 {
                     break;
                 }
                 let Some(due) = session.dues.pop_front() else { break };
                 let Some((notify, cost)) = self.due_notice(id, due) else { continue };
-                if let Some(session) = self.links.get_mut(&id).and_then(Link::session_mut) {
+                if let Some(session) = self.sessions.get_mut(&id) {
                     session.allowance = session.allowance.saturating_sub(cost);
                 }
                 self.send(id, Control::Notify(notify), Order::Ahead);
@@ -131,7 +132,7 @@ impl Engine {
 
     /// The frame that explains a fault and about how many bytes it has; `None` where the fault is gone.
     fn due_notice(&self, link: LinkId, due: Due) -> Option<(Notify, usize)> {
-        let session = self.links.get(&link)?.session()?;
+        let session = self.sessions.get(&link)?;
         match due {
             Due::Conflict { theirs, text } => {
                 session.intents.get(&theirs)?;
@@ -167,9 +168,10 @@ impl Engine {
     pub(super) fn follow_ends(&mut self) {
         for id in mem::take(&mut self.ended) {
             let now = self.now;
-            let Some(session) = self.links.get_mut(&id).and_then(Link::session_mut) else { continue };
-            if session.aliases.wants_ping() {
-                let stamp = session.pings.stamp(now);
+            let Some(session) = self.sessions.get_mut(&id) else { continue };
+            let Carriage::By(link) = session.carriage else { continue };
+            if let Some(link) = self.links.get_mut(&link).filter(|_| session.aliases.wants_ping()) {
+                let stamp = link.pulse.pings.stamp(now);
                 session.aliases.pinged(stamp);
                 self.send(id, Control::Ping(Ping { sent: stamp }), Order::InLine);
             }

@@ -47,6 +47,11 @@ impl Aliases {
         self.awaited.insert(stamp, std::mem::take(&mut self.ended));
     }
 
+    /// The session goes on over another link, and the PONGs that were due may not come.
+    pub(super) fn ask_again(&mut self) {
+        self.ended.extend(std::mem::take(&mut self.awaited).into_values().flatten());
+    }
+
     /// A PONG came; whether it was for such a PING.
     pub(super) fn answered(&mut self, stamp: Timestamp) -> bool {
         let Some(aliases) = self.awaited.remove(&stamp) else { return false };

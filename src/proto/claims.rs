@@ -4,7 +4,6 @@
 //! which claims it, tells them too: they may have no link to each other.
 
 use super::engine::Engine;
-use super::link::Link;
 use super::registry::{first_of, links_of};
 use super::session::Due;
 use super::words;
@@ -90,7 +89,7 @@ impl Engine {
     }
 
     fn their_claim(&self, link: LinkId, id: u32) -> Option<(Path, bool)> {
-        let session = self.links.get(&link)?.session()?;
+        let session = self.sessions.get(&link)?;
         Some((session.path.clone(), session.intents.get(&id)?.exclusive))
     }
 
@@ -119,7 +118,7 @@ impl Engine {
     }
 
     pub(super) fn warn(&mut self, link: LinkId, theirs: u32, text: &str) {
-        let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
+        let Some(session) = self.sessions.get_mut(&link) else { return };
         if session.warned.insert(theirs) {
             session.dues.push_back(Due::Conflict { theirs, text: words::clip(text) });
             self.dues.insert(link);
@@ -128,7 +127,7 @@ impl Engine {
 
     /// Tells the application, once per own intent and link.
     pub(super) fn conflict(&mut self, link: LinkId, own: IntentId, route: Route, text: String) {
-        let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
+        let Some(session) = self.sessions.get_mut(&link) else { return };
         if session.conflicts.insert(own) {
             let peer = self.peer_name(link);
             self.tell(Event::Conflict { route, peer, text });

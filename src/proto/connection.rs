@@ -1,29 +1,21 @@
-//! How links come and go: dialling, handshakes, one link per peer, ends.
-//!
-//! An endpoint keeps one link to each instance of a peer. A link that is up and alive is kept: the
-//! acceptor refuses another one when it sees the dialler's Hello, the dialler when it has to send its
-//! final. Where both ends dial at once, each may have let the other's connection pass before its own
-//! came up; then the one stays that the smaller instance dialled, and both see it so. A link that was
-//! refused waits until the kept one is down. Where a peer dials although a link that it dialled is up
-//! here, it must have lost that one: the new one takes its place.
+//! How links come and go: dialling, handshakes, what becomes of a link that is up, ends.
 
 use super::backoff::Backoff;
 use super::engine::Engine;
 use super::handshake::{CAPABILITIES, Handshake, Progress, VERSIONS};
 use super::health::Health;
-use super::link::{Dialler, Link, Phase};
-use super::registry::Party;
-use super::session::Session;
+use super::link::{Dialler, Link, Phase, Pulse};
+use super::session::{Session, Terms};
 use super::timers::Timer;
 use super::words;
-use super::{Action, LinkId, Order};
-use crate::event::{Event, PeerName, Side};
+use super::{Action, LinkId, SessionId};
+use crate::event::{Event, PeerName};
 use crate::path::Path;
 use crate::peer::{PeerUrl, Scope};
 use crate::reason::{Reason, ReasonCode};
+use crate::time::Timestamp;
 use crate::wire::control::{Accept, Bye, Control, Hello};
-use crate::wire::kind::{FRAGMENTS, PACKS};
-use std::collections::BTreeSet;
+use crate::wire::kind::{FRAGMENTS, PACKS, RESUMES};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,14 +31,16 @@ impl Engine {
             own_scope: url.scope().unwrap_or(self.settings.scope) == Scope::Own,
             ping_interval: self.settings.ping_interval,
             handshake_extra: Duration::ZERO,
-            dialler: Some(Dialler { url, backoff, attempt: 0, held: None }),
+            dialler: Some(Dialler { url, backoff, attempt: 0, held: None, found: None, group: [id].into() }),
             phase: Phase::Down,
+            line: id,
+            session: None,
+            instance: None,
+            pulse: Pulse::default(),
             health: Health::new(self.settings.health),
             reason: None,
-            not_advertised: BTreeSet::new(),
         };
         self.links.insert(id, link);
-        self.dial(id);
         id
     }
 
@@ -69,9 +63,12 @@ impl Engine {
             ping_interval: self.settings.ping_interval,
             handshake_extra: Duration::ZERO,
             phase: Phase::Handshaking(Box::new(handshake)),
+            line: id,
+            session: None,
+            instance: None,
+            pulse: Pulse::default(),
             health: Health::new(self.settings.health),
             reason: None,
-            not_advertised: BTreeSet::new(),
         };
         self.links.insert(id, link);
         self.pending.insert(id);
@@ -93,13 +90,20 @@ impl Engine {
         dialler.attempt = dialler.attempt.saturating_add(1);
         dialler.held = None;
         let (url, attempt) = (dialler.url.clone(), dialler.attempt);
+        // A session that is to go on keeps the number of the connection it began on.
+        let line = if self.sessions.contains_key(&id) { self.new_link() } else { id };
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.line = line;
+        if line != id {
+            self.by_line.insert(line, id);
+        }
         link.phase = Phase::Dialling;
         if link.peer.path.as_ref() != url.path() {
             link.peer = Arc::new(PeerName { path: url.path().cloned(), url: url.to_string() });
         }
         let peer = link.peer_name();
         self.tell(Event::LinkDialling { peer, attempt });
-        self.actions.push_back(Action::Dial { link: id, url });
+        self.actions.push_back(Action::Dial { link: id, line, url });
     }
 
     /// The dialler's connection stands.
@@ -112,17 +116,33 @@ impl Engine {
         };
         let Some((expected, own_scope)) = dialling else {
             // Cancelled meanwhile.
-            self.actions.push_back(Action::HangUp { link: id, bye: None });
+            let line = self.links.get(&id).map_or(id, |link| link.line);
+            self.actions.push_back(Action::HangUp { link: line, bye: None });
             return;
         };
-        let hello = self.hello(expected, own_scope);
+        let (session, joins) = self.to_go_on(id);
+        let hello = Hello { session, joins, ..self.hello(expected, own_scope) };
         if let Some(link) = self.links.get_mut(&id) {
             link.phase = Phase::Handshaking(Box::new(Handshake::dialler(hello.clone())));
             let peer = link.peer_name();
             self.tell(Event::LinkHandshaking { peer });
         }
         self.expect_handshake(id);
-        self.send(id, Control::Hello(hello), Order::Ahead);
+        self.send_to(id, Control::Hello(hello));
+    }
+
+    /// The session to ask the peer of a dialled link for, and whether another of the links to that peer carries it.
+    fn to_go_on(&self, id: LinkId) -> (u64, bool) {
+        let Some(Link { dialler: Some(dialler), .. }) = self.links.get(&id) else { return (0, false) };
+        let found = dialler.group.iter().find_map(|link| self.links.get(link)?.dialler.as_ref()?.found);
+        let Some((_, session)) = found.and_then(|found| self.session_with(found)) else { return (0, false) };
+        let carrier = session.carrier().or(session.change.map(|change| change.link));
+        match carrier {
+            _ if !session.terms.resumes => (0, false),
+            None => (session.terms.number, false),
+            Some(carrier) if dialler.group.contains(&carrier) => (session.terms.number, true),
+            Some(_) => (0, false),
+        }
     }
 
     /// Sets the time by which the handshake of a link must be done.
@@ -156,86 +176,181 @@ impl Engine {
 
     /// It is known who the peer is.
     fn greeted(&mut self, id: LinkId) {
-        if let Some(instance) = self.links.get(&id).and_then(Link::instance) {
-            self.by_instance.entry(instance).or_default().insert(id);
+        let Some(theirs) = self.links.get(&id).and_then(Link::greeting).cloned() else { return };
+        self.by_instance.entry(theirs.instance).or_default().insert(id);
+        if let Some(link) = self.links.get_mut(&id) {
+            link.instance = Some(theirs.instance);
+            if let Some(dialler) = &mut link.dialler {
+                dialler.found = Some(theirs.instance);
+            }
         }
-        if let Some(kept) = self.kept_instead(id) {
+        let goes_on = self.asked(id).is_some_and(|(_, joins)| joins);
+        if let Some(kept) = if goes_on { None } else { self.kept_instead(id) } {
             let reason = self.lost_to(id, kept);
             return self.refuse(id, reason);
         }
         if self.is_full(id) {
             return self.refuse(id, words::too_many_links(&self.settings.path, self.settings.max_links));
         }
-        let (session, clock) = (self.rng.u64(1..), self.now);
+        let asked = self.asked(id).and_then(|(session, _)| Some(self.sessions.get(&session)?.terms.number));
+        let (session, clock) = (asked.unwrap_or_else(|| self.rng.u64(1..)), self.now);
         let Some(link) = self.links.get_mut(&id) else { return };
         let accepted = link.dialler.is_none();
         let Some(handshake) = link.handshake_mut() else { return };
         if accepted {
             for frame in handshake.answer(session, clock) {
-                self.send(id, frame, Order::Ahead);
+                self.send_to(id, frame);
             }
         }
     }
 
+    /// The session that the dialler of a link asked to go on with, where this side has it with that peer; and whether it only
+    /// joins it, as another link carries it.
+    fn asked(&self, id: LinkId) -> Option<(SessionId, bool)> {
+        let link = self.links.get(&id)?;
+        let Phase::Handshaking(handshake) = &link.phase else { return None };
+        let theirs = handshake.theirs()?;
+        let dialler = if link.dialler.is_some() { handshake.ours() } else { theirs };
+        let (session_id, session) = self.session_with(theirs.instance)?;
+        let same = session.terms.resumes && session.terms.number == dialler.session;
+        same.then_some((session_id, dialler.joins))
+    }
+
     /// Both sides agree.
     fn up(&mut self, id: LinkId, accept: Accept) {
-        let now = self.now;
+        let asked = self.asked(id);
         let Some(link) = self.links.get_mut(&id) else { return };
-        let wish = link.own_scope;
         let dialled = link.dialler.is_some();
+        let Some(theirs) = link.greeting().cloned() else { return };
         let Some(handshake) = link.handshake_mut() else { return };
-        let Some(theirs) = handshake.theirs().cloned() else { return };
-        let greeted_at = handshake.ours().clock;
-        let own_scope = wish || theirs.scope_own;
-        let kept = if dialled { self.kept_instead(id) } else { self.kept_after_all(id) };
+        let dialler = if dialled { handshake.ours() } else { &theirs };
+        let goes_on = dialler.session != 0 && dialler.session == accept.session;
+        let joins = goes_on && dialler.joins;
+        let kept = match dialled {
+            _ if joins => None,
+            true => self.kept_instead(id),
+            false => self.kept_after_all(id),
+        };
         if let Some(kept) = kept {
             let reason = self.lost_to(id, kept);
             return self.hang_up(id, reason);
         }
-        for other in self.rivals(id).map(|(other, ..)| other).collect::<Vec<_>>() {
-            let reason = self.lost_to(other, id);
-            self.hang_up(other, reason);
+        if goes_on && asked.is_none() {
+            // It ended since it was asked for.
+            return self.hang_up(id, words::session_over(&self.settings.path, &theirs.path));
+        }
+        if !goes_on {
+            if let Err(reason) = self.make_way(id, &theirs) {
+                return self.hang_up(id, reason);
+            }
         }
         if self.is_full(id) {
             return self.hang_up(id, words::too_many_links(&self.settings.path, self.settings.max_links));
         }
         if dialled {
-            self.send(id, Control::Accept(accept), Order::Ahead);
+            self.send_to(id, Control::Accept(accept));
         }
+        self.agreed(id, theirs.clock);
+        match asked.filter(|_| goes_on) {
+            Some((session, _)) => {
+                self.stand_by(id, session);
+                if !joins || !self.sessions.get(&session).is_some_and(Session::is_carried) {
+                    self.carry(session, id);
+                }
+            }
+            None => self.begin_session(id, &theirs, accept),
+        }
+    }
+
+    /// A new session begins with a peer: others with it, or with who it was before it started anew, are over.
+    fn make_way(&mut self, id: LinkId, theirs: &Hello) -> Result<(), Reason> {
+        let group =
+            self.links.get(&id).and_then(|link| link.dialler.as_ref()).map(|dialler| dialler.group.clone());
+        let stale = |session: &Session| match &group {
+            // What the same links led to before.
+            Some(group) => session.carrier().or(session.last).is_some_and(|link| group.contains(&link)),
+            None => session.path == theirs.path && session.carrier().is_none(),
+        };
+        let others =
+            self.sessions.iter().filter(|(_, session)| session.instance != theirs.instance && stale(session));
+        for other in others.map(|(other, _)| *other).collect::<Vec<_>>() {
+            if let Some(carrier) = self.sessions.get(&other).and_then(Session::carrier) {
+                // Two links that were to lead to one peer lead to two.
+                let url = self.links.get(&carrier).map(|link| link.peer.url.clone()).unwrap_or_default();
+                return Err(words::another_peer(&theirs.path, &url));
+            }
+            self.give_up(other, words::peer_restarted(&theirs.path));
+        }
+        for other in self.rivals(id).map(|(other, ..)| other).collect::<Vec<_>>() {
+            let reason = self.lost_to(other, id);
+            self.hang_up(other, reason);
+        }
+        if let Some((other, _)) = self.session_with(theirs.instance) {
+            self.give_up(other, words::session_unknown(&theirs.path));
+        }
+        Ok(())
+    }
+
+    /// The handshake of a link is done.
+    fn agreed(&mut self, id: LinkId, their_clock: Timestamp) {
+        let now = self.now;
         let Some(link) = self.links.get_mut(&id) else { return };
-        let mut session = Session::new(theirs.instance, theirs.path, own_scope, now);
-        session.packs = accept.capabilities & PACKS != 0;
-        let (fragments, packs) = (accept.capabilities & FRAGMENTS != 0, session.packs);
-        if dialled {
+        let greeted_at = link.handshake_mut().map(|handshake| handshake.ours().clock);
+        link.pulse = Pulse::new(now);
+        if let (Some(greeted_at), Some(_)) = (greeted_at, &link.dialler) {
             // The peer's Hello answered ours, as a PONG answers a PING.
-            session.clock.measure([greeted_at, theirs.clock, theirs.clock, now]);
+            link.pulse.clock.measure([greeted_at, their_clock, their_clock, now]);
         }
-        let estimate = session.clock.best(now);
-        link.phase = Phase::Up(Box::new(session));
         link.health.came_up(now, link.ping_interval, link.handshake_extra);
         link.reason = None;
         if let Some(dialler) = &mut link.dialler {
             dialler.attempt = 0;
         }
-        let peer = link.peer.clone();
-        let name = link.peer_name();
         self.pending.remove(&id);
         self.timers.clear(id);
-        self.actions.push_back(Action::Up { link: id, peer, max_frame: theirs.max_frame, fragments, packs });
-        self.tell(Event::LinkUp { peer: name, version: accept.version });
+    }
+
+    fn begin_session(&mut self, id: LinkId, theirs: &Hello, accept: Accept) {
+        let now = self.now;
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let (peer, line) = (link.peer.clone(), link.line);
+        let has = |bit| accept.capabilities & bit != 0;
+        let (fragments, packs, resumes) = (has(FRAGMENTS), has(PACKS), has(RESUMES));
+        let terms = Terms {
+            number: accept.session,
+            version: accept.version,
+            packs,
+            resumes,
+            own_scope: link.own_scope || theirs.scope_own,
+        };
+        link.phase = Phase::Up;
+        link.session = Some(line);
+        let estimate = link.pulse.clock.best(now);
+        self.by_line.remove(&line);
+        self.sessions
+            .insert(line, Session::new(terms, theirs.instance, theirs.path.clone(), peer.clone(), id));
+        self.by_peer.insert(theirs.instance, line);
+        self.actions.push_back(Action::Up {
+            link: line,
+            peer: peer.clone(),
+            max_frame: theirs.max_frame,
+            fragments,
+            packs,
+            resumes,
+        });
+        self.tell(Event::LinkUp { peer: PeerName::clone(&peer), version: accept.version });
         if let Some(estimate) = estimate {
             self.actions.push_back(Action::Clock {
-                link: id,
+                link: line,
                 offset_micros: estimate.offset_micros,
                 error: estimate.error,
             });
         }
-        self.untold.insert(id);
+        self.untold.insert(line);
         if !self.relay.prefixes.is_empty() {
-            self.relay.untold.insert(id);
+            self.relay.untold.insert(line);
         }
-        let silence = self.links.get(&id).map_or(Duration::ZERO, Link::silence);
-        self.timers.set(id, Timer::Silence, now + silence);
+        self.timers.set(id, Timer::Silence, now + self.silence_of(id));
         self.ping(id, now);
     }
 
@@ -244,7 +359,7 @@ impl Engine {
         let clock = self.now;
         let handshake = self.links.get_mut(&id).and_then(Link::handshake_mut);
         if let Some(hello) = handshake.and_then(|handshake| handshake.owed_hello(clock)) {
-            self.send(id, hello, Order::Ahead);
+            self.send_to(id, hello);
         }
         self.hang_up(id, reason);
     }
@@ -258,20 +373,36 @@ impl Engine {
     /// Ends a link's connection, or its attempt at one.
     pub(super) fn down(&mut self, id: LinkId, reason: Reason, bye: Option<Bye>) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        let instance = link.instance();
         let failed_dial = matches!(link.phase, Phase::Dialling) && reason.code() == ReasonCode::Unreachable;
-        let phase = std::mem::replace(&mut link.phase, Phase::Down);
-        if matches!(phase, Phase::Down) {
+        if matches!(link.phase, Phase::Down) {
             return;
         }
+        link.phase = Phase::Down;
         link.reason = Some(reason.clone());
+        let (instance, session, line) = (link.instance.take(), link.session.take(), link.line);
         let (peer, accepted) = (link.peer_name(), link.dialler.is_none());
-        if !failed_dial {
-            self.actions.push_back(Action::HangUp { link: id, bye });
+        let mut left = None;
+        match session {
+            Some(session) if self.sessions.get(&session).and_then(Session::carrier) == Some(id) => {
+                if self.outlives(session, &reason) {
+                    if let Some(session) = self.sessions.get_mut(&session) {
+                        session.last = Some(id);
+                    }
+                    self.lose(session);
+                    left = Some(session);
+                } else {
+                    self.actions.push_back(Action::HangUp { link: line, bye });
+                    self.end_session(session);
+                }
+            }
+            session => {
+                if !failed_dial {
+                    self.actions.push_back(Action::HangUp { link: line, bye });
+                }
+                left = session;
+            }
         }
-        if let Phase::Up(session) = phase {
-            self.end_session(id, &session, &peer);
-        }
+        self.by_line.remove(&line);
         self.timers.clear(id);
         self.pending.remove(&id);
         self.tell(Event::LinkDown { peer, reason: reason.clone() });
@@ -283,34 +414,9 @@ impl Engine {
         if let Some(instance) = instance {
             self.release(id, instance);
         }
-    }
-
-    fn end_session(&mut self, id: LinkId, session: &Session, peer: &PeerName) {
-        for intent in session.outlets.values() {
-            if let Some(route) = self.registry.intent(*intent).map(|own| own.declaration.route.clone()) {
-                self.tell(Event::RouteUnlinked { route, peer: Some(peer.clone()), supplier: Side::Here });
-            }
+        if let Some(session) = left {
+            self.left(session, id);
         }
-        let inlets = session.inlets.iter().map(|(alias, inlet)| (*alias, *inlet));
-        let (open, held): (Vec<_>, Vec<_>) =
-            inlets.partition(|(alias, inlet)| self.is_open(id, *alias, *inlet));
-        // Those first that must not take over from another of this link.
-        for (alias, inlet) in held.into_iter().chain(open) {
-            self.leave_inlet(id, alias, inlet, Some(peer.clone()));
-        }
-        for (number, intent) in &session.intents {
-            self.registry.leave(Party::TheirIntent(id, *number), &intent.declared.route);
-        }
-        for (number, interest) in &session.interests {
-            self.registry.leave(Party::TheirInterest(id, *number), &interest.declared.route);
-        }
-        self.relay_link_down(id);
-        for (number, intent) in &session.intents {
-            self.relay_intent_gone(id, session.instance, *number, intent);
-        }
-        self.untold.remove(&id);
-        self.ended.remove(&id);
-        self.dues.remove(&id);
     }
 
     fn plan_redial(&mut self, id: LinkId, reason: &Reason, instance: Option<[u8; 16]>) {
@@ -339,83 +445,12 @@ impl Engine {
         }
     }
 
-    /// A link of that instance is down: those that were held for it try again.
-    fn release(&mut self, id: LinkId, instance: [u8; 16]) {
-        let Some(links) = self.by_instance.get_mut(&instance) else { return };
-        links.remove(&id);
-        if !links.is_empty() {
-            return;
-        }
-        self.by_instance.remove(&instance);
-        for (held, link) in &mut self.links {
-            if let Some(dialler) = link.dialler.as_mut().filter(|dialler| dialler.held == Some(instance)) {
-                dialler.held = None;
-                if !self.closed {
-                    let wait = dialler.backoff.soon(&mut self.rng);
-                    self.timers.set(*held, Timer::Redial, self.now + wait);
-                }
-            }
-        }
-    }
-
-    /// The other links to the peer of `id` that are up.
-    fn rivals(&self, id: LinkId) -> impl Iterator<Item = (LinkId, &Link, &Session)> {
-        let instance = self.links.get(&id).and_then(Link::instance);
-        let links = instance.and_then(|instance| self.by_instance.get(&instance)).into_iter().flatten();
-        let others = links.filter(move |other| **other != id);
-        others.filter_map(|other| {
-            let link = self.links.get(other)?;
-            Some((*other, link, link.session()?))
-        })
-    }
-
-    /// A link to the same peer that is kept instead of `id`, as long as `id` was not promised to be kept:
-    /// one that is up and alive. Where the peer dialled both, it must have given the older one up.
-    fn kept_instead(&self, id: LinkId) -> Option<LinkId> {
-        let dialled = self.links.get(&id).is_some_and(|link| link.dialler.is_some());
-        let kept = self.rivals(id).find(|(_, other, session)| {
-            self.is_alive(other, session) && (dialled || other.dialler.is_some())
-        });
-        kept.map(|(other, ..)| other)
-    }
-
-    /// The same for an accepted link whose dialler sent its final: both sides may have promised to keep
-    /// their own. The one that the smaller instance dialled stays, and both sides see it so.
-    fn kept_after_all(&self, id: LinkId) -> Option<LinkId> {
-        let instance = self.links.get(&id).and_then(Link::instance)?;
-        let ours_stays = self.settings.instance < instance;
-        let kept = self.rivals(id).find(|(_, other, session)| {
-            ours_stays && other.dialler.is_some() && self.is_alive(other, session)
-        });
-        kept.map(|(other, ..)| other)
-    }
-
-    /// Whether there are links enough without this one, which was accepted. Those whose handshake is not
-    /// done have a limit of their own, and those this one would replace do not count.
-    fn is_full(&self, id: LinkId) -> bool {
-        let accepted = |id| self.links.get(&id).is_some_and(|link| link.dialler.is_none());
-        let replaced = self.rivals(id).filter(|(other, ..)| accepted(*other)).count();
-        accepted(id) && self.links.len() - self.pending.len() - replaced >= self.settings.max_links
-    }
-
-    /// Whether the peer came up or answered a ping not long ago.
-    fn is_alive(&self, link: &Link, session: &Session) -> bool {
-        self.now - session.answered_at <= link.ping_interval.saturating_mul(2)
-    }
-
-    fn lost_to(&self, id: LinkId, kept: LinkId) -> Reason {
-        let name = |link: LinkId| self.links.get(&link).map(|link| &link.peer);
-        let peer = name(id).and_then(|peer| peer.path.as_ref()).unwrap_or(&self.settings.path);
-        let kept = name(kept).map_or("", |peer| peer.url.as_str());
-        words::other_link_kept(&self.settings.path, peer, kept)
-    }
-
     fn hello(&self, expected: Option<Path>, scope_own: bool) -> Hello {
         let ping = self.settings.ping_interval.as_millis();
         Hello {
             version_min: VERSIONS.0,
             version_max: VERSIONS.1,
-            capabilities: CAPABILITIES,
+            capabilities: if self.settings.lease.is_zero() { CAPABILITIES & !RESUMES } else { CAPABILITIES },
             instance: self.settings.instance,
             session: 0,
             scope_own,

@@ -4,10 +4,11 @@ use super::handshake::kind;
 use super::link::{Link, Phase, silence};
 use super::registry::{OwnIntent, OwnInterest, Registry};
 use super::relay::Relay;
+use super::session::Session;
 use super::timers::{Timer, Timers};
 use super::ways::Ways;
 use super::words;
-use super::{Action, Declaration, IntentId, InterestId, LinkId, Order};
+use super::{Action, Declaration, IntentId, InterestId, LinkId, Order, SessionId};
 use crate::delivery::Delivery;
 use crate::event::Event;
 use crate::health::HealthLimits;
@@ -35,6 +36,8 @@ pub(crate) struct EngineSettings {
     pub(crate) handshake_deadline: Duration,
     pub(crate) backoff_min: Duration,
     pub(crate) backoff_max: Duration,
+    /// How long a session goes on without a link; zero: not at all.
+    pub(crate) lease: Duration,
     /// Before dialling again whoever refused for good.
     pub(crate) refused_wait: Duration,
     pub(crate) health: HealthLimits,
@@ -52,7 +55,7 @@ pub(crate) struct EngineSettings {
 
 impl EngineSettings {
     /// The defaults: ping each second, handshake within 2 s, redial after 100 ms to 5 s or, if refused, 30 s, frames of 1 MiB,
-    /// 100 pending and 1,024 links, 16,384 routes of a peer.
+    /// 100 pending and 1,024 links, 16,384 routes of a peer; sessions end with their links.
     pub(crate) fn new(path: Path, instance: [u8; 16], seed: u64) -> Self {
         Self {
             path,
@@ -63,6 +66,7 @@ impl EngineSettings {
             handshake_deadline: Duration::from_secs(2),
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
+            lease: Duration::ZERO,
             refused_wait: Duration::from_secs(30),
             health: HealthLimits::new(),
             max_frame: 1 << 20,
@@ -95,6 +99,11 @@ pub(crate) struct Engine {
     next_link: u32,
     /// Accepted links whose handshake is not done, oldest first.
     pub(super) pending: BTreeSet<LinkId>,
+    /// Sessions with peers, one for each instance.
+    pub(super) sessions: BTreeMap<SessionId, Session>,
+    pub(super) by_peer: BTreeMap<[u8; 16], SessionId>,
+    /// The links of connections that go by another number.
+    pub(super) by_line: BTreeMap<LinkId, LinkId>,
     /// Links that know their peer's instance.
     pub(super) by_instance: BTreeMap<[u8; 16], BTreeSet<LinkId>>,
     pub(super) timers: Timers,
@@ -133,6 +142,9 @@ impl Engine {
             links: BTreeMap::new(),
             next_link: 0,
             pending: BTreeSet::new(),
+            sessions: BTreeMap::new(),
+            by_peer: BTreeMap::new(),
+            by_line: BTreeMap::new(),
             by_instance: BTreeMap::new(),
             timers: Timers::default(),
             registry: Registry::default(),
@@ -147,9 +159,24 @@ impl Engine {
     }
 
     /// Keeps a link to `url` from now on: dials at once, and again whenever it is down.
+    #[cfg(any(test, feature = "fuzzing", feature = "measuring"))]
     pub(crate) fn dialler(&mut self, now: Timestamp, url: Arc<PeerUrl>) -> LinkId {
+        self.diallers(now, &[url])[0].0
+    }
+
+    /// Keeps several links to one peer, which carry one session in turn: the one first that is named first.
+    pub(crate) fn diallers(&mut self, now: Timestamp, urls: &[Arc<PeerUrl>]) -> Vec<(LinkId, Arc<PeerUrl>)> {
         self.advance(now);
-        self.add_dialler(url)
+        let links: Vec<_> =
+            urls.iter().map(|url| (self.add_dialler(Arc::clone(url)), Arc::clone(url))).collect();
+        let group: Arc<[LinkId]> = links.iter().map(|(link, _)| *link).collect();
+        for (id, _) in &links {
+            if let Some(dialler) = self.links.get_mut(id).and_then(|link| link.dialler.as_mut()) {
+                dialler.group = Arc::clone(&group);
+            }
+            self.dial(*id);
+        }
+        links
     }
 
     /// A connection came from `url`. It can be hung up at once.
@@ -184,32 +211,52 @@ impl Engine {
     }
 
     /// A frame came; `now` is when it was read.
-    pub(crate) fn control(&mut self, now: Timestamp, link: LinkId, frame: Control) {
+    pub(crate) fn control(&mut self, now: Timestamp, line: LinkId, frame: Control) {
         self.advance(now);
+        let link = self.link_at(line);
         match self.links.get(&link).map(|link| &link.phase) {
-            Some(Phase::Handshaking(_)) => match frame {
+            Some(Phase::Handshaking(_)) if link == line || self.by_line.contains_key(&line) => match frame {
                 Control::Bye(bye) => self.down(link, words::told(&bye), None),
                 frame => self.handshake(link, &frame),
             },
-            Some(Phase::Up(_)) => self.session(link, frame, now),
-            Some(Phase::Dialling | Phase::Down) | None => {}
+            Some(Phase::StandsBy) => self.standing_by(link, frame, now),
+            // Also what came before its link was lost.
+            _ if self.sessions.contains_key(&line) => self.session(line, frame, now),
+            _ => {}
         }
     }
 
     /// What came is no frame that the peer may send: says why and hangs up.
-    pub(crate) fn fault(&mut self, now: Timestamp, link: LinkId, reason: Reason) {
+    pub(crate) fn fault(&mut self, now: Timestamp, line: LinkId, reason: Reason) {
         self.advance(now);
-        if self.is_connected(link) {
-            self.hang_up(link, reason);
+        let link = self.link_at(line);
+        match self.sessions.contains_key(&line) {
+            true => self.give_up(line, reason),
+            false if self.is_connected(link) => self.hang_up(link, reason),
+            false => {}
         }
     }
 
     /// The connection ended.
-    pub(crate) fn link_lost(&mut self, now: Timestamp, link: LinkId, reason: Reason) {
+    pub(crate) fn link_lost(&mut self, now: Timestamp, line: LinkId, reason: Reason) {
         self.advance(now);
+        let link = self.link_at(line);
         if self.is_connected(link) {
             self.down(link, reason, None);
         }
+    }
+
+    /// The link that a connection is of, now.
+    pub(super) fn link_at(&self, line: LinkId) -> LinkId {
+        match self.sessions.get(&line) {
+            Some(session) => session.carrier().unwrap_or(NO_LINK),
+            None => self.by_line.get(&line).copied().unwrap_or(line),
+        }
+    }
+
+    /// By what the connection of a link goes.
+    pub(super) fn line_of(&self, link: LinkId) -> LinkId {
+        self.links.get(&link).map_or(link, |link| link.line)
     }
 
     /// Supplies a route of normal priority from now on.
@@ -271,9 +318,14 @@ impl Engine {
         for link in self.links.keys().copied().collect::<Vec<_>>() {
             match self.links.get(&link).map(|link| &link.phase) {
                 Some(Phase::Dialling) => self.down(link, reason.clone(), None),
-                Some(Phase::Handshaking(_) | Phase::Up(_)) => self.hang_up(link, reason.clone()),
+                Some(Phase::Handshaking(_) | Phase::StandsBy | Phase::Up) => {
+                    self.hang_up(link, reason.clone())
+                }
                 Some(Phase::Down) | None => {}
             }
+        }
+        for session in self.sessions.keys().copied().collect::<Vec<_>>() {
+            self.give_up(session, reason.clone());
         }
         self.timers.clear_all();
     }
@@ -291,7 +343,8 @@ impl Engine {
                     self.hang_up(link, words::handshake_late(deadline));
                 }
                 Timer::Ping => self.ping(link, due),
-                Timer::Silence => self.listen(link, heard(link)),
+                Timer::Silence => self.listen(link, heard(self.line_of(link))),
+                Timer::Lease => self.expire(link),
             }
         }
     }
@@ -315,15 +368,50 @@ impl Engine {
         self.actions.pop_front()
     }
 
-    /// A frame on a link that is up.
-    fn session(&mut self, link: LinkId, frame: Control, read: Timestamp) {
+    /// A frame on a link that stands by.
+    fn standing_by(&mut self, link: LinkId, frame: Control, read: Timestamp) {
         match frame {
             Control::Bye(bye) => self.down(link, words::told(&bye), None),
+            // Nothing goes behind the RESUME.
+            Control::Ping(_) if self.timers.due(link, Timer::Ping).is_none() => {}
             Control::Ping(ping) => {
                 let pong = Pong { echo: ping.sent, received: read, sent: self.now };
-                self.send(link, Control::Pong(pong), Order::Ahead);
+                self.send_to(link, Control::Pong(pong));
             }
             Control::Pong(pong) => self.pong(link, pong, read),
+            Control::Resume { received } => self.resume(link, received),
+            Control::Unknown { .. } => {}
+            frame => {
+                let text = format!("{} came on a link that stands by", kind(&frame));
+                self.hang_up(link, words::malformed(text));
+            }
+        }
+    }
+
+    /// A frame of a session.
+    fn session(&mut self, link: SessionId, frame: Control, read: Timestamp) {
+        let carrier = self.sessions.get(&link).and_then(Session::carrier);
+        match frame {
+            Control::Bye(bye) => match carrier {
+                Some(carrier) => self.down(carrier, words::told(&bye), None),
+                None => {
+                    let reason = words::told(&bye);
+                    if !self.outlives(link, &reason) {
+                        self.give_up(link, reason);
+                    }
+                }
+            },
+            Control::Ping(ping) => {
+                let pong = Pong { echo: ping.sent, received: read, sent: self.now };
+                if carrier.is_some() {
+                    self.send(link, Control::Pong(pong), Order::Ahead);
+                }
+            }
+            Control::Pong(pong) => {
+                if let Some(carrier) = carrier {
+                    self.pong(carrier, pong, read);
+                }
+            }
             Control::Intents(entries) => self.their_intents_changed(link, entries),
             Control::Interests(entries) => self.their_interests_changed(link, entries),
             Control::Notify(notify) => {
@@ -332,15 +420,15 @@ impl Engine {
                 self.notified(link, notify);
             }
             Control::End { alias } => self.their_end(link, alias),
-            Control::Hello(_) | Control::Accept(_) => {
-                self.hang_up(link, words::malformed(format!("{} came on a link that is up", kind(&frame))));
+            Control::Hello(_) | Control::Accept(_) | Control::Resume { .. } => {
+                let text = format!("{} came on a link that is up", kind(&frame));
+                self.give_up(link, words::malformed(text));
             }
             Control::Credit(_)
             | Control::Time(_)
             | Control::Gap { .. }
             | Control::Lost { .. }
             | Control::Stalled { .. }
-            | Control::Resume { .. }
             | Control::At { .. }
             | Control::Mark { .. }
             | Control::Marked { .. }
@@ -353,7 +441,8 @@ impl Engine {
     }
 
     pub(super) fn is_connected(&self, link: LinkId) -> bool {
-        matches!(self.links.get(&link), Some(Link { phase: Phase::Handshaking(_) | Phase::Up(_), .. }))
+        let link = self.links.get(&link);
+        link.is_some_and(|link| link.is_agreed() || matches!(link.phase, Phase::Handshaking(_)))
     }
 
     /// A number for a new link.
@@ -361,7 +450,11 @@ impl Engine {
         loop {
             let id = LinkId(self.next_link);
             self.next_link = self.next_link.wrapping_add(1);
-            if !self.links.contains_key(&id) {
+            let taken = self.links.contains_key(&id)
+                || self.sessions.contains_key(&id)
+                || self.by_line.contains_key(&id)
+                || id == NO_LINK;
+            if !taken {
                 return id;
             }
         }
@@ -371,10 +464,18 @@ impl Engine {
         self.actions.push_back(Action::Send { link, frame, order });
     }
 
+    /// Sends a frame on the connection of a link that carries no session.
+    pub(super) fn send_to(&mut self, link: LinkId, frame: Control) {
+        self.send(self.line_of(link), frame, Order::Ahead);
+    }
+
     pub(super) fn tell(&mut self, event: Event) {
         self.actions.push_back(Action::Event(event));
     }
 }
+
+/// What no link goes by.
+const NO_LINK: LinkId = LinkId(u32::MAX);
 
 /// How long the frames of a handshake take on a line of this many bytes a second, with what is repeated.
 fn handshake_time(rate: Option<u64>) -> Duration {

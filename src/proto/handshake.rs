@@ -16,12 +16,12 @@ use super::words;
 use crate::reason::Reason;
 use crate::time::Timestamp;
 use crate::wire::control::{Accept, Control, Hello};
-use crate::wire::kind::{FRAGMENTS, PACKS, VERSION, name};
+use crate::wire::kind::{FRAGMENTS, PACKS, RESUMES, VERSION, name};
 
 /// The versions of the protocol that this library speaks.
 pub(crate) const VERSIONS: (u8, u8) = (VERSION, VERSION);
 /// What it can do beyond what all can, one bit each.
-pub(crate) const CAPABILITIES: u32 = FRAGMENTS | PACKS;
+pub(crate) const CAPABILITIES: u32 = FRAGMENTS | PACKS | RESUMES;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {

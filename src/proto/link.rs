@@ -10,20 +10,25 @@
 //!                   │                            │             │
 //!            finals agree                        │       finals agree
 //!                   ▼                            │             ▼
-//!                  Up ── BYE, fault, silence, lost, duplicate ◄─ Up
+//!         Up or StandsBy ── BYE, fault, silence, lost, duplicate ◄─ Up or StandsBy
 //! ```
+//! A link that goes on with a session, or joins one that another link carries, stands by until it carries it: see
+//! [`carriage`](super::carriage).
+
 //! A dialled link goes from Down to Dialling again after its backoff, or, where another link to the same
 //! peer was kept instead of it, when that one is down. An accepted link is forgotten when it is down.
 
 use super::backoff::Backoff;
 use super::handshake::Handshake;
 use super::health::Health;
-use super::session::Session;
-use super::{IntentId, LinkId};
+use super::liveness::{Pings, RoundTrips};
+use super::offset::ClockOffset;
+use super::{LinkId, SessionId};
 use crate::event::PeerName;
 use crate::peer::PeerUrl;
 use crate::reason::Reason;
-use std::collections::BTreeSet;
+use crate::time::Timestamp;
+use crate::wire::control::Hello;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +44,9 @@ pub(crate) enum LinkState {
     Dialling,
     /// A connection stands, and both sides tell each other who they are.
     Handshaking,
-    /// Routes can be linked.
+    /// The handshake is done, and another link carries the session, or will until this one does.
+    StandsBy,
+    /// It carries a session: routes can be linked.
     Up,
     /// There is no connection. A dialled link is tried again.
     Down,
@@ -50,7 +57,8 @@ pub(crate) enum LinkState {
 pub(super) enum Phase {
     Dialling,
     Handshaking(Box<Handshake>),
-    Up(Box<Session>),
+    StandsBy,
+    Up,
     Down,
 }
 
@@ -63,6 +71,30 @@ pub(super) struct Dialler {
     pub(super) attempt: u32,
     /// The peer's instance whose other link was kept instead of this one.
     pub(super) held: Option<[u8; 16]>,
+    /// The instance that was found there last.
+    pub(super) found: Option<[u8; 16]>,
+    /// Which links lead to one peer, the most wanted first.
+    pub(super) group: Arc<[LinkId]>,
+}
+
+/// What is known of a link from its pings, since its handshake was done.
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    /// When the handshake was done.
+    pub(super) since: Timestamp,
+    /// Silence counts from here at the earliest.
+    pub(super) alive_at: Timestamp,
+    /// When the peer last answered a ping, or came up.
+    pub(super) answered_at: Timestamp,
+    pub(super) pings: Pings,
+    pub(super) round_trips: RoundTrips,
+    pub(super) clock: ClockOffset,
+}
+
+impl Pulse {
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self { since: now, alive_at: now, answered_at: now, ..Self::default() }
+    }
 }
 
 /// One link.
@@ -79,12 +111,17 @@ pub(super) struct Link {
     /// How much longer than elsewhere its handshake may take, as its line is slow.
     pub(super) handshake_extra: Duration,
     pub(super) phase: Phase,
+    /// By what its connection goes: itself, or its session.
+    pub(super) line: LinkId,
+    /// The session that it carries or stands by for.
+    pub(super) session: Option<SessionId>,
+    /// Whom it found there; `None` before its handshake told, and once it is down.
+    pub(super) instance: Option<[u8; 16]>,
+    pub(super) pulse: Pulse,
     /// How it does while it is up.
     pub(super) health: Health,
     /// Why it was last down.
     pub(super) reason: Option<Reason>,
-    /// Intents of which the application was told that they are not advertised on this link.
-    pub(super) not_advertised: BTreeSet<IntentId>,
 }
 
 impl Link {
@@ -92,7 +129,8 @@ impl Link {
         match self.phase {
             Phase::Dialling => LinkState::Dialling,
             Phase::Handshaking(_) => LinkState::Handshaking,
-            Phase::Up(_) => LinkState::Up,
+            Phase::StandsBy => LinkState::StandsBy,
+            Phase::Up => LinkState::Up,
             Phase::Down => LinkState::Down,
         }
     }
@@ -102,18 +140,9 @@ impl Link {
         silence(self.ping_interval)
     }
 
-    pub(super) fn session(&self) -> Option<&Session> {
-        match &self.phase {
-            Phase::Up(session) => Some(session),
-            _ => None,
-        }
-    }
-
-    pub(super) fn session_mut(&mut self) -> Option<&mut Session> {
-        match &mut self.phase {
-            Phase::Up(session) => Some(session),
-            _ => None,
-        }
+    /// Whether its handshake is done.
+    pub(super) fn is_agreed(&self) -> bool {
+        matches!(self.phase, Phase::StandsBy | Phase::Up)
     }
 
     pub(super) fn handshake_mut(&mut self) -> Option<&mut Handshake> {
@@ -123,12 +152,11 @@ impl Link {
         }
     }
 
-    /// The peer's instance, once its Hello was taken.
-    pub(super) fn instance(&self) -> Option<[u8; 16]> {
+    /// What the peer said of itself, while the handshake is under way.
+    pub(super) fn greeting(&self) -> Option<&Hello> {
         match &self.phase {
-            Phase::Handshaking(handshake) => handshake.theirs().map(|hello| hello.instance),
-            Phase::Up(session) => Some(session.instance),
-            Phase::Dialling | Phase::Down => None,
+            Phase::Handshaking(handshake) => handshake.theirs(),
+            _ => None,
         }
     }
 

@@ -9,7 +9,8 @@
 //! | --- | --- |
 //! | `engine` | inputs, actions, wake-ups |
 //! | `connection`, `link`, `handshake` | how links come, go, and are told apart |
-//! | `session` | what is kept of a peer while a link to it is up |
+//! | `session`, `carriage` | what is kept of a peer, and which link carries it |
+//! | `rivals` | several links to one peer, of which one is kept |
 //! | `registry`, `wiring`, `claims` | who supplies and wants what, and what happens when two meet |
 //! | `advertise`, `tables` | what peers are told, and what they tell |
 //! | `relay` | what is passed on from link to link |
@@ -35,6 +36,7 @@ use std::time::Duration;
 mod advertise;
 mod aliases;
 mod backoff;
+mod carriage;
 mod claims;
 mod connection;
 pub(crate) mod engine;
@@ -47,6 +49,7 @@ mod offset;
 mod pulse;
 mod registry;
 mod relay;
+mod rivals;
 mod session;
 #[cfg(test)]
 mod simulation;
@@ -69,6 +72,10 @@ pub(crate) use view::LinkView;
 /// One link of this endpoint; never used again for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct LinkId(pub(crate) u32);
+
+/// One session with a peer. It goes by the number of the connection that it began on: links, connections and sessions
+/// are numbered in one row, and most often all three are the same.
+pub(crate) type SessionId = LinkId;
 
 /// One intent of this endpoint; its number on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,24 +115,36 @@ pub(crate) enum Order {
 }
 
 /// What the engine wants done. The driver does it at once and in order.
+///
+/// `link` is the connection: that of a link until its handshake is done, and then that of its session, which keeps it
+/// when it goes on over another link.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
-    /// Try to connect; answer with `dialled` or `dial_failed`.
-    Dial { link: LinkId, url: Arc<PeerUrl> },
+    /// Try to connect; answer with `dialled` or `dial_failed`. The connection goes by `line`.
+    Dial { link: LinkId, line: LinkId, url: Arc<PeerUrl> },
     /// Send a frame.
     Send { link: LinkId, frame: Control, order: Order },
     /// Say BYE if one is given and the line takes it, then close the connection or stop dialling. All
     /// outlets and inlets of the link go with it. A dialled link will be given a new `Dial` later; an
     /// accepted one is forgotten. No `link_lost` is wanted for it. It comes for a lost link too.
     HangUp { link: LinkId, bye: Option<Bye> },
+    /// Close the connection of a session and keep all else of it; say when that is done with `let_go`. It comes for a
+    /// connection that is let go of by itself too.
+    LetGo { session: SessionId },
+    /// A session goes on over the connection `line`, of which the peer's RESUME is the last that is read: so many of the
+    /// session's control frames came there.
+    HandOver { session: SessionId, line: LinkId, peer: Arc<PeerName>, received: u64 },
     /// A link waits to be dialled again: if the network says that the way to it opened, say `way_opened`. It
     /// ends with the next `Dial`.
     Watch { link: LinkId },
     /// Look at a link that is up, and say what is seen with `look`.
     Look { link: LinkId },
     /// The handshake is done: samples may be sent, in frames of at most `max_frame` bytes.
-    /// `fragments` says that they may be sent in pieces, `packs` that payloads may be packed.
-    Up { link: LinkId, peer: Arc<PeerName>, max_frame: u32, fragments: bool, packs: bool },
+    /// `fragments` says that they may be sent in pieces, `packs` that payloads may be packed, `resumes` that the session
+    /// can go on over another connection.
+    Up { link: LinkId, peer: Arc<PeerName>, max_frame: u32, fragments: bool, packs: bool, resumes: bool },
+    /// The handshake is done, and the link carries nothing yet but pings.
+    StandBy { link: LinkId },
     /// A round trip was measured. The peer's time t is `t - offset` here, at most `error` wrong.
     Clock { link: LinkId, offset_micros: i64, error: Duration },
     /// Samples of `intent` go to this link as `alias`, once credit for it comes.

@@ -19,7 +19,6 @@
 //! interest in that one intent; so each pair has an alias of its own on both links, and nothing is sent twice.
 
 use super::engine::Engine;
-use super::link::Link;
 use super::{Action, LinkId, Order};
 use crate::event::{Event, Refusal};
 use crate::path::Path;
@@ -128,7 +127,7 @@ impl Relay {
 impl Engine {
     /// Who declared an intent of a peer, and how many relays lie between.
     pub(super) fn origin_of(&self, link: LinkId, id: u32) -> Option<(Origin, usize)> {
-        let session = self.links.get(&link)?.session()?;
+        let session = self.sessions.get(&link)?;
         let intent = session.intents.get(&id)?;
         Some(origin(session.instance, id, intent))
     }
@@ -197,9 +196,9 @@ impl Engine {
     /// Offers the shortest way to an origin, if there is one.
     fn make_offer(&mut self, origin: Origin) {
         let ways = self.relay.ways.get(&origin).into_iter().flatten();
-        let up = |link: &LinkId| self.links.get(link).is_some_and(|link| link.session().is_some());
+        let up = |link: &LinkId| self.sessions.contains_key(link);
         let Some((_, from, intent)) = ways.copied().find(|(_, link, _)| up(link)) else { return };
-        let session = self.links.get(&from).and_then(Link::session);
+        let session = self.sessions.get(&from);
         let Some(item) = session.and_then(|session| session.intents.get(&intent)) else { return };
         let route = item.declared.route.clone();
         let id = self.relay.next_id();
@@ -224,7 +223,7 @@ impl Engine {
             }
         }
         for link in offer.told {
-            if let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) {
+            if let Some(session) = self.sessions.get_mut(&link) {
                 session.passed -= 1;
                 self.relay.retracted.entry(link).or_default().push(Entry::Remove { id });
             }
@@ -237,8 +236,7 @@ impl Engine {
             return;
         }
         let (untold, fresh) = (mem::take(&mut self.relay.untold), mem::take(&mut self.relay.fresh));
-        let up = self.links.iter().filter(|(_, link)| link.session().is_some());
-        for link in up.map(|(id, _)| *id).collect::<Vec<_>>() {
+        for link in self.sessions.keys().copied().collect::<Vec<_>>() {
             let offers: Vec<u32> = match untold.contains(&link) {
                 true => self.relay.offers.keys().copied().collect(),
                 false => fresh.iter().copied().collect(),
@@ -284,8 +282,8 @@ impl Engine {
     /// An offer as a peer is told of it; `None` where it is not to be.
     fn for_peer(&mut self, link: LinkId, id: u32) -> Option<Intent> {
         let offer = self.relay.offers.get(&id)?;
-        let session = self.links.get(&link)?.session()?;
-        let from = self.links.get(&offer.from)?.session()?;
+        let session = self.sessions.get(&link)?;
+        let from = self.sessions.get(&offer.from)?;
         let item = from.intents.get(&offer.intent)?;
         let mut via = Vec::new();
         if let Some(relayed) = &item.relayed {
@@ -297,7 +295,7 @@ impl Engine {
             return None;
         }
         let own = &self.settings.path;
-        let refusal = if session.own_scope && !offer.route.is_under(own) {
+        let refusal = if session.terms.own_scope && !offer.route.is_under(own) {
             Refusal::NoRight(words::no_right_to_relay(own, &offer.route))
         } else if session.passed >= self.most_passed() {
             Refusal::Relay(words::too_much_to_relay(own, self.most_passed()))
@@ -306,7 +304,7 @@ impl Engine {
             declared.lease_millis = 0;
             let relayed = Some(Box::new(Relayed { origin: offer.origin, via }));
             let Intent { exclusive, retained, priority, .. } = *item;
-            if let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) {
+            if let Some(session) = self.sessions.get_mut(&link) {
                 session.passed += 1;
             }
             return Some(Intent { declared, exclusive, retained, priority, relayed });

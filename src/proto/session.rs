@@ -1,14 +1,15 @@
-//! What an endpoint keeps of a peer while a link to it is up. All of it ends with the link.
+//! What an endpoint keeps of a peer: from the first link that is up until none can carry it any more.
 
 use super::aliases::Aliases;
-use super::liveness::{Pings, RoundTrips};
-use super::offset::ClockOffset;
-use super::{IntentId, InterestId};
+use super::carriage::{Carriage, Change};
+use super::{IntentId, InterestId, LinkId};
+use crate::event::PeerName;
 use crate::path::Path;
 use crate::route::Route;
-use crate::time::Timestamp;
 use crate::wire::control::{Intent, Interest, Notify, Origin};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Samples that come in.
 #[derive(Clone, Copy, Debug)]
@@ -54,21 +55,45 @@ pub(super) enum Due {
     Passed(Notify),
 }
 
-/// The state of one link that is up.
-#[derive(Debug)]
-pub(super) struct Session {
-    pub(super) instance: [u8; 16],
-    /// The peer's path.
-    pub(super) path: Path,
-    /// Whether scope own rules the link.
-    pub(super) own_scope: bool,
+/// What two peers agreed on when a session began.
+#[derive(Clone, Debug)]
+pub(super) struct Terms {
+    /// What the peer and this side call it.
+    pub(super) number: u64,
+    pub(super) version: u8,
     /// Whether payloads may be packed.
     pub(super) packs: bool,
-    /// Silence counts from here at the earliest.
-    pub(super) alive_at: Timestamp,
-    /// When the peer last answered a ping, or came up.
-    pub(super) answered_at: Timestamp,
+    /// Whether it can go on over another link.
+    pub(super) resumes: bool,
+    /// Whether scope own rules it.
+    pub(super) own_scope: bool,
+}
 
+impl Terms {
+    /// Whether a peer of this path may supply the route.
+    pub(super) fn may_supply(&self, path: &Path, route: &Route) -> bool {
+        !self.own_scope || route.is_under(path)
+    }
+}
+
+/// The state of a session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) terms: Terms,
+    pub(super) instance: [u8; 16],
+    /// Who is at the other end, by the link that carries it or did last.
+    pub(super) peer: Arc<PeerName>,
+    pub(super) carriage: Carriage,
+    /// The link that carried it before it had none.
+    pub(super) last: Option<LinkId>,
+    /// A link is about to carry it.
+    pub(super) change: Option<Change>,
+    /// Links whose handshake is done, ready to carry it.
+    pub(super) standing_by: BTreeSet<LinkId>,
+    /// How long a better link must have stood by before it takes over from one that does well.
+    pub(super) patience: Duration,
+    /// The peer's path.
+    pub(super) path: Path,
     /// The peer's tables, by its numbers.
     pub(super) intents: BTreeMap<u32, Intent>,
     pub(super) interests: BTreeMap<u32, Interest>,
@@ -85,6 +110,8 @@ pub(super) struct Session {
 
     /// Pairs whose schemas differ, and whether the application was told.
     pub(super) disputes: BTreeMap<Dispute, bool>,
+    /// Own intents of which the application was told that they are not advertised to this peer.
+    pub(super) not_advertised: BTreeSet<IntentId>,
     /// Own intents of which a conflict with this peer was reported.
     pub(super) conflicts: BTreeSet<IntentId>,
     /// The peer's intents of which it was told that they conflict.
@@ -96,10 +123,6 @@ pub(super) struct Session {
     pub(super) dues: VecDeque<Due>,
     /// Bytes of `dues` that may still be sent before the next ping.
     pub(super) allowance: usize,
-
-    pub(super) pings: Pings,
-    pub(super) round_trips: RoundTrips,
-    pub(super) clock: ClockOffset,
 }
 
 impl Session {
@@ -107,14 +130,17 @@ impl Session {
     /// 64 KiB of answers that a driver lets wait, so that a peer with very many faults is told of all.
     pub(super) const ALLOWANCE: usize = 32 * 1024;
 
-    pub(super) fn new(instance: [u8; 16], path: Path, own_scope: bool, now: Timestamp) -> Self {
+    pub(super) fn new(terms: Terms, instance: [u8; 16], path: Path, peer: Arc<PeerName>, by: LinkId) -> Self {
         Self {
+            terms,
             instance,
             path,
-            own_scope,
-            packs: false,
-            alive_at: now,
-            answered_at: now,
+            peer,
+            carriage: Carriage::By(by),
+            last: None,
+            change: None,
+            standing_by: BTreeSet::new(),
+            patience: Duration::ZERO,
             intents: BTreeMap::new(),
             interests: BTreeMap::new(),
             aliases: Aliases::default(),
@@ -123,21 +149,19 @@ impl Session {
             inlets: BTreeMap::new(),
             inlet_of: BTreeMap::new(),
             disputes: BTreeMap::new(),
+            not_advertised: BTreeSet::new(),
             conflicts: BTreeSet::new(),
             warned: BTreeSet::new(),
             passed: 0,
             wanted: 0,
             dues: VecDeque::new(),
             allowance: Self::ALLOWANCE,
-            pings: Pings::default(),
-            round_trips: RoundTrips::default(),
-            clock: ClockOffset::default(),
         }
     }
 
     /// Whether the peer may supply the route on this link.
     pub(super) fn may_supply(&self, route: &Route) -> bool {
-        !self.own_scope || route.is_under(&self.path)
+        self.terms.may_supply(&self.path, route)
     }
 
     /// How many pairs it takes part in.

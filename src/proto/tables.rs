@@ -1,7 +1,6 @@
 //! What peers tell: their tables, what they linked or cannot link, and what ended.
 
 use super::engine::Engine;
-use super::link::Link;
 use super::registry::Party;
 use super::relay::Relay;
 use super::session::{Dispute, Inlet};
@@ -18,13 +17,13 @@ use crate::wire::kind::MAX_ALIAS;
 impl Engine {
     pub(super) fn their_intents_changed(&mut self, link: LinkId, entries: Vec<Entry<Intent>>) {
         for entry in entries {
-            let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
+            let Some(session) = self.sessions.get_mut(&link) else { return };
             let (id, item) = match entry {
                 Entry::Add { id, .. } if session.intents.contains_key(&id) => {
-                    return self.hang_up(link, words::malformed(format!("INTENTS adds number {id} twice")));
+                    return self.give_up(link, words::malformed(format!("INTENTS adds number {id} twice")));
                 }
                 Entry::Update { id, .. } if !session.intents.contains_key(&id) => {
-                    return self.hang_up(
+                    return self.give_up(
                         link,
                         words::malformed(format!("INTENTS updates number {id}, never added")),
                     );
@@ -41,14 +40,14 @@ impl Engine {
 
     pub(super) fn their_interests_changed(&mut self, link: LinkId, entries: Vec<Entry<Interest>>) {
         for entry in entries {
-            let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
+            let Some(session) = self.sessions.get_mut(&link) else { return };
             let (id, item) = match entry {
                 Entry::Add { id, .. } if session.interests.contains_key(&id) => {
-                    return self.hang_up(link, words::malformed(format!("INTERESTS adds number {id} twice")));
+                    return self.give_up(link, words::malformed(format!("INTERESTS adds number {id} twice")));
                 }
                 Entry::Update { id, .. } if !session.interests.contains_key(&id) => {
                     let text = format!("INTERESTS updates number {id}, never added");
-                    return self.hang_up(link, words::malformed(text));
+                    return self.give_up(link, words::malformed(text));
                 }
                 Entry::Add { id, item } | Entry::Update { id, item } => (id, Some(item)),
                 Entry::Remove { id } => (id, None),
@@ -62,16 +61,16 @@ impl Engine {
 
     fn add_their_intent(&mut self, link: LinkId, id: u32, item: Intent) {
         let most = self.settings.max_routes_per_peer;
-        let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
+        let Some(session) = self.sessions.get_mut(&link) else { return };
         if !session.may_supply(&item.declared.route) {
             let reason = words::no_right_there(&session.path, &item.declared.route);
-            return self.hang_up(link, reason);
+            return self.give_up(link, reason);
         }
         if session.intents.len() + session.interests.len() >= most {
             return self.too_many_routes(link);
         }
         let comes_back = self.came_back(&item);
-        let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
+        let Some(session) = self.sessions.get_mut(&link) else { return };
         session.intents.insert(id, item);
         if !comes_back {
             self.registry.arrived(Party::TheirIntent(link, id));
@@ -80,19 +79,19 @@ impl Engine {
 
     fn add_their_interest(&mut self, link: LinkId, id: u32, mut item: Interest) {
         let most = self.settings.max_routes_per_peer;
-        let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
+        let Some(session) = self.sessions.get_mut(&link) else { return };
         if session.intents.len() + session.interests.len() >= most {
             return self.too_many_routes(link);
         }
         // What is not agreed does not hold.
-        item.unpacks &= session.packs;
+        item.unpacks &= session.terms.packs;
         session.interests.insert(id, item);
         self.registry.arrived(Party::TheirInterest(link, id));
     }
 
     /// Inlets of the intent stay until their END.
     fn forget_their_intent(&mut self, link: LinkId, id: u32) {
-        let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
+        let Some(session) = self.sessions.get_mut(&link) else { return };
         let Some(gone) = session.intents.remove(&id) else { return };
         let instance = session.instance;
         session.warned.remove(&id);
@@ -104,7 +103,7 @@ impl Engine {
     }
 
     fn forget_their_interest(&mut self, link: LinkId, id: u32) {
-        let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
+        let Some(session) = self.sessions.get_mut(&link) else { return };
         let Some(gone) = session.interests.remove(&id) else { return };
         let route = gone.declared.route;
         let intents: Vec<IntentId> = self.registry.parties(&route).intents.iter().copied().collect();
@@ -130,7 +129,7 @@ impl Engine {
             Notify::Schema { yours, ref schema, .. } if Relay::is_passed(yours) => {
                 match Schema::decode(schema) {
                     Ok(_) => self.pass_notice(link, notify),
-                    Err(_) => self.hang_up(link, words::malformed("NOTIFY schema holds no schema")),
+                    Err(_) => self.give_up(link, words::malformed("NOTIFY schema holds no schema")),
                 }
             }
             Notify::Refused { yours, .. } if Relay::is_passed(yours) => self.pass_notice(link, notify),
@@ -141,7 +140,7 @@ impl Engine {
                 Ok(schema) => self.not_linked(link, supplier, mine, yours, |ours, fingerprint| {
                     Refusal::Schema(difference(ours, &schema, fingerprint))
                 }),
-                Err(_) => self.hang_up(link, words::malformed("NOTIFY schema holds no schema")),
+                Err(_) => self.give_up(link, words::malformed("NOTIFY schema holds no schema")),
             },
             Notify::Refused { supplier, mine, yours, text } => {
                 self.not_linked(link, supplier, mine, yours, |_, _| Refusal::ByPeer(plain(&text)));
@@ -160,7 +159,7 @@ impl Engine {
     /// The peer linked its intent to an interest of this endpoint.
     fn linked(&mut self, link: LinkId, theirs: u32, interest: InterestId, alias: u32, packed: bool) {
         let had_interest = self.registry.had_interest(interest);
-        let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
+        let Some(session) = self.sessions.get_mut(&link) else { return };
         let own = self.registry.interest(interest).map(|own| &own.declaration);
         let fault = if alias > MAX_ALIAS {
             Some(format!("NOTIFY linked assigns alias {alias}; the highest is {}", MAX_ALIAS))
@@ -177,7 +176,7 @@ impl Engine {
                     "NOTIFY linked links intent {theirs} and interest {}, which differ",
                     interest.0
                 )),
-                Some(_) if packed && !(session.packs && own.packs) => Some(format!(
+                Some(_) if packed && !(session.terms.packs && own.packs) => Some(format!(
                     "NOTIFY linked packs the payloads for interest {}, which does not take them so",
                     interest.0
                 )),
@@ -187,7 +186,7 @@ impl Engine {
             None
         };
         if let Some(text) = fault {
-            return self.hang_up(link, words::malformed(text));
+            return self.give_up(link, words::malformed(text));
         }
         let inlet = Inlet::new(session, theirs, interest, packed);
         session.inlets.insert(alias, inlet);
@@ -221,7 +220,7 @@ impl Engine {
         if !had {
             return self.never_declared(link, if supplier { "interest" } else { "intent" }, ours);
         }
-        let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
+        let Some(session) = self.sessions.get_mut(&link) else { return };
         let declared = match supplier {
             true => session.intents.get(&theirs).map(|intent| &intent.declared),
             false => session.interests.get(&theirs).map(|interest| &interest.declared),
@@ -237,15 +236,15 @@ impl Engine {
     }
 
     pub(super) fn never_declared(&mut self, link: LinkId, what: &str, id: u32) {
-        self.hang_up(link, words::malformed(format!("NOTIFY names {what} {id}, which never was")));
+        self.give_up(link, words::malformed(format!("NOTIFY names {what} {id}, which never was")));
     }
 
     /// No more samples come under the alias.
     pub(super) fn their_end(&mut self, link: LinkId, alias: u32) {
-        let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
+        let Some(session) = self.sessions.get_mut(&link) else { return };
         let Some(inlet) = session.inlets.remove(&alias) else {
             let text = format!("END of alias {alias}, which was not assigned");
-            return self.hang_up(link, Reason::new(ReasonCode::UnknownAlias, text));
+            return self.give_up(link, Reason::new(ReasonCode::UnknownAlias, text));
         };
         session.inlet_of.remove(&(inlet.interest, inlet.intent));
         if !self.is_held(link, alias, inlet) {
@@ -260,7 +259,7 @@ impl Engine {
 
     /// The interest is gone; what still comes for it is discarded until END.
     pub(super) fn drain_inlets(&mut self, link: LinkId, interest: InterestId, route: &Route) {
-        let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
+        let Some(session) = self.sessions.get_mut(&link) else { return };
         session.forget_disputes(false, interest.0);
         let aliases = session.drain(interest);
         let inlets = aliases.into_iter().filter_map(|alias| Some((alias, *session.inlets.get(&alias)?)));

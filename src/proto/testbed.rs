@@ -29,6 +29,11 @@ pub(super) struct Bed {
     /// Engines that neither read nor tick.
     pub(super) frozen: Vec<Place>,
     heard: BTreeMap<End, Timestamp>,
+    /// By what the connections go that are handed over to a session.
+    moved: BTreeMap<End, End>,
+    /// What each end of a session said and was told that is counted.
+    said: BTreeMap<End, Vec<Control>>,
+    told: BTreeMap<End, u64>,
     wires: VecDeque<(End, Wire)>,
 }
 
@@ -53,6 +58,9 @@ impl Bed {
             joined: BTreeMap::new(),
             frozen: Vec::new(),
             heard: BTreeMap::new(),
+            moved: BTreeMap::new(),
+            said: BTreeMap::new(),
+            told: BTreeMap::new(),
             wires: VecDeque::new(),
         }
     }
@@ -99,15 +107,18 @@ impl Bed {
             else {
                 return;
             };
-            let Some(((place, link), wire)) = self.wires.remove(index) else { return };
+            let Some((end, wire)) = self.wires.remove(index) else { return };
+            let (place, link) = self.moved.get(&end).copied().unwrap_or(end);
             match wire {
                 Wire::Frame(frame) => {
                     self.heard.insert((place, link), self.now);
+                    if frame.is_counted() {
+                        *self.told.entry((place, link)).or_default() += 1;
+                    }
                     self.engines[place].control(self.now, link, frame);
                 }
                 Wire::Ended => {
-                    self.joined.remove(&(place, link));
-                    self.engines[place].link_lost(self.now, link, Reason::new(ReasonCode::Lost, "ended"));
+                    self.ended(place, link, "ended");
                 }
             }
         }
@@ -115,11 +126,11 @@ impl Bed {
 
     fn act(&mut self, place: Place, action: &Action) {
         match action {
-            Action::Dial { link, url } => match self.addresses.get(url.address()).copied() {
+            Action::Dial { link, line, url } => match self.addresses.get(url.address()).copied() {
                 Some(target) if !self.frozen.contains(&target) => {
                     let accepted = self.engines[target].accepted(self.now, format!("memory://from-{place}"));
-                    self.joined.insert((place, *link), (target, accepted));
-                    self.joined.insert((target, accepted), (place, *link));
+                    self.joined.insert((place, *line), (target, accepted));
+                    self.joined.insert((target, accepted), (place, *line));
                     self.engines[place].dialled(self.now, *link);
                 }
                 _ => self.engines[place].dial_failed(self.now, *link, "nobody listens"),
@@ -130,6 +141,27 @@ impl Bed {
             }
             Action::CloseRelay { to, to_alias } => {
                 self.put((place, *to), Wire::Frame(Control::End { alias: *to_alias }));
+            }
+            Action::LetGo { session } => {
+                let end = (place, *session);
+                if self.joined.contains_key(&end) {
+                    self.put(end, Wire::Ended);
+                    self.joined.remove(&end);
+                }
+                let told = self.told.get(&end).copied().unwrap_or_default();
+                let reason = Reason::new(ReasonCode::Lost, "let go");
+                self.engines[place].let_go(self.now, *session, told, reason);
+            }
+            Action::HandOver { session, line, received, .. } => {
+                let (from, to) = ((place, *line), (place, *session));
+                self.moved.insert(from, to);
+                if let Some(other) = self.joined.remove(&from) {
+                    self.joined.insert(to, other);
+                    self.joined.insert(other, to);
+                }
+                for frame in self.said.get(&to).into_iter().flatten().skip(*received as usize).cloned().collect::<Vec<_>>() {
+                    self.put_again(to, frame);
+                }
             }
             Action::HangUp { link, bye } => {
                 if let Some(bye) = bye {
@@ -142,7 +174,32 @@ impl Bed {
         }
     }
 
+    /// A connection ended: this end lets go of it, if a session can go on without.
+    pub(super) fn ended(&mut self, place: Place, link: LinkId, text: &str) {
+        let end = (place, link);
+        self.joined.remove(&end);
+        let reason = Reason::new(ReasonCode::Lost, text);
+        match self.engines[place].sessions.contains_key(&link) {
+            true => {
+                let told = self.told.get(&end).copied().unwrap_or_default();
+                self.engines[place].let_go(self.now, link, told, reason);
+            }
+            false => self.engines[place].link_lost(self.now, link, reason),
+        }
+    }
+
+    fn put_again(&mut self, from: End, frame: Control) {
+        if let Some(to) = self.joined.get(&from) {
+            self.wires.push_back((*to, Wire::Frame(frame)));
+        }
+    }
+
     fn put(&mut self, from: End, wire: Wire) {
+        if let Wire::Frame(frame) = &wire {
+            if frame.is_counted() {
+                self.said.entry(from).or_default().push(frame.clone());
+            }
+        }
         if let Some(to) = self.joined.get(&from) {
             self.wires.push_back((*to, wire));
         }
@@ -153,7 +210,7 @@ impl Bed {
         if let Some(other) = self.joined.remove(&(place, link)) {
             self.joined.remove(&other);
             for (place, link) in [(place, link), other] {
-                self.engines[place].link_lost(self.now, link, Reason::new(ReasonCode::Lost, "cut"));
+                self.ended(place, link, "cut");
             }
         }
         self.settle();

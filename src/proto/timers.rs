@@ -15,9 +15,11 @@ pub(super) enum Timer {
     Ping,
     /// Look whether anything was heard.
     Silence,
+    /// A session that no link carries is over. Of a session, and no part of what [`Timers::clear`] stops.
+    Lease,
 }
 
-/// The timers of all links. Bounded by four per link.
+/// The timers of all links. Bounded by four per link and one per session.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     queue: BTreeSet<(Timestamp, LinkId, Timer)>,

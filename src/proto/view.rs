@@ -22,6 +22,9 @@ use std::time::Duration;
 /// One link, as it stands.
 #[derive(Clone, Debug)]
 pub(crate) struct LinkView {
+    /// By what its connection goes.
+    pub(crate) line: LinkId,
+    #[cfg(test)]
     pub(crate) id: LinkId,
     pub(crate) peer: Arc<PeerName>,
     pub(crate) state: LinkState,
@@ -74,7 +77,7 @@ impl Engine {
     pub(crate) fn links(&self, now: Timestamp) -> impl Iterator<Item = LinkView> {
         self.links.values().map(move |link| {
             let redial = self.timers.due(link.id, Timer::Redial).map(|at| at - now);
-            LinkView { redial_in: redial, wellness: self.wellness(link, now), ..view(link, now) }
+            LinkView { redial_in: redial, wellness: self.wellness(link, now), ..self.view(link, now) }
         })
     }
 
@@ -87,7 +90,7 @@ impl Engine {
     /// What is linked over a link.
     #[cfg(test)]
     pub(crate) fn pairs(&self, link: LinkId) -> Vec<PairView> {
-        let Some(session) = self.links.get(&link).and_then(Link::session) else { return Vec::new() };
+        let Some(session) = self.sessions.get(&link) else { return Vec::new() };
         let mut pairs = Vec::new();
         for ((intent, interest), alias) in &session.outlet_of {
             if let Some(own) = self.registry.intent(*intent) {
@@ -114,32 +117,35 @@ impl Engine {
         pairs
     }
 
+    fn view(&self, link: &Link, now: Timestamp) -> LinkView {
+        let session = self.sessions.get(&link.line).filter(|session| session.carrier() == Some(link.id));
+        let agreed = link.is_agreed().then_some(&link.pulse);
+        let estimate = agreed.and_then(|pulse| pulse.clock.best(now));
+        LinkView {
+            line: link.line,
+            #[cfg(test)]
+            id: link.id,
+            peer: link.peer.clone(),
+            state: link.state(),
+            dialled: link.dialler.is_some(),
+            #[cfg(test)]
+            own_scope: session.map(|session| session.terms.own_scope),
+            round_trip: agreed.and_then(|pulse| pulse.round_trips.view()),
+            offset: estimate.map(|estimate| (estimate.offset_micros, estimate.error)),
+            outlets: session.map_or(0, |session| session.outlets.len()),
+            inlets: session.map_or(0, |session| session.inlet_of.len()),
+            #[cfg(test)]
+            their_intents: session.map_or(0, |session| session.intents.len()),
+            attempt: link.dialler.as_ref().map_or(0, |dialler| dialler.attempt),
+            redial_in: None,
+            wellness: None,
+            reason: link.reason.clone(),
+        }
+    }
+
     /// The pairs within this endpoint.
     #[cfg(test)]
     pub(crate) fn local_pairs(&self) -> impl Iterator<Item = (IntentId, InterestId)> {
         self.local.iter().copied()
-    }
-}
-
-fn view(link: &Link, now: Timestamp) -> LinkView {
-    let session = link.session();
-    let estimate = session.and_then(|session| session.clock.best(now));
-    LinkView {
-        id: link.id,
-        peer: link.peer.clone(),
-        state: link.state(),
-        dialled: link.dialler.is_some(),
-        #[cfg(test)]
-        own_scope: session.map(|session| session.own_scope),
-        round_trip: session.and_then(|session| session.round_trips.view()),
-        offset: estimate.map(|estimate| (estimate.offset_micros, estimate.error)),
-        outlets: session.map_or(0, |session| session.outlets.len()),
-        inlets: session.map_or(0, |session| session.inlet_of.len()),
-        #[cfg(test)]
-        their_intents: session.map_or(0, |session| session.intents.len()),
-        attempt: link.dialler.as_ref().map_or(0, |dialler| dialler.attempt),
-        redial_in: None,
-        wellness: None,
-        reason: link.reason.clone(),
     }
 }

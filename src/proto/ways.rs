@@ -5,7 +5,6 @@
 //! over. A way that works is not given up for a shorter one, since samples under way would be lost.
 
 use super::engine::Engine;
-use super::link::Link;
 use super::session::Inlet;
 use super::{Action, InterestId, LinkId, Packing};
 use crate::event::{Event, PeerName, Side};
@@ -90,7 +89,7 @@ impl Engine {
     }
 
     fn open_inlet(&mut self, link: LinkId, interest: InterestId, alias: u32) {
-        let session = self.links.get(&link).and_then(Link::session);
+        let session = self.sessions.get(&link);
         let packing = match session.and_then(|session| session.inlets.get(&alias)) {
             Some(inlet) if inlet.packed && inlet.hops > 0 => Packing::Relayed,
             Some(inlet) if inlet.packed => Packing::Packed,
@@ -99,7 +98,7 @@ impl Engine {
         self.actions.push_back(Action::OpenInlet { link, interest, alias, packing });
         let Some(own) = self.registry.interest(interest) else { return };
         let route = own.declaration.route.clone();
-        let peer = self.links.get(&link).map(Link::peer_name);
+        let peer = self.peer_name(link);
         self.tell(Event::RouteLinked { route, peer, supplier: Side::There });
     }
 }

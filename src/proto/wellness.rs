@@ -10,9 +10,10 @@ use crate::time::Timestamp;
 
 impl Engine {
     /// What an `Action::Look` brought.
-    pub(crate) fn look(&mut self, now: Timestamp, link: LinkId, seen: Seen) {
+    pub(crate) fn look(&mut self, now: Timestamp, line: LinkId, seen: Seen) {
         self.advance(now);
-        if let Some(found) = self.links.get_mut(&link).filter(|link| link.session().is_some()) {
+        let link = self.link_at(line);
+        if let Some(found) = self.links.get_mut(&link).filter(|link| link.is_agreed()) {
             found.health.seen(seen);
             self.review(link);
         }
@@ -20,7 +21,7 @@ impl Engine {
 
     /// How good a link is that is up: the least of several is the best.
     pub(crate) fn rank(&self, now: Timestamp, link: LinkId) -> Option<Rank> {
-        let link = self.links.get(&link).filter(|link| link.session().is_some())?;
+        let link = self.links.get(&link).filter(|link| link.is_agreed())?;
         Some(link.health.rank(now))
     }
 
@@ -45,13 +46,18 @@ impl Engine {
     pub(super) fn review(&mut self, id: LinkId) {
         let now = self.now;
         let Some(link) = self.links.get_mut(&id) else { return };
-        let Some(change) = link.health.judge(now) else { return };
-        let peer = link.peer_name();
-        self.tell(match change {
-            Change::Degraded { symptoms, text, health } => {
-                Event::LinkDegraded { peer, symptoms, text, health }
-            }
-            Change::Recovered { after, health } => Event::LinkRecovered { peer, after, health },
-        });
+        let (change, session) = (link.health.judge(now), link.session);
+        if let Some(change) = change {
+            let peer = link.peer_name();
+            self.tell(match change {
+                Change::Degraded { symptoms, text, health } => {
+                    Event::LinkDegraded { peer, symptoms, text, health }
+                }
+                Change::Recovered { after, health } => Event::LinkRecovered { peer, after, health },
+            });
+        }
+        if let Some(session) = session {
+            self.choose(session);
+        }
     }
 }

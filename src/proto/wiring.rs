@@ -16,7 +16,6 @@
 //! ```
 
 use super::engine::Engine;
-use super::link::Link;
 use super::registry::{Party, first_of, links_of};
 use super::session::{Dispute, Due};
 use super::words;
@@ -69,16 +68,12 @@ impl Engine {
             Party::Interest(id) => {
                 self.registry.interest(id).map(|own| (own.declaration.route.clone(), false))
             }
-            Party::TheirIntent(link, id) => {
-                self.links.get(&link).and_then(Link::session).and_then(|session| {
-                    session.intents.get(&id).map(|intent| (intent.declared.route.clone(), intent.exclusive))
-                })
-            }
-            Party::TheirInterest(link, id) => {
-                self.links.get(&link).and_then(Link::session).and_then(|session| {
-                    session.interests.get(&id).map(|interest| (interest.declared.route.clone(), false))
-                })
-            }
+            Party::TheirIntent(link, id) => self.sessions.get(&link).and_then(|session| {
+                session.intents.get(&id).map(|intent| (intent.declared.route.clone(), intent.exclusive))
+            }),
+            Party::TheirInterest(link, id) => self.sessions.get(&link).and_then(|session| {
+                session.interests.get(&id).map(|interest| (interest.declared.route.clone(), false))
+            }),
         };
         let Some((route, exclusive)) = entry else { return self.registry.dismiss(party) };
         match party {
@@ -88,9 +83,7 @@ impl Engine {
             Party::TheirInterest(link, id) => self.meet_their_interest(link, id, &route),
         }
         let gone = match party {
-            Party::TheirIntent(link, _) | Party::TheirInterest(link, _) => {
-                self.links.get(&link).and_then(Link::session).is_none()
-            }
+            Party::TheirIntent(link, _) | Party::TheirInterest(link, _) => self.sessions.get(&link).is_none(),
             Party::Intent(_) | Party::Interest(_) => false,
         };
         if gone {
@@ -177,7 +170,7 @@ impl Engine {
     fn meet_their_interest(&mut self, link: LinkId, id: u32, route: &Route) {
         let parties = self.registry.parties(route);
         let intents: Vec<_> = parties.intents.iter().copied().collect();
-        let session = self.links.get(&link).and_then(Link::session);
+        let session = self.sessions.get(&link);
         let only = session.and_then(|session| session.interests.get(&id)).and_then(|theirs| theirs.only);
         let first = only.is_none() && first_of(&parties.their_interests, link).is_none();
         for intent in intents {
@@ -223,7 +216,7 @@ impl Engine {
 
     /// An intent of this endpoint and an interest of a peer: this side links.
     fn meet_outgoing(&mut self, link: LinkId, intent: IntentId, interest: u32) {
-        let Some(session) = self.links.get(&link).and_then(Link::session) else { return };
+        let Some(session) = self.sessions.get(&link) else { return };
         let (Some(own), Some(theirs)) = (self.registry.intent(intent), session.interests.get(&interest))
         else {
             return;
@@ -232,7 +225,7 @@ impl Engine {
             return;
         }
         let route = own.declaration.route.clone();
-        if session.own_scope && !route.is_under(&self.settings.path) {
+        if session.terms.own_scope && !route.is_under(&self.settings.path) {
             return;
         }
         match compare(&own.declaration, &theirs.declared) {
@@ -246,7 +239,7 @@ impl Engine {
 
     /// An intent of a peer and an interest of this endpoint: the peer links, unless they differ.
     fn meet_incoming(&mut self, link: LinkId, intent: u32, interest: InterestId) {
-        let Some(session) = self.links.get(&link).and_then(Link::session) else { return };
+        let Some(session) = self.sessions.get(&link) else { return };
         let (Some(theirs), Some(own)) = (session.intents.get(&intent), self.registry.interest(interest))
         else {
             return;
@@ -267,10 +260,10 @@ impl Engine {
         if !self.has_room(link) {
             return;
         }
-        let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
+        let Some(session) = self.sessions.get_mut(&link) else { return };
         let Some(theirs) = session.interests.get(&interest) else { return };
         let own = self.registry.intent(intent);
-        let packed = theirs.unpacks && session.packs && own.is_some_and(|own| own.declaration.packs);
+        let packed = theirs.unpacks && session.terms.packs && own.is_some_and(|own| own.declaration.packs);
         let delivery = theirs.delivery;
         let Some(alias) = session.aliases.take() else {
             return self.too_many_routes(link);
@@ -287,7 +280,7 @@ impl Engine {
 
     /// Ends what was linked by `open_outlet`, if it was.
     pub(super) fn close_outlet(&mut self, link: LinkId, intent: IntentId, interest: u32, route: &Route) {
-        let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
+        let Some(session) = self.sessions.get_mut(&link) else { return };
         let Some(alias) = session.outlet_of.remove(&(intent, interest)) else { return };
         session.outlets.remove(&alias);
         session.aliases.end(alias);
@@ -301,7 +294,7 @@ impl Engine {
         if !self.has_room(link) {
             return;
         }
-        let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
+        let Some(session) = self.sessions.get_mut(&link) else { return };
         if session.disputes.insert(dispute, false).is_none() {
             session.dues.push_back(Due::Schema(dispute));
             self.dues.insert(link);
@@ -310,7 +303,7 @@ impl Engine {
 
     /// Whether one pair more is within the limit of a link; hangs up where not.
     pub(super) fn has_room(&mut self, link: LinkId) -> bool {
-        let session = self.links.get(&link).and_then(Link::session);
+        let session = self.sessions.get(&link);
         let room = session.is_some_and(|session| session.pairs() < self.settings.max_routes_per_peer);
         if session.is_some() && !room {
             self.too_many_routes(link);
@@ -320,7 +313,7 @@ impl Engine {
 
     pub(super) fn too_many_routes(&mut self, link: LinkId) {
         let reason = words::too_many_routes(&self.settings.path, self.settings.max_routes_per_peer);
-        self.hang_up(link, reason);
+        self.give_up(link, reason);
     }
 
     pub(super) fn refused(&mut self, link: LinkId, route: Route, refusal: Refusal) {
@@ -340,7 +333,7 @@ impl Engine {
     }
 
     pub(super) fn peer_name(&self, link: LinkId) -> Option<PeerName> {
-        self.links.get(&link).map(Link::peer_name)
+        self.sessions.get(&link).map(|session| PeerName::clone(&session.peer))
     }
 }
 

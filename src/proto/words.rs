@@ -1,6 +1,7 @@
 //! What is said of a fault, in words that make sense on both sides: they name endpoints and routes, and
 //! never say "here" or "there", since the same text goes into a BYE or NOTIFY and into an event.
 
+use crate::event::PeerName;
 use crate::path::Path;
 use crate::reason::{Reason, ReasonCode};
 use crate::route::Route;
@@ -76,6 +77,40 @@ pub(super) fn handshake_late(deadline: Duration) -> Reason {
 pub(super) fn silent(peer: &str, by: &Path, span: Duration) -> Reason {
     let text = format!("`{by}` heard nothing from {peer} for {} ms", span.as_millis());
     Reason::new(ReasonCode::Silent, text)
+}
+
+pub(super) fn lease_passed(peer: &PeerName, own: &Path, span: Duration) -> Reason {
+    let text =
+        format!("`{own}` and {peer} had no link for {} ms, and their session is over", span.as_millis());
+    Reason::new(ReasonCode::Lost, text)
+}
+
+/// The session that a link was for is over; the next attempt begins another.
+pub(super) fn session_over(own: &Path, peer: &Path) -> Reason {
+    Reason::new(
+        ReasonCode::Closing,
+        format!("the session of `{own}` and `{peer}` is over; a new one can begin"),
+    )
+}
+
+pub(super) fn session_moves(to: &str) -> Reason {
+    Reason::new(ReasonCode::Lost, format!("the session goes on over {to}"))
+}
+
+pub(super) fn session_unknown(peer: &Path) -> Reason {
+    let text = format!("`{peer}` does not know the session any more, and begins another");
+    Reason::new(ReasonCode::Lost, text)
+}
+
+pub(super) fn peer_restarted(peer: &Path) -> Reason {
+    Reason::new(ReasonCode::Lost, format!("`{peer}` started anew, and knows nothing of the session before"))
+}
+
+pub(super) fn another_peer(found: &Path, other: &str) -> Reason {
+    let text = format!(
+        "this link leads to `{found}`, and {other}, which was declared to lead to the same peer, to another instance"
+    );
+    Reason::new(ReasonCode::WrongIdentity, text)
 }
 
 pub(super) fn closing(path: &Path) -> Reason {

@@ -6,7 +6,7 @@ use super::dispatcher::Dispatcher;
 use super::edits::Place;
 use super::feed::Feed;
 use super::inbox::Inbox;
-use super::line::{Change, Inlet, Line, Passage};
+use super::line::{Change, Inlet, Line, Passage, Word};
 use super::losses::Stream;
 use super::outlets::{Outlet, Outlets, Retained};
 use super::source::{Source, SourceRef};
@@ -41,7 +41,7 @@ impl Dispatcher {
 
     fn apply(&mut self, action: Action) {
         match action {
-            Action::Dial { link, url } => self.dial(link, url),
+            Action::Dial { link, line, url } => self.dial(link, line, url),
             Action::Watch { link } => self.watch(link),
             Action::Look { link } => {
                 if let Some(seen) = self.lines.get(&link).map(|line| line.seen()) {
@@ -50,11 +50,28 @@ impl Dispatcher {
             }
             Action::Send { link, frame, order } => self.send(link, &frame, order),
             Action::HangUp { link, bye } => self.hang_up(link, bye),
-            Action::Up { link, peer, max_frame, fragments, packs } => {
+            Action::LetGo { session } => {
+                if let Some(line) = self.lines.get(&session) {
+                    line.release();
+                }
+            }
+            Action::StandBy { link } => {
+                if let Some(line) = self.lines.get(&link) {
+                    line.word(Word::GoOn);
+                }
+            }
+            Action::HandOver { session, line, peer, received } => {
+                let from = self.lines.remove(&line);
+                let to = self.lines.get(&session);
+                let (Some(from), Some(to)) = (from, to) else { return };
+                to.set_peer(peer);
+                from.word(Word::HandOver(Arc::clone(to), received));
+            }
+            Action::Up { link, peer, max_frame, fragments, packs, resumes } => {
                 if let Some(line) = self.lines.get(&link) {
                     // One byte of each frame is for how its payload is packed.
                     let more = if packs { OVERHEAD as u32 } else { 0 };
-                    line.up(peer, max_frame.saturating_sub(more), fragments);
+                    line.up(peer, max_frame.saturating_sub(more), fragments, resumes);
                 }
             }
             Action::Clock { link, offset_micros, error } => {
@@ -112,7 +129,8 @@ impl Dispatcher {
         }
     }
 
-    fn dial(&mut self, link: LinkId, url: Arc<PeerUrl>) {
+    fn dial(&mut self, link: LinkId, line: LinkId, url: Arc<PeerUrl>) {
+        self.dialling.insert(link, line);
         // The thread takes one order at a time and the engine gives the next one only after an answer, and at most
         // one order to watch before it.
         let given =
@@ -139,6 +157,11 @@ impl Dispatcher {
     fn hang_up(&mut self, link: LinkId, bye: Option<Bye>) {
         self.close_streams(link);
         let Some(line) = self.lines.remove(&link) else { return };
+        if line.is_let_go() {
+            // No thread is left that would tell of its end.
+            line.abort();
+            return self.report_end(&line);
+        }
         let Some(bye) = bye else { return line.abort() };
         let drains = bye.code == ReasonCode::Closing;
         // Of one that said nothing yet, nothing can be under way that would destroy the BYE; and of those

@@ -71,7 +71,7 @@ impl Dispatcher {
 
     pub(super) fn check_up(&mut self, now: Timestamp) {
         self.checkups.due = now + EVERY;
-        let known: BTreeSet<LinkId> = self.engine.links(now).map(|view| view.id).collect();
+        let known: BTreeSet<LinkId> = self.engine.links(now).map(|view| view.line).collect();
         self.checkups.links.retain(|link, _| known.contains(link));
         let lines: Vec<_> = self.lines.iter().map(|(link, line)| (*link, line.clone())).collect();
         for (link, line) in lines {
@@ -98,7 +98,7 @@ impl Dispatcher {
         let finding = diagnosis.as_ref().map(Diagnosis::finding);
         let changes = finding != checkup.diagnosis.as_ref().map(Diagnosis::finding);
         checkup.diagnosis = diagnosis.clone();
-        let peer = self.engine.links(self.clock.now()).find(|view| view.id == link).map(|view| view.peer);
+        let peer = self.engine.links(self.clock.now()).find(|view| view.line == link).map(|view| view.peer);
         if let (true, Some(peer)) = (changes, peer) {
             let peer = (*peer).clone();
             match &diagnosis {
@@ -123,7 +123,7 @@ impl Dispatcher {
         let received = Budget::of(received);
         let told = self.checkups.links.entry(link).or_default();
         let before = std::mem::replace(&mut told.overbooked, (sent.wanted, received.wanted));
-        let peer = self.engine.links(self.clock.now()).find(|view| view.id == link).map(|view| view.peer);
+        let peer = self.engine.links(self.clock.now()).find(|view| view.line == link).map(|view| view.peer);
         let Some(peer) = peer else { return };
         for (supplier, budget, before) in [(Side::Here, sent, before.0), (Side::There, received, before.1)] {
             if budget.wanted > rate && budget.wanted != before {

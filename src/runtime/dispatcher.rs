@@ -44,6 +44,8 @@ pub(crate) struct Dispatcher {
     /// Lines whose threads have not ended.
     pub(super) open_lines: usize,
     pub(super) dials: BTreeMap<LinkId, Sender<Order>>,
+    /// By what the connection goes that a link is being dialled for.
+    pub(super) dialling: BTreeMap<LinkId, LinkId>,
     pub(super) intents: BTreeMap<IntentId, Arc<Outlets>>,
     pub(super) interests: BTreeMap<InterestId, Arc<Inbox>>,
     /// Which intent sends under an alias of a link.
@@ -99,6 +101,7 @@ impl Dispatcher {
             lingering: Vec::new(),
             open_lines: 0,
             dials,
+            dialling: BTreeMap::new(),
             intents: BTreeMap::new(),
             interests: BTreeMap::new(),
             outgoing: BTreeMap::new(),
@@ -221,7 +224,8 @@ impl Dispatcher {
             }
             Input::Dialled(link, line, begin) => {
                 self.engine.set_rate(link, line.connection.rate());
-                self.adopt(link, line, &begin);
+                let number = self.dialling.remove(&link).unwrap_or(link);
+                self.adopt(number, line, &begin);
                 self.engine.dialled(now, link);
             }
             Input::DialFailed(link, text, diagnosis) => {
@@ -234,6 +238,17 @@ impl Dispatcher {
             Input::LineEnded(line) => {
                 self.line_ended(&line);
                 // What a thread leaves behind is freed when it is joined.
+                self.ends.threads.join();
+            }
+            Input::LetGo(line, received, reason) => {
+                self.open_lines = self.open_lines.saturating_sub(1);
+                // What came by it comes first.
+                if let Some(link) = line.id() {
+                    while let Some(input) = line.next_input() {
+                        self.take_line_input(link, &line, input);
+                    }
+                    self.engine.let_go(now, link, received, reason);
+                }
                 self.ends.threads.join();
             }
             Input::Refused(refusals) => self.refused.add(refusals),
@@ -333,7 +348,7 @@ impl Dispatcher {
     fn status(&self) -> Vec<LinkStatus> {
         let views = self.engine.links(self.clock.now());
         views
-            .map(|view| LinkStatus::new(&view, self.lines.get(&view.id), self.checkups.of(view.id)))
+            .map(|view| LinkStatus::new(&view, self.lines.get(&view.line), self.checkups.of(view.line)))
             .collect()
     }
 

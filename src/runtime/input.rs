@@ -28,6 +28,9 @@ pub(crate) enum Input {
     WayOpened(LinkId),
     /// A reader and its writer are done with a line.
     LineEnded(Arc<Line>),
+    /// The threads of a line are done with its connection, and the line itself can have another: so many of the control frames
+    /// that are counted came by it, and why it ended.
+    LetGo(Arc<Line>, u64, Reason),
     /// A listener turned connections away, for the first time since that was reported.
     Refused(Arc<Refusals>),
     ListenerFault {

@@ -107,6 +107,7 @@
 pub(crate) mod acceptor;
 mod actions;
 mod backlog;
+pub(crate) mod carrier;
 mod checkups;
 pub(crate) mod clock;
 mod closing;

@@ -1,9 +1,16 @@
 //! One connection from its first byte to its last: the reader, here, and its writer.
+//!
+//! ```text
+//!  handshake on a line of its own ──Word::GoOn──► that line ──the end──► LineEnded
+//!             │                                      └── the end, and its session goes on ──► LetGo
+//!             └──Word::HandOver──► the line of the session, let go of before ── as above
+//! ```
 
 use super::input::{Input, LineInput};
 use super::line::Line;
+use super::reader::{Halt, Reader};
 use super::threads::{Threads, panic_text};
-use super::{reader, writer};
+use super::writer;
 use crate::reason::{Reason, ReasonCode};
 use crossbeam_channel::Sender;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,29 +33,92 @@ pub(crate) struct LineSettings {
 /// Reads `line` on this thread and writes it on another, until both ended; tells the dispatcher.
 pub(crate) fn run(line: &Arc<Line>, threads: &Threads, settings: &LineSettings, dispatcher: &Sender<Input>) {
     line.connection.expect_silence(settings.silence);
+    let mut line = Arc::clone(line);
+    let mut reader = Reader::new(&line, settings.max_frame);
+    let end = loop {
+        match stint(&line, reader, threads, dispatcher) {
+            Stint::HandedOver { to, received, rest } => match to.attach(&line, received) {
+                true => {
+                    reader = Reader::resumed(&to, settings.max_frame, rest);
+                    line = to;
+                }
+                false => {
+                    line.abort();
+                    break Input::LineEnded(line);
+                }
+            },
+            Stint::Ended(reason) => match line.let_go() {
+                true => break Input::LetGo(Arc::clone(&line), line.received(), reason),
+                false => break Input::LineEnded(line),
+            },
+        }
+    };
+    let _ = dispatcher.send(end);
+}
+
+/// What came of a line on one connection.
+enum Stint {
+    /// The connection is for another line, whose control frames came there as `received` says. `rest` was read.
+    HandedOver { to: Arc<Line>, received: u64, rest: Vec<u8> },
+    /// The connection ended, and both threads are done with it.
+    Ended(Reason),
+}
+
+fn stint(line: &Arc<Line>, mut reader: Reader, threads: &Threads, dispatcher: &Sender<Input>) -> Stint {
     let writing = Arc::clone(line);
     let name = format!("bowline/writer {}", line.url);
-    match threads.spawn(name, move || writer::run(&writing)) {
-        Ok(writer) => {
-            let read = catch_unwind(AssertUnwindSafe(|| reader::run(line, settings.max_frame)));
-            if let Err(panic) = read {
-                let thread = format!("bowline/reader {}", line.url);
-                let text = panic_text(panic.as_ref());
-                log::error!("{thread} panicked: {text}");
-                let _ = dispatcher.send(Input::ThreadPanicked { thread, text });
-                line.input(LineInput::Fault(internal("the thread that reads this link panicked".to_owned())));
-            }
-            line.abort();
-            // Its panic, if any, was reported inside the thread.
-            let _ = writer.join();
-        }
+    let writer = match threads.spawn(name, move || writer::run(&writing)) {
+        Ok(writer) => writer,
         Err(error) => {
             log::error!("{}: no thread to write with: {error}", line.url);
-            line.input(LineInput::Lost(internal(format!("no thread to write with: {error}"))));
+            let reason = internal(format!("no thread to write with: {error}"));
+            line.input(LineInput::Lost(reason.clone()));
             line.abort();
+            return Stint::Ended(reason);
+        }
+    };
+    let read = catch_unwind(AssertUnwindSafe(|| read(&mut reader)));
+    let stint = match read {
+        Ok(Halt::HandOver(to, received)) => {
+            line.retire();
+            Stint::HandedOver { to, received, rest: reader.into_rest() }
+        }
+        Ok(Halt::End(reason)) => {
+            reader.end(reason.clone());
+            if !line.release() {
+                line.abort();
+            }
+            Stint::Ended(reason)
+        }
+        #[cfg(feature = "testing")]
+        Ok(Halt::Later) => unreachable!("nothing is read later where threads wait"),
+        Err(panic) => {
+            let thread = format!("bowline/reader {}", line.url);
+            let text = panic_text(panic.as_ref());
+            log::error!("{thread} panicked: {text}");
+            let _ = dispatcher.send(Input::ThreadPanicked { thread, text });
+            let reason = internal("the thread that reads this link panicked".to_owned());
+            line.input(LineInput::Fault(reason.clone()));
+            line.abort();
+            Stint::Ended(reason)
+        }
+    };
+    // Its panic, if any, was reported inside the thread.
+    let _ = writer.join();
+    stint
+}
+
+/// Reads until there is nothing more to read.
+fn read(reader: &mut Reader) -> Halt {
+    loop {
+        match reader.step() {
+            Ok(()) => {}
+            // Only a simulated connection asks to come again.
+            #[cfg(feature = "testing")]
+            Err(Halt::Later) => {}
+            Err(halt) => return halt,
         }
     }
-    let _ = dispatcher.send(Input::LineEnded(Arc::clone(line)));
 }
 
 fn internal(text: String) -> Reason {

@@ -23,6 +23,8 @@ pub enum LinkState {
     Dialling,
     /// Connected; who is there and what can be spoken is being agreed.
     Handshaking,
+    /// The handshake is done, and another link to the same peer carries the session: this one is ready to take over.
+    StandsBy,
     /// Routes can be linked and samples flow.
     Up,
     /// Up, and worse than [`HealthLimits`](crate::HealthLimits) allow. Routes are linked and samples flow all the same.
@@ -136,6 +138,7 @@ impl LinkStatus {
                 proto::LinkState::Down => LinkState::Down,
                 proto::LinkState::Dialling => LinkState::Dialling,
                 proto::LinkState::Handshaking => LinkState::Handshaking,
+                proto::LinkState::StandsBy => LinkState::StandsBy,
                 proto::LinkState::Up if degraded => LinkState::Degraded,
                 proto::LinkState::Up => LinkState::Up,
             },

@@ -4,7 +4,6 @@ use super::Want;
 use crate::event::{Event, Refusal};
 use crate::priority::Priority;
 use crate::proto::engine::Engine;
-use crate::proto::link::Link;
 use crate::proto::session::{Due, Inlet};
 use crate::proto::{Action, IntentId, InterestId, LinkId, Order, words};
 use crate::time::Timestamp;
@@ -16,14 +15,14 @@ impl Engine {
     /// A reader that was told of an offer wants it: its supplier is asked for it.
     pub(super) fn want(&mut self, offer_id: u32, reader: LinkId, interest: u32) {
         let Some(offer) = self.relay.offers.get(&offer_id) else { return };
-        let Some(session) = self.links.get(&reader).and_then(Link::session) else { return };
+        let Some(session) = self.sessions.get(&reader) else { return };
         let Some(theirs) = session.interests.get(&interest) else { return };
         let other = theirs.only.is_some_and(|only| only != offer_id);
         if other || self.relay.want_of.contains_key(&(offer_id, reader, interest)) {
             return;
         }
         let (supplier, intent, most) = (offer.from, offer.intent, self.most_passed());
-        let Some(from) = self.links.get(&supplier).and_then(Link::session) else { return };
+        let Some(from) = self.sessions.get(&supplier) else { return };
         if from.passed >= most || session.wanted >= most / 2 {
             let refusal = Refusal::Relay(words::too_much_to_relay(&self.settings.path, most));
             return self.refused(reader, offer.route.clone(), refusal);
@@ -31,7 +30,7 @@ impl Engine {
         let mut declared = theirs.declared.clone();
         declared.lease_millis = 0;
         // Nothing is unpacked here: all three must know of it.
-        let unpacks = theirs.unpacks && from.packs;
+        let unpacks = theirs.unpacks && from.terms.packs;
         let item = Interest { declared, delivery: theirs.delivery, only: Some(intent), unpacks };
         let id = self.relay.next_id();
         let (flow, told) = (None, [false; 2]);
@@ -41,7 +40,7 @@ impl Engine {
         self.relay.wants_of.insert((reader, interest, id));
         self.relay.asked.entry(supplier).or_default().push(Entry::Add { id, item });
         for (link, count) in [(supplier, true), (reader, false)] {
-            if let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) {
+            if let Some(session) = self.sessions.get_mut(&link) {
                 *(if count { &mut session.passed } else { &mut session.wanted }) += 1;
             }
         }
@@ -60,10 +59,10 @@ impl Engine {
         let Some(want) = self.relay.wants.remove(&id) else { return };
         self.relay.want_of.remove(&(want.offer, want.reader, want.interest));
         self.relay.wants_of.remove(&(want.reader, want.interest, id));
-        if let Some(session) = self.links.get_mut(&want.reader).and_then(Link::session_mut) {
+        if let Some(session) = self.sessions.get_mut(&want.reader) {
             session.wanted -= 1;
         }
-        if let Some(session) = self.links.get_mut(&want.supplier).and_then(Link::session_mut) {
+        if let Some(session) = self.sessions.get_mut(&want.supplier) {
             session.passed -= 1;
             if let Some(alias) = session.inlet_of.remove(&(InterestId(id), want.intent)) {
                 self.actions.push_back(Action::DrainInlet { link: want.supplier, alias });
@@ -87,7 +86,7 @@ impl Engine {
         if !self.relay.had(id) {
             return self.never_declared(link, "interest", id);
         }
-        let Some(session) = self.links.get(&link).and_then(Link::session) else { return };
+        let Some(session) = self.sessions.get(&link) else { return };
         let inlet = Inlet::new(session, theirs, InterestId(id), packed);
         let want = self.relay.wants.get(&id).filter(|want| want.supplier == link);
         let fault = if alias > MAX_ALIAS {
@@ -104,10 +103,10 @@ impl Engine {
             None
         };
         if let Some(text) = fault {
-            return self.hang_up(link, words::malformed(text));
+            return self.give_up(link, words::malformed(text));
         }
         let place = want.map(|want| (want.reader, want.offer, want.interest));
-        let Some(session) = self.links.get_mut(&link).and_then(Link::session_mut) else { return };
+        let Some(session) = self.sessions.get_mut(&link) else { return };
         session.inlets.insert(alias, inlet);
         let Some((reader, offer, interest)) = place else {
             // Withdrawn while this was under way: END will follow.
@@ -128,7 +127,7 @@ impl Engine {
         (reader, offer, interest): (LinkId, u32, u32),
         packed: bool,
     ) {
-        let Some(session) = self.links.get_mut(&reader).and_then(Link::session_mut) else { return };
+        let Some(session) = self.sessions.get_mut(&reader) else { return };
         let Some(delivery) = session.interests.get(&interest).map(|theirs| theirs.delivery) else { return };
         let Some(alias) = session.aliases.take() else { return self.too_many_routes(reader) };
         session.outlets.insert(alias, IntentId(offer));
@@ -136,7 +135,7 @@ impl Engine {
         let Some(want) = self.relay.wants.get_mut(&id) else { return };
         want.flow = Some((from_alias, alias));
         let (supplier, intent) = (want.supplier, want.intent);
-        let theirs = self.links.get(&supplier).and_then(Link::session);
+        let theirs = self.sessions.get(&supplier);
         let theirs = theirs.and_then(|session| session.intents.get(&intent));
         let priority = theirs.map_or(Priority::Normal, |intent| intent.priority);
         let Some(route) = self.relay.offers.get(&offer).map(|offer| offer.route.clone()) else { return };
@@ -159,7 +158,7 @@ impl Engine {
 
     /// Whether what the supplier has and what the reader wants are of one kind.
     fn fits_want(&self, want: &Want) -> bool {
-        let session = |link| self.links.get(link).and_then(Link::session);
+        let session = |link| self.sessions.get(link);
         let supply = session(&want.supplier).and_then(|session| session.intents.get(&want.intent));
         let wanted = session(&want.reader).and_then(|session| session.interests.get(&want.interest));
         let (Some(supply), Some(wanted)) = (supply, wanted) else { return false };
@@ -169,9 +168,10 @@ impl Engine {
 
     /// Whether a want asked its supplier for packed payloads.
     fn unpacks_want(&self, want: &Want) -> bool {
-        let session = |link| self.links.get(link).and_then(Link::session);
+        let session = |link| self.sessions.get(link);
         let wanted = session(&want.reader).and_then(|session| session.interests.get(&want.interest));
-        wanted.is_some_and(|wanted| wanted.unpacks) && session(&want.supplier).is_some_and(|it| it.packs)
+        wanted.is_some_and(|wanted| wanted.unpacks)
+            && session(&want.supplier).is_some_and(|it| it.terms.packs)
     }
 
     /// The supplier ended a pair: the reader is told behind its last sample.
@@ -208,7 +208,7 @@ impl Engine {
         if let (Some(route), (Some(from), Some(to))) = (route, names) {
             self.tell(Event::RelayEnded { route, from, to });
         }
-        let Some(session) = self.links.get_mut(&want.reader).and_then(Link::session_mut) else { return };
+        let Some(session) = self.sessions.get_mut(&want.reader) else { return };
         session.outlet_of.remove(&(IntentId(want.offer), want.interest));
         session.outlets.remove(&alias);
         session.aliases.end(alias);
@@ -254,7 +254,7 @@ impl Engine {
             }
             other => other,
         };
-        let Some(session) = self.links.get_mut(&to).and_then(Link::session_mut) else { return };
+        let Some(session) = self.sessions.get_mut(&to) else { return };
         if session.dues.len() < NOTICES {
             session.dues.push_back(Due::Passed(passed));
             self.dues.insert(to);

@@ -14,7 +14,7 @@ impl World {
         while let Some(action) = self.nodes[place].engine.as_mut().and_then(Engine::poll) {
             self.note(3 + place as u64, || format!("{place} -> {action:?}"));
             match action {
-                Action::Dial { link, url } => {
+                Action::Dial { link, url, .. } => {
                     let incarnation = self.nodes[place].incarnation;
                     let target = url.address().parse().ok().map(Target::Node);
                     let target = target.or((url.address() == "hostile").then_some(Target::Hostile));
@@ -63,6 +63,9 @@ impl World {
                 Action::CloseRelay { to, to_alias } => {
                     self.end(place, to, |end| end.close_pass(to_alias));
                     self.wants_drain(place, to);
+                }
+                Action::LetGo { .. } | Action::StandBy { .. } | Action::HandOver { .. } => {
+                    panic!("sessions end with their links here")
                 }
                 Action::Up { .. }
                 | Action::Watch { .. }

@@ -1,5 +1,6 @@
 //! Tests of whole engines, by promise.
 
+mod carriage;
 mod health;
 mod hostile;
 mod links;
@@ -9,7 +10,7 @@ mod rights;
 mod routes;
 
 use super::testbed::Bed;
-use super::{Action, LinkId, LinkState};
+use super::{Action, Engine, LinkId, LinkState};
 use crate::event::Event;
 use crate::reason::{Reason, ReasonCode};
 use std::time::Duration;

@@ -58,7 +58,7 @@ fn follow(bed: &Bed, place: usize, open: (LinkId, u32)) -> (usize, IntentId, Vec
     loop {
         let (next, back) = bed.joined[&(at, link)];
         assert!(next != place && !passed.contains(&next), "a way in a circle: {passed:?}, {next}");
-        let session = bed.engines[next].links[&back].session().unwrap();
+        let session = &bed.engines[next].sessions[&back];
         let intent = session.outlets[&alias];
         if !Relay::is_passed(intent.0) {
             return (next, intent, passed);
@@ -72,8 +72,8 @@ fn follow(bed: &Bed, place: usize, open: (LinkId, u32)) -> (usize, IntentId, Vec
 /// Both sides of each link see the same aliases.
 fn check_links(bed: &Bed) {
     for ((place, link), (other, back)) in &bed.joined {
-        let here = bed.engines[*place].links[link].session();
-        let there = bed.engines[*other].links[back].session();
+        let here = bed.engines[*place].sessions.get(link);
+        let there = bed.engines[*other].sessions.get(back);
         let (Some(here), Some(there)) = (here, there) else { continue };
         let out: Vec<u32> = here.outlets.keys().copied().collect();
         let into: Vec<u32> = there.inlets.keys().copied().collect();
@@ -117,7 +117,7 @@ fn a_relay_links_peers_that_do_not_know_each_other_whoever_comes_first() {
         bed.settle();
         assert_eq!(relayed(&mut bed, 1), (0, 1));
         check_links(&bed);
-        assert!(bed.engines[0].links.values().all(|link| link.session().unwrap().outlets.is_empty()));
+        assert!(bed.engines[0].sessions.values().all(|session| session.outlets.is_empty()));
     }
 }
 
@@ -311,11 +311,11 @@ fn what_is_passed_on_to_one_peer_is_bounded_and_the_rest_is_told() {
         bed.intent(0, id, &format!("Imu@robot.mcu.n{id}"), 1);
     }
     bed.settle();
-    let desk = bed.engines[2].links.values().next().unwrap().session().unwrap();
+    let desk = bed.engines[2].sessions.values().next().unwrap();
     assert_eq!(desk.intents.len(), 50);
     let refused = bed.events(1);
     assert_eq!(refused.iter().filter(|event| matches!(event, Event::RouteRefused { .. })).count(), 30);
     assert!(
-        bed.engines.iter().all(|engine: &Engine| engine.links.values().all(|link| link.session().is_some()))
+        bed.engines.iter().all(|engine: &Engine| engine.links.values().all(|link| link.session.is_some()))
     );
 }

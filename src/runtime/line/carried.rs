@@ -1,0 +1,129 @@
+//! A line whose session goes on over another connection.
+//!
+//! ```text
+//!            release, or the end            both threads ended: let_go
+//!  carried ───────────────────► released ─────────────────────────────► let go
+//!     ▲                                                                   │
+//!     └───────────────────────── attach ──────────────────────────────────┘
+//! ```
+//! From each state [`finish`](Line::finish) and [`abort`](Line::abort) end it for good.
+
+use super::{Line, Load};
+use crate::event::PeerName;
+use crate::reason::Reason;
+use crate::runtime::input::LineInput;
+use crate::sync::atomic::Ordering;
+use crate::transport::Connection;
+use std::sync::Arc;
+
+/// Whether a connection carries the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Carried {
+    Yes,
+    /// The connection is closed, and the threads are about to end.
+    Released,
+    /// They ended.
+    LetGo,
+}
+
+impl Line {
+    /// Who is at the other end, by the link that carries it from now on.
+    pub(crate) fn set_peer(&self, peer: Arc<PeerName>) {
+        *self.peer.lock() = Some(peer);
+    }
+
+    /// Whether a connection carries it.
+    pub(crate) fn is_carried(&self) -> bool {
+        self.carried.load(Ordering::Relaxed)
+    }
+
+    /// Closes the connection and keeps all else, for another one; false where the line ends with its connection.
+    pub(crate) fn release(&self) -> bool {
+        let mut out = self.out.lock();
+        if !out.outbox.resumes() || out.outbox.is_closed() {
+            return false;
+        }
+        if out.carried == Carried::Yes {
+            out.carried = Carried::Released;
+            self.carried.store(false, Ordering::Relaxed);
+        }
+        drop(out);
+        self.connection.close();
+        let _ = self.wake.try_send(());
+        true
+    }
+
+    /// Both threads are done with the connection; false where the line ended with it.
+    pub(crate) fn let_go(&self) -> bool {
+        let mut out = self.out.lock();
+        if out.carried != Carried::Released || out.outbox.is_closed() {
+            return false;
+        }
+        // The writer did so, where there was one.
+        out.outbox.suspend(&mut Load::default());
+        out.carried = Carried::LetGo;
+        true
+    }
+
+    /// Whether it has neither a connection nor threads.
+    pub(crate) fn is_let_go(&self) -> bool {
+        self.out.lock().carried == Carried::LetGo
+    }
+
+    /// The writer ends once all that waits is written, and the connection goes on for another line.
+    pub(crate) fn retire(&self) {
+        self.finish(None, true, false);
+    }
+
+    /// Goes on over the connection of `other`, whose threads are this one's from now on, from where the peer stands.
+    /// False if it ended meanwhile.
+    pub(crate) fn attach(&self, other: &Line, received: u64) -> bool {
+        let connection = other.connection.current();
+        let rate = connection.rate();
+        self.connection.replace(Arc::clone(&connection));
+        let mut out = self.out.lock();
+        if out.carried != Carried::LetGo || out.outbox.is_closed() {
+            drop(out);
+            connection.close();
+            return false;
+        }
+        out.fit(rate, &self.sizes);
+        let resumed = out.outbox.resume(received, rate);
+        let lanes: Vec<_> = out.outbox.lanes().collect();
+        drop(out);
+        for (alias, delivery, priority) in lanes {
+            connection.lane(alias, delivery.is_lossless());
+            connection.priority(alias, priority);
+        }
+        for (count, others) in
+            [(&self.bytes_in, &other.bytes_in), (&self.bytes_out, &other.bytes_out), (&self.heard, &other.heard)]
+        {
+            count.store(others.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.out.lock().carried = Carried::Yes;
+        self.carried.store(true, Ordering::Relaxed);
+        if let Err(reason) = resumed {
+            self.input(LineInput::Fault(reason));
+        }
+        true
+    }
+
+    /// For the writer: it ends, and this is what it could not write to its end.
+    pub(crate) fn broke(&self, load: &mut Load) {
+        let mut out = self.out.lock();
+        if out.outbox.resumes() && !out.outbox.is_closed() {
+            out.outbox.suspend(load);
+        } else {
+            out.outbox.note_unwritten(&load.batch);
+        }
+    }
+
+    /// All that was sent before this mark came.
+    pub(crate) fn marked(&self, number: u64) -> Result<(), Reason> {
+        let mut out = self.out.lock();
+        if out.outbox.marked(number)? {
+            self.wake_after(out);
+        }
+        Ok(())
+    }
+}
