@@ -25,7 +25,7 @@ pub fn fragments(input: &[u8]) {
     let pool = Pool::new(4, 1 << 20);
     let mut outbox = Outbox::new(4096);
     outbox.set_peer(MAX_FRAME, true);
-    outbox.set_stride(256 + choices.below(3000) as usize);
+    outbox.set_stride(Some(256 + choices.below(3000) as usize));
     let lanes: Vec<LaneId> = (0..6)
         .map(|alias| {
             let priority = [Priority::Urgent, Priority::Normal, Priority::Bulk][alias as usize % 3];

@@ -82,6 +82,9 @@ impl Engine {
         for interest in interests {
             self.unlink_here(id, interest, &route);
         }
+        for link in self.links.values_mut() {
+            link.not_advertised.remove(&id);
+        }
         for link in self.sessions.keys().copied().collect::<Vec<_>>() {
             let Some(session) = self.sessions.get_mut(&link) else { continue };
             session.not_advertised.remove(&id);

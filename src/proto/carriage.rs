@@ -141,6 +141,9 @@ impl Engine {
     pub(super) fn end_session(&mut self, id: SessionId) {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.by_peer.remove(&session.instance);
+        if let Some(link) = session.carrier().or(session.last).and_then(|link| self.links.get_mut(&link)) {
+            link.not_advertised = session.not_advertised.clone();
+        }
         self.timers.cancel(id, Timer::Lease);
         let peer = PeerName::clone(&session.peer);
         for intent in session.outlets.values() {

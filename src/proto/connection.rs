@@ -16,6 +16,7 @@ use crate::reason::{Reason, ReasonCode};
 use crate::time::Timestamp;
 use crate::wire::control::{Accept, Bye, Control, Hello};
 use crate::wire::kind::{FRAGMENTS, PACKS, RESUMES};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ impl Engine {
             pulse: Pulse::default(),
             health: Health::new(self.settings.health),
             reason: None,
+            not_advertised: BTreeSet::new(),
         };
         self.links.insert(id, link);
         id
@@ -69,6 +71,7 @@ impl Engine {
             pulse: Pulse::default(),
             health: Health::new(self.settings.health),
             reason: None,
+            not_advertised: BTreeSet::new(),
         };
         self.links.insert(id, link);
         self.pending.insert(id);
@@ -159,7 +162,7 @@ impl Engine {
         let Some(handshake) = self.links.get_mut(&id).and_then(Link::handshake_mut) else { return };
         let progress = handshake.take(frame);
         if let (Some(theirs), Control::Hello(_)) = (handshake.theirs().cloned(), frame) {
-            self.introduce(id, theirs.path);
+            self.introduce(id, theirs.path, theirs.instance);
         }
         match progress {
             Ok(Progress::Greeted) => self.greeted(id),
@@ -168,8 +171,9 @@ impl Engine {
         }
     }
 
-    fn introduce(&mut self, id: LinkId, path: Path) {
+    fn introduce(&mut self, id: LinkId, path: Path, instance: [u8; 16]) {
         if let Some(link) = self.links.get_mut(&id) {
+            link.instance = Some(instance);
             link.peer = Arc::new(PeerName { path: Some(path), url: link.peer.url.clone() });
         }
     }
@@ -178,11 +182,8 @@ impl Engine {
     fn greeted(&mut self, id: LinkId) {
         let Some(theirs) = self.links.get(&id).and_then(Link::greeting).cloned() else { return };
         self.by_instance.entry(theirs.instance).or_default().insert(id);
-        if let Some(link) = self.links.get_mut(&id) {
-            link.instance = Some(theirs.instance);
-            if let Some(dialler) = &mut link.dialler {
-                dialler.found = Some(theirs.instance);
-            }
+        if let Some(dialler) = self.links.get_mut(&id).and_then(|link| link.dialler.as_mut()) {
+            dialler.found = Some(theirs.instance);
         }
         let goes_on = self.asked(id).is_some_and(|(_, joins)| joins);
         if let Some(kept) = if goes_on { None } else { self.kept_instead(id) } {
@@ -326,9 +327,10 @@ impl Engine {
         link.phase = Phase::Up;
         link.session = Some(line);
         let estimate = link.pulse.clock.best(now);
+        let not_advertised = std::mem::take(&mut link.not_advertised);
         self.by_line.remove(&line);
-        self.sessions
-            .insert(line, Session::new(terms, theirs.instance, theirs.path.clone(), peer.clone(), id));
+        let session = Session::new(terms, theirs.instance, theirs.path.clone(), peer.clone(), id);
+        self.sessions.insert(line, Session { not_advertised, ..session });
         self.by_peer.insert(theirs.instance, line);
         self.actions.push_back(Action::Up {
             link: line,
@@ -421,16 +423,24 @@ impl Engine {
 
     fn plan_redial(&mut self, id: LinkId, reason: &Reason, instance: Option<[u8; 16]>) {
         let others = instance.and_then(|instance| self.by_instance.get(&instance));
-        let kept = others.is_some_and(|links| links.iter().any(|other| *other != id));
+        let group =
+            self.links.get(&id).and_then(|link| link.dialler.as_ref()).map(|dialler| dialler.group.clone());
+        let joins = |other: &LinkId| group.as_ref().is_some_and(|group| group.contains(other));
+        let mut others = others.into_iter().flatten().filter(|other| **other != id).peekable();
+        let kept = others.peek().is_some();
+        // The other one was first, and this one joins what that one began.
+        let joins = others.any(joins);
         let Some(Link { dialler: Some(dialler), .. }) = self.links.get_mut(&id) else { return };
         let duplicate = reason.code() == ReasonCode::Duplicate;
-        if duplicate && kept {
+        if duplicate && kept && !joins {
             dialler.held = instance;
             return;
         }
         let myself = instance == Some(self.settings.instance);
         let passing = !myself && reason.is_transient();
-        let wait = if !passing {
+        let wait = if duplicate && joins {
+            dialler.backoff.soon(&mut self.rng)
+        } else if !passing {
             dialler.backoff.refused(self.settings.refused_wait, &mut self.rng)
         } else {
             if duplicate {

@@ -23,12 +23,13 @@ use super::handshake::Handshake;
 use super::health::Health;
 use super::liveness::{Pings, RoundTrips};
 use super::offset::ClockOffset;
-use super::{LinkId, SessionId};
+use super::{IntentId, LinkId, SessionId};
 use crate::event::PeerName;
 use crate::peer::PeerUrl;
 use crate::reason::Reason;
 use crate::time::Timestamp;
 use crate::wire::control::Hello;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,6 +123,8 @@ pub(super) struct Link {
     pub(super) health: Health,
     /// Why it was last down.
     pub(super) reason: Option<Reason>,
+    /// Intents of which the application was told, in a session that is over, that they are not advertised there.
+    pub(super) not_advertised: BTreeSet<IntentId>,
 }
 
 impl Link {

@@ -159,7 +159,15 @@ impl Bed {
                     self.joined.insert(to, other);
                     self.joined.insert(other, to);
                 }
-                for frame in self.said.get(&to).into_iter().flatten().skip(*received as usize).cloned().collect::<Vec<_>>() {
+                for frame in self
+                    .said
+                    .get(&to)
+                    .into_iter()
+                    .flatten()
+                    .skip(*received as usize)
+                    .cloned()
+                    .collect::<Vec<_>>()
+                {
                     self.put_again(to, frame);
                 }
             }

@@ -72,6 +72,7 @@ impl Dispatcher {
                     // One byte of each frame is for how its payload is packed.
                     let more = if packs { OVERHEAD as u32 } else { 0 };
                     line.up(peer, max_frame.saturating_sub(more), fragments, resumes);
+                    line.word(Word::GoOn);
                 }
             }
             Action::Clock { link, offset_micros, error } => {

@@ -4,7 +4,7 @@ use crate::diagnosis::{Diagnosis, LineCounts};
 use crate::priority::Priority;
 use crate::sync::Mutex;
 use crate::transport::Connection;
-use std::io::{IoSlice, IoSliceMut, Result};
+use std::io::{IoSlice, Result};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,22 +24,6 @@ impl Carrier {
     /// Has another connection carry the line.
     pub(crate) fn replace(&self, connection: Arc<dyn Connection>) {
         *self.0.lock() = connection;
-    }
-
-    pub(crate) fn read(&self, buffer: &mut [u8]) -> Result<usize> {
-        self.current().read(buffer)
-    }
-
-    pub(crate) fn read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> Result<usize> {
-        self.current().read_vectored(buffers)
-    }
-
-    pub(crate) fn write(&self, bytes: &[u8]) -> Result<usize> {
-        self.current().write(bytes)
-    }
-
-    pub(crate) fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> Result<usize> {
-        self.current().write_vectored(buffers)
     }
 
     pub(crate) fn try_write(&self, bytes: &[u8]) -> Result<usize> {

@@ -1,9 +1,11 @@
 //! One live connection, shared by its reader, its writer, the dispatcher, and the intents that send.
 
 use super::backlog::Backlog;
+use super::carrier::Carrier;
 use super::clock::Clock;
 use super::feed::Feed;
 use super::inbox::Inbox;
+use super::inlets::Inlets;
 use super::input::Input;
 use super::outlets::Turned;
 use super::signal::Signal;
@@ -29,17 +31,26 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+mod carried;
 mod incoming;
 mod packed;
 mod relay;
+mod resuming;
 mod some;
+
+use carried::{Carried, Sizes};
+pub(crate) use resuming::Word;
+use resuming::Words;
 
 /// One live connection.
 pub(crate) struct Line {
     /// Where it leads, as a URL.
     pub(crate) url: String,
     pub(crate) clock: Clock,
-    pub(crate) connection: Arc<dyn Connection>,
+    pub(crate) connection: Carrier,
+    /// Whether there is one.
+    carried: AtomicBool,
+    sizes: Sizes,
     out: Mutex<Out>,
     /// A token for the writer: there is something to write.
     wake: Wake,
@@ -50,10 +61,16 @@ pub(crate) struct Line {
     scheduled: AtomicBool,
     dispatcher: Sender<Input>,
     id: OnceLock<LinkId>,
-    peer: OnceLock<Arc<PeerName>>,
+    peer: Mutex<Option<Arc<PeerName>>>,
     /// What the dispatcher changed about the aliases the reader knows.
     changes: Mutex<Vec<Change>>,
     changed: AtomicBool,
+    /// What the reader knows of the session's samples. It holds the lock while it takes in what it read.
+    pub(super) inlets: Mutex<Inlets>,
+    /// How many frames came that are counted.
+    received: AtomicU64,
+    /// What the dispatcher has to say to a reader that waits.
+    words: Words,
     /// The reader drops what comes: a BYE was said or heard.
     pub(crate) discarding: AtomicBool,
     /// The writer ends the connection once it wrote the last frame.
@@ -75,6 +92,7 @@ pub(crate) struct Line {
 
 struct Out {
     outbox: Outbox,
+    carried: Carried,
     /// Whom to wake when a lane has credit or the link has room again.
     rooms: Vec<Option<Arc<Signal>>>,
     /// What each alias is for, or was last: an alias is given to another pair only once all samples of the
@@ -138,17 +156,18 @@ impl Line {
         dispatcher: Sender<Input>,
     ) -> Arc<Self> {
         let (wake, woken) = wake();
-        let rate = connection.rate().map(|rate| usize::try_from(rate).unwrap_or(usize::MAX));
-        let mut outbox = Outbox::new(rate.map_or(capacity, |rate| capacity.min(rate / SLOW_LINE_AHEAD)));
-        if let Some(rate) = rate {
-            outbox.set_stride((rate / SLOW_LINE_STRIDE).clamp(LEAST_STRIDE, MOST_STRIDE));
-        }
+        let sizes = Sizes { capacity, stride: OnceLock::new() };
+        let mut outbox = Outbox::new(capacity);
+        sizes.fit(&mut outbox, connection.rate());
         Arc::new(Self {
             url,
             clock,
-            connection,
+            connection: Carrier::new(connection),
+            carried: AtomicBool::new(true),
+            sizes,
             out: Mutex::new(Out {
                 outbox,
+                carried: Carried::Yes,
                 rooms: Vec::new(),
                 routes: Vec::new(),
                 starved: Vec::new(),
@@ -162,9 +181,12 @@ impl Line {
             scheduled: AtomicBool::new(false),
             dispatcher,
             id: OnceLock::new(),
-            peer: OnceLock::new(),
+            peer: Mutex::new(None),
             changes: Mutex::default(),
             changed: AtomicBool::new(false),
+            inlets: Mutex::new(Inlets::new()),
+            received: AtomicU64::new(0),
+            words: Words::default(),
             discarding: AtomicBool::new(false),
             ends_written: AtomicBool::new(false),
             written: AtomicBool::new(false),
@@ -182,7 +204,8 @@ impl Line {
     /// Sets how many bytes of large samples are written at once.
     pub(crate) fn set_fragment(&self, bytes: Option<usize>) {
         if let Some(bytes) = bytes {
-            self.out.lock().outbox.set_stride(bytes);
+            let _ = self.sizes.stride.set(bytes);
+            self.out.lock().outbox.set_stride(Some(bytes));
         }
     }
 
@@ -195,13 +218,15 @@ impl Line {
     }
 
     pub(crate) fn peer(&self) -> Option<Arc<PeerName>> {
-        self.peer.get().cloned()
+        self.peer.lock().clone()
     }
 
     /// The handshake is done.
-    pub(crate) fn up(&self, peer: Arc<PeerName>, max_frame: u32, fragments: bool) {
-        let _ = self.peer.set(peer);
-        self.out.lock().outbox.set_peer(max_frame, fragments);
+    pub(crate) fn up(&self, peer: Arc<PeerName>, max_frame: u32, fragments: bool, resumes: bool) {
+        self.set_peer(peer);
+        let mut out = self.out.lock();
+        out.outbox.set_peer(max_frame, fragments);
+        out.outbox.set_resumes(resumes);
     }
 
     // ---- samples out ------------------------------------------------------------------------
@@ -368,11 +393,17 @@ impl Line {
     ///
     /// The credit is looked up under the lock, so that later ones never say less.
     pub(crate) fn send_credit(&self, credit: impl FnOnce() -> Credit, ended: &AtomicBool) {
-        let mut out = self.out.lock();
+        let out = self.out.lock();
         if ended.load(Ordering::Relaxed) {
             return;
         }
-        if !out.outbox.urgent(&Control::Credit(credit())) {
+        self.answer(out, &Control::Credit(credit()));
+    }
+
+    /// Sends what the other side may wait for, on this thread where it can. A peer that does not read its answers is
+    /// cut off.
+    fn answer(&self, mut out: MutexGuard<'_, Out>, frame: &Control) {
+        if !out.outbox.urgent(frame) {
             drop(out);
             self.fault(Reason::new(ReasonCode::Backlog, "the peer does not read what is sent to it"));
             return;
@@ -448,6 +479,7 @@ impl Line {
         self.ends_written.store(at_once, Ordering::Release);
         self.discarding.store(true, Ordering::Release);
         self.inputs.give_up();
+        self.words.give_up();
         let mut out = self.out.lock();
         out.outbox.close(bye, drain);
         let rooms: Vec<_> = out.rooms.drain(..).flatten().collect();
@@ -463,11 +495,6 @@ impl Line {
     pub(crate) fn abort(&self) {
         self.finish(None, false, true);
         self.connection.close();
-    }
-
-    /// For the writer: it ends, and this is what it could not write to its end.
-    pub(crate) fn broke(&self, batch: &Batch) {
-        self.out.lock().outbox.note_unwritten(batch);
     }
 
     /// What never left and what was never confirmed, once the line and its threads ended.
@@ -558,15 +585,6 @@ thread_local! {
 pub(crate) fn forget_inline() {
     LAST_INLINE.with(|last| last.set(Timestamp::ZERO));
 }
-
-/// What part of a second's worth of a slow line may wait to be written: what waits there is late.
-const SLOW_LINE_AHEAD: usize = 20;
-
-/// What part of a second's worth of a line of known speed one piece of a large sample is, and its bounds in bytes:
-/// below, what stands before each piece would cost too much.
-const SLOW_LINE_STRIDE: usize = 50;
-const LEAST_STRIDE: usize = 512;
-const MOST_STRIDE: usize = 64 * 1024;
 
 #[cfg(all(test, shuttle))]
 mod interleaved;

@@ -8,7 +8,7 @@
 
 use super::input::{Input, LineInput};
 use super::line::Line;
-use super::reader::{Halt, Reader};
+use super::reader::{self, Reader};
 use super::threads::{Threads, panic_text};
 use super::writer;
 use crate::reason::{Reason, ReasonCode};
@@ -39,7 +39,7 @@ pub(crate) fn run(line: &Arc<Line>, threads: &Threads, settings: &LineSettings, 
         match stint(&line, reader, threads, dispatcher) {
             Stint::HandedOver { to, received, rest } => match to.attach(&line, received) {
                 true => {
-                    reader = Reader::resumed(&to, settings.max_frame, rest);
+                    reader = Reader::resumed(&to, settings.max_frame, &rest);
                     line = to;
                 }
                 false => {
@@ -49,7 +49,10 @@ pub(crate) fn run(line: &Arc<Line>, threads: &Threads, settings: &LineSettings, 
             },
             Stint::Ended(reason) => match line.let_go() {
                 true => break Input::LetGo(Arc::clone(&line), line.received(), reason),
-                false => break Input::LineEnded(line),
+                false => {
+                    line.forget();
+                    break Input::LineEnded(line);
+                }
             },
         }
     };
@@ -77,21 +80,19 @@ fn stint(line: &Arc<Line>, mut reader: Reader, threads: &Threads, dispatcher: &S
             return Stint::Ended(reason);
         }
     };
-    let read = catch_unwind(AssertUnwindSafe(|| read(&mut reader)));
+    let read = catch_unwind(AssertUnwindSafe(|| reader::run(&mut reader)));
     let stint = match read {
-        Ok(Halt::HandOver(to, received)) => {
+        Ok(reader::End::HandOver(to, received)) => {
             line.retire();
             Stint::HandedOver { to, received, rest: reader.into_rest() }
         }
-        Ok(Halt::End(reason)) => {
-            reader.end(reason.clone());
+        Ok(reader::End::Lost(reason)) => {
             if !line.release() {
+                reader.end(reason.clone());
                 line.abort();
             }
             Stint::Ended(reason)
         }
-        #[cfg(feature = "testing")]
-        Ok(Halt::Later) => unreachable!("nothing is read later where threads wait"),
         Err(panic) => {
             let thread = format!("bowline/reader {}", line.url);
             let text = panic_text(panic.as_ref());
@@ -106,19 +107,6 @@ fn stint(line: &Arc<Line>, mut reader: Reader, threads: &Threads, dispatcher: &S
     // Its panic, if any, was reported inside the thread.
     let _ = writer.join();
     stint
-}
-
-/// Reads until there is nothing more to read.
-fn read(reader: &mut Reader) -> Halt {
-    loop {
-        match reader.step() {
-            Ok(()) => {}
-            // Only a simulated connection asks to come again.
-            #[cfg(feature = "testing")]
-            Err(Halt::Later) => {}
-            Err(halt) => return halt,
-        }
-    }
 }
 
 fn internal(text: String) -> Reason {

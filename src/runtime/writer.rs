@@ -18,7 +18,7 @@ pub(crate) fn run(line: &Line) {
         if let Err(error) = written {
             log::debug!("{}: writing ended: {error}", line.url);
             line.connection.close();
-            line.broke(&load.batch);
+            line.broke(&mut load);
             break;
         }
         load.urgent.clear();
@@ -28,7 +28,7 @@ pub(crate) fn run(line: &Line) {
 }
 
 fn write_all(line: &Line, load: &mut Load) -> io::Result<()> {
-    let connection = &*line.connection;
+    let connection = line.connection.current();
     if load.urgent.is_empty() {
         if let Some(bytes) = load.batch.as_one_piece() {
             let mut done = 0;
@@ -130,7 +130,7 @@ impl Writer {
                 Err(error) => {
                     log::debug!("{}: writing ended: {error}", line.url);
                     line.connection.close();
-                    line.broke(&self.load.batch);
+                    line.broke(&mut self.load);
                     return Polled::Ended;
                 }
             }

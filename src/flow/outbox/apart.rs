@@ -96,10 +96,16 @@ impl Outbox {
         self.note_stride();
     }
 
-    /// Sets how many bytes a write of large samples has, instead of measuring.
-    pub(crate) fn set_stride(&mut self, bytes: usize) {
-        self.apart.fixed = Some(bytes);
+    /// Sets how many bytes a write of large samples has; `None`: as measured.
+    pub(crate) fn set_stride(&mut self, bytes: Option<usize>) {
+        self.apart.fixed = bytes;
         self.note_stride();
+    }
+
+    /// Sets how many bytes wait to be written at most.
+    pub(crate) fn set_capacity(&mut self, bytes: usize) {
+        self.capacity = bytes;
+        self.due = bytes - bytes / 16;
     }
 
     fn note_stride(&mut self) {

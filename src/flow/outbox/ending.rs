@@ -74,6 +74,11 @@ impl Outbox {
         batch.unwritten(|alias| self.left.entry(alias).or_default().unsent += 1);
     }
 
+    /// Whether nothing more is taken.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// Whether nothing more will be written, once [`take`](Self::take) has nothing: it is closed, and
     /// nobody writes inline, who could leave a rest.
     pub(crate) fn is_finished(&self) -> bool {

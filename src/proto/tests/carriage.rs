@@ -63,9 +63,8 @@ fn resumed(events: &[Event]) -> usize {
 }
 
 fn tables(frames: &[(Control, Order)]) -> usize {
-    let is_table = |frame: &Control| {
-        matches!(frame, Control::Intents(_) | Control::Interests(_) | Control::Notify(_))
-    };
+    let is_table =
+        |frame: &Control| matches!(frame, Control::Intents(_) | Control::Interests(_) | Control::Notify(_));
     frames.iter().filter(|(frame, _)| is_table(frame)).count()
 }
 
@@ -91,7 +90,10 @@ fn a_session_goes_on_over_the_next_connection_and_nothing_is_told_anew() {
             let events = bed.events(place);
             assert_eq!(resumed(&events), 1, "{events:?}");
             let unlinked = |event: &Event| {
-                matches!(event, Event::RouteUnlinked { .. } | Event::RouteLinked { .. } | Event::SessionEnded { .. })
+                matches!(
+                    event,
+                    Event::RouteUnlinked { .. } | Event::RouteLinked { .. } | Event::SessionEnded { .. }
+                )
             };
             assert!(!events.iter().any(unlinked), "{events:?}");
         }
@@ -199,7 +201,12 @@ fn where_both_dial_one_session_goes_on() {
             bed.cut(0, session);
             bed.pass(seconds(4.0));
             assert_eq!(pairs(&bed), (1, 1), "round {round}");
-            assert_eq!((ups(&bed, 0), ups(&bed, 1)), (1, 1), "round {round}");
+            assert_eq!(
+                (ups(&bed, 0), ups(&bed, 1)),
+                (1, 1),
+                "round {round}: {:#?}",
+                (bed.events(0), bed.events(1))
+            );
         }
         let ended = |event: &Event| matches!(event, Event::SessionEnded { .. } | Event::RouteUnlinked { .. });
         assert!(!bed.events(0).iter().any(ended));

@@ -10,11 +10,11 @@
 
 use super::{Line, Load};
 use crate::event::PeerName;
+use crate::flow::outbox::Outbox;
 use crate::reason::Reason;
 use crate::runtime::input::LineInput;
 use crate::sync::atomic::Ordering;
-use crate::transport::Connection;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Whether a connection carries the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,23 @@ pub(super) enum Carried {
     Released,
     /// They ended.
     LetGo,
+}
+
+/// How much waits to be written at most, and how large pieces are, on lines of any speed.
+pub(super) struct Sizes {
+    pub(super) capacity: usize,
+    /// The bytes of a piece that were set.
+    pub(super) stride: OnceLock<usize>,
+}
+
+impl Sizes {
+    /// Fits an outbox to a line of that many bytes a second.
+    pub(super) fn fit(&self, outbox: &mut Outbox, rate: Option<u64>) {
+        let rate = rate.map(|rate| usize::try_from(rate).unwrap_or(usize::MAX));
+        outbox.set_capacity(rate.map_or(self.capacity, |rate| self.capacity.min(rate / SLOW_LINE_AHEAD)));
+        let fits = rate.map(|rate| (rate / SLOW_LINE_STRIDE).clamp(LEAST_STRIDE, MOST_STRIDE));
+        outbox.set_stride(self.stride.get().copied().or(fits));
+    }
 }
 
 impl Line {
@@ -87,7 +104,7 @@ impl Line {
             connection.close();
             return false;
         }
-        out.fit(rate, &self.sizes);
+        self.sizes.fit(&mut out.outbox, rate);
         let resumed = out.outbox.resume(received, rate);
         let lanes: Vec<_> = out.outbox.lanes().collect();
         drop(out);
@@ -95,9 +112,11 @@ impl Line {
             connection.lane(alias, delivery.is_lossless());
             connection.priority(alias, priority);
         }
-        for (count, others) in
-            [(&self.bytes_in, &other.bytes_in), (&self.bytes_out, &other.bytes_out), (&self.heard, &other.heard)]
-        {
+        for (count, others) in [
+            (&self.bytes_in, &other.bytes_in),
+            (&self.bytes_out, &other.bytes_out),
+            (&self.heard, &other.heard),
+        ] {
             count.store(others.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         self.out.lock().carried = Carried::Yes;
@@ -125,5 +144,33 @@ impl Line {
             self.wake_after(out);
         }
         Ok(())
+    }
+}
+
+/// What part of a second's worth of a slow line may wait to be written: what waits there is late.
+const SLOW_LINE_AHEAD: usize = 20;
+
+/// What part of a second's worth of a line of known speed one piece of a large sample is, and its bounds in bytes:
+/// below, what stands before each piece would cost too much.
+const SLOW_LINE_STRIDE: usize = 50;
+const LEAST_STRIDE: usize = 512;
+const MOST_STRIDE: usize = 64 * 1024;
+
+impl Outbox {
+    pub(crate) fn resumes(&self) -> bool {
+        false
+    }
+    pub(crate) fn set_resumes(&mut self, _: bool) {}
+    pub(crate) fn suspend(&mut self, _: &mut Load) {}
+    pub(crate) fn resume(&mut self, _: u64, _: Option<u64>) -> Result<(), Reason> {
+        Ok(())
+    }
+    pub(crate) fn marked(&mut self, _: u64) -> Result<bool, Reason> {
+        Ok(false)
+    }
+    pub(crate) fn lanes(
+        &self,
+    ) -> impl Iterator<Item = (u32, crate::delivery::Delivery, crate::priority::Priority)> {
+        std::iter::empty()
     }
 }

@@ -13,7 +13,7 @@ fn bench(retain: bool) -> (Arc<Outlets>, Arc<Line>) {
     let (here, _there) = memory::pair();
     let (dispatcher, _inputs) = bounded(8);
     let line = Line::new("memory://test".to_owned(), here, Clock::start(), 1 << 16, dispatcher);
-    line.up(Arc::new(PeerName { path: None, url: line.url.clone() }), 1 << 16, true);
+    line.up(Arc::new(PeerName { path: None, url: line.url.clone() }), 1 << 16, true, false);
     let route = Route::parse("Imu@robot.imu").unwrap();
     (Arc::new(Outlets::new(IntentId(1), route, TypeId::of::<u8>(), false, retain, Bounds::NONE)), line)
 }

@@ -9,7 +9,7 @@ const STRIDE: usize = 500;
 fn bench() -> Bench {
     let mut bench = Bench::new(CAPACITY);
     bench.outbox.set_peer(1 << 20, true);
-    bench.outbox.set_stride(STRIDE);
+    bench.outbox.set_stride(Some(STRIDE));
     bench
 }
 
@@ -226,7 +226,7 @@ proptest! {
         stride in 64..2000usize,
     ) {
         let mut bench = bench();
-        bench.outbox.set_stride(stride);
+        bench.outbox.set_stride(Some(stride));
         let ranks = [Priority::Urgent, Priority::Normal, Priority::Bulk];
         for alias in 0..6 {
             let delivery = if alias < 3 { Delivery::Lossless(1 << 20) } else { Delivery::Queue(3) };
