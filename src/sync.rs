@@ -40,6 +40,15 @@ mod primitives {
 #[cfg(feature = "testing")]
 pub(crate) mod world;
 
+/// Whether this thread is that of a simulated world, where nobody waits for another.
+pub(crate) fn is_simulated() -> bool {
+    #[cfg(feature = "testing")]
+    let simulated = world::is_entered();
+    #[cfg(not(feature = "testing"))]
+    let simulated = false;
+    simulated
+}
+
 #[cfg(all(test, shuttle))]
 mod model;
 

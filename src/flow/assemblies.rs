@@ -7,6 +7,9 @@
 //!  (none) ──first, more to come──► open ──another, more to come──► open ──the last──► whole
 //!     anything else: the link ends
 //! ```
+//!
+//! A session that goes on over another connection keeps what is open. The sender begins again with any earlier piece of
+//! the sample, of its choice: up to the first that follows on what is there, they are dropped.
 
 use crate::bytes::{Buffer, Bytes, Pool};
 use crate::reason::{Reason, ReasonCode};
@@ -16,7 +19,7 @@ use crate::wire::message::message_len;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The samples of one link of which not all is there.
+/// The samples of one session of which not all is there.
 pub(crate) struct Assemblies {
     open: Vec<Assembly>,
     /// The largest frame that a whole sample may be.
@@ -34,6 +37,8 @@ struct Assembly {
     heard: Timestamp,
     /// Nobody wants it any more: its pieces are only counted.
     unwanted: bool,
+    /// Pieces of it that are here come again.
+    again: bool,
 }
 
 /// A sample that is whole.
@@ -82,7 +87,14 @@ impl Assemblies {
     ) -> Result<Option<Whole>, Reason> {
         self.check_heard(now)?;
         let Fragment { alias, left, bytes, .. } = *fragment;
-        let place = match (sent, self.place(alias)) {
+        let place = self.place(alias);
+        if let Some(open) = place.map(|place| &mut self.open[place]) {
+            if open.again && left >= open.left {
+                open.heard = now;
+                return Ok(None);
+            }
+        }
+        let place = match (sent, place) {
             (Some(_), Some(_)) => return Err(self.check_none(alias).err().unwrap_or_else(too_many)),
             (None, None) => {
                 return Err(malformed(format!(
@@ -101,6 +113,7 @@ impl Assemblies {
             )));
         }
         assembly.left = left;
+        assembly.again = false;
         assembly.heard = now;
         assembly.unwanted |= !wanted;
         if assembly.unwanted {
@@ -114,6 +127,20 @@ impl Assemblies {
         let Assembly { sent, bytes, unwanted, .. } = self.open.swap_remove(place);
         let whole = || Whole { sent, bytes: Bytes::whole(Arc::new(Buffer::new(bytes, &self.pool))) };
         Ok((!unwanted).then(whole))
+    }
+
+    /// The sample of an alias that is open, if one is, comes again from one of its pieces on.
+    pub(crate) fn comes_again(&mut self, alias: u32) {
+        if let Some(place) = self.place(alias) {
+            self.open[place].again = true;
+        }
+    }
+
+    /// Another connection goes on with the session: what nobody could send until now is not late.
+    pub(crate) fn go_on(&mut self, now: Timestamp) {
+        for assembly in &mut self.open {
+            assembly.heard = now;
+        }
     }
 
     /// An alias is not in use any more, or the rest of its sample will not come.
@@ -144,7 +171,7 @@ impl Assemblies {
         let bytes = Buffer::growing(total as usize, &self.pool);
         // Within `max_frame`, which is a `u32`.
         let (alias, left) = (fragment.alias, total as u32);
-        self.open.push(Assembly { alias, sent, bytes, left, heard: now, unwanted: false });
+        self.open.push(Assembly { alias, sent, bytes, left, heard: now, unwanted: false, again: false });
         Ok(self.open.len() - 1)
     }
 
@@ -252,6 +279,53 @@ mod tests {
         let last = piece(1, false, 0, &[0; 60_000]);
         assert!(matches!(all.take(Timestamp::ZERO, &last, None, false), Ok(None)));
         assert_eq!((all.held(), all.is_empty()), (0, true));
+    }
+
+    #[test]
+    fn pieces_that_were_here_may_come_again_and_the_first_that_follows_goes_on() {
+        for from in [6, 3, 0] {
+            let mut all = assemblies(1000);
+            assert_eq!(take(&mut all, piece(1, true, 7, &[0, 1, 2])), Ok(None));
+            assert_eq!(take(&mut all, piece(1, false, 4, &[3, 4, 5])), Ok(None));
+            all.comes_again(1);
+            for at in (from..6).step_by(3) {
+                let bytes = [at as u8, at as u8 + 1, at as u8 + 2];
+                assert_eq!(take(&mut all, piece(1, at == 0, 7 - at, &bytes)), Ok(None), "from {from}");
+            }
+            assert_eq!(take(&mut all, piece(1, false, 2, &[6, 7])), Ok(None));
+            // From there on it is as strict as ever.
+            assert_eq!(take(&mut all, piece(1, false, 2, &[6, 7])), Err(ReasonCode::Malformed));
+            assert_eq!(take(&mut all, piece(1, false, 0, &[8, 9])), Ok(Some((0..10).collect())));
+            assert!(all.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_comes_again_must_fit_too() {
+        let cases: [(&str, Fragment<'_>); 4] = [
+            ("overlaps", piece(1, false, 3, &[1; 4])),
+            ("skips", piece(1, false, 1, &[1; 4])),
+            ("begins and goes beyond", piece(1, true, 3, &[1; 7])),
+            ("is of another", piece(2, false, 6, &[1; 4])),
+        ];
+        for (what, fragment) in cases {
+            let mut all = assemblies(1000);
+            assert_eq!(take(&mut all, piece(1, true, 6, &[1; 4])), Ok(None));
+            all.comes_again(1);
+            all.comes_again(2);
+            assert_eq!(take(&mut all, fragment), Err(ReasonCode::Malformed), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_sample_is_not_late_because_there_was_no_connection() {
+        let mut all = assemblies(1000);
+        assert_eq!(take(&mut all, piece(1, true, 1, &[7])), Ok(None));
+        let late = Timestamp::ZERO + LONGEST_PAUSE + LONGEST_PAUSE;
+        all.go_on(late);
+        let last = piece(1, false, 0, &[8]);
+        let whole = all.take(late, &last, None, true).expect("it is in time").expect("it is whole");
+        assert_eq!(*whole.bytes, [7, 8]);
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use super::dispatcher::Dispatcher;
 use super::edits::Place;
 use super::feed::Feed;
 use super::inbox::Inbox;
-use super::line::{Change, Inlet, Line, Passage};
+use super::line::{Change, Inlet, Line, Passage, Word};
 use super::losses::Stream;
 use super::outlets::{Outlet, Outlets, Retained};
 use super::source::{Source, SourceRef};
@@ -55,6 +55,7 @@ impl Dispatcher {
                     // One byte of each frame is for how its payload is packed.
                     let more = if packs { OVERHEAD as u32 } else { 0 };
                     line.up(peer, max_frame.saturating_sub(more), fragments);
+                    line.word(Word::GoOn);
                 }
             }
             Action::Clock { link, offset_micros, error } => {

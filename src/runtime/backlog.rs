@@ -1,7 +1,7 @@
 //! What the reader of one line has for the dispatcher.
 
 use super::input::LineInput;
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, is_simulated};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -41,11 +41,7 @@ impl Backlog {
                 return false;
             }
             // In a simulated world nobody would make room meanwhile, and the reader is not asked again before.
-            #[cfg(feature = "testing")]
-            let simulated = crate::sync::world::is_entered();
-            #[cfg(not(feature = "testing"))]
-            let simulated = false;
-            if waiting.has_room(cost) || simulated {
+            if waiting.has_room(cost) || is_simulated() {
                 waiting.push(input, cost);
                 return true;
             }

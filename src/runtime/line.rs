@@ -4,6 +4,7 @@ use super::backlog::Backlog;
 use super::clock::Clock;
 use super::feed::Feed;
 use super::inbox::Inbox;
+use super::inlets::Inlets;
 use super::input::Input;
 use super::outlets::Turned;
 use super::signal::Signal;
@@ -32,7 +33,11 @@ use std::sync::{Arc, OnceLock};
 mod incoming;
 mod packed;
 mod relay;
+mod resuming;
 mod some;
+
+pub(crate) use resuming::Word;
+use resuming::Words;
 
 /// One live connection.
 pub(crate) struct Line {
@@ -54,6 +59,12 @@ pub(crate) struct Line {
     /// What the dispatcher changed about the aliases the reader knows.
     changes: Mutex<Vec<Change>>,
     changed: AtomicBool,
+    /// What the reader knows of the session's samples. It holds the lock while it takes in what it read.
+    pub(super) inlets: Mutex<Inlets>,
+    /// How many frames came that are counted.
+    received: AtomicU64,
+    /// What the dispatcher has to say to a reader that waits.
+    words: Words,
     /// The reader drops what comes: a BYE was said or heard.
     pub(crate) discarding: AtomicBool,
     /// The writer ends the connection once it wrote the last frame.
@@ -165,6 +176,9 @@ impl Line {
             peer: OnceLock::new(),
             changes: Mutex::default(),
             changed: AtomicBool::new(false),
+            inlets: Mutex::new(Inlets::new()),
+            received: AtomicU64::new(0),
+            words: Words::default(),
             discarding: AtomicBool::new(false),
             ends_written: AtomicBool::new(false),
             written: AtomicBool::new(false),
@@ -368,11 +382,17 @@ impl Line {
     ///
     /// The credit is looked up under the lock, so that later ones never say less.
     pub(crate) fn send_credit(&self, credit: impl FnOnce() -> Credit, ended: &AtomicBool) {
-        let mut out = self.out.lock();
+        let out = self.out.lock();
         if ended.load(Ordering::Relaxed) {
             return;
         }
-        if !out.outbox.urgent(&Control::Credit(credit())) {
+        self.answer(out, &Control::Credit(credit()));
+    }
+
+    /// Sends what the other side may wait for, on this thread where it can. A peer that does not read its answers is
+    /// cut off.
+    fn answer(&self, mut out: MutexGuard<'_, Out>, frame: &Control) {
+        if !out.outbox.urgent(frame) {
             drop(out);
             self.fault(Reason::new(ReasonCode::Backlog, "the peer does not read what is sent to it"));
             return;
@@ -448,6 +468,7 @@ impl Line {
         self.ends_written.store(at_once, Ordering::Release);
         self.discarding.store(true, Ordering::Release);
         self.inputs.give_up();
+        self.words.give_up();
         let mut out = self.out.lock();
         out.outbox.close(bye, drain);
         let rooms: Vec<_> = out.rooms.drain(..).flatten().collect();

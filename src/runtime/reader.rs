@@ -5,12 +5,13 @@
 //! with here; every other control frame goes to the dispatcher. It waits for the socket and, when a
 //! peer floods control frames, for the dispatcher; never for an application.
 
-use super::inlets::Inlets;
+use super::inlets::{Inlets, Origin};
 use super::input::LineInput;
-use super::line::Line;
+use super::line::{Line, Word};
 use crate::bytes::{Buffer, Bytes, Pool};
 use crate::event::LostAt;
 use crate::reason::{Reason, ReasonCode};
+use crate::transport::Connection;
 use crate::wire::control::Control;
 use crate::wire::fragment::read_fragment;
 use crate::wire::kind::{BYE, FRAGMENT};
@@ -19,23 +20,32 @@ use std::io::{self, IoSliceMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Reads `line` until it ends, then reports why.
-pub(crate) fn run(line: &Arc<Line>, max_frame: u32) {
-    let mut reader = Reader::new(line, max_frame);
+/// Reads until the line ends, then reports why; or until the session of another line goes on with the connection: then
+/// that is returned, and how many frames the peer has of it that are counted.
+pub(crate) fn run(reader: &mut Reader) -> Option<(Arc<Line>, u64)> {
     loop {
         match reader.step() {
             Ok(()) => {}
             // Only a simulated connection asks to come again.
             #[cfg(feature = "testing")]
             Err(Halt::Later) => {}
-            Err(Halt::End(reason)) => return reader.end(reason),
+            Err(Halt::HandOver(line, received)) => return Some((line, received)),
+            Err(Halt::End(reason)) => {
+                reader.end(reason);
+                return None;
+            }
         }
     }
 }
 
-/// How far the reading of one line is.
-pub(super) struct Reader {
+/// How far the reading of one connection is. What is known of the samples belongs to the line, which may see several.
+///
+/// ```text
+///  handshake ──HANDSHAKE final──► waits ──go on──► agreed ──RESUME──► waits ──hand over──► (that of another line)
+/// ```
+pub(crate) struct Reader {
     line: Arc<Line>,
+    connection: Arc<dyn Connection>,
     max_frame: u32,
     /// What was read. Samples that wait in mailboxes may lie in it, so it is written only while nobody else
     /// holds it.
@@ -50,7 +60,10 @@ pub(super) struct Reader {
     opening: bool,
     /// The other side said BYE.
     ended: bool,
-    inlets: Inlets,
+    /// Nothing is cut before the dispatcher's word on what was read last.
+    waits: bool,
+    /// There are bytes that were not looked at yet: no more are read before.
+    unseen: bool,
     /// A large payload was read last.
     after_large: bool,
     /// Buffers that large payloads are read into.
@@ -79,35 +92,60 @@ struct Discarding {
 pub(super) enum Halt {
     /// The line ended.
     End(Reason),
+    /// The session of this line goes on with the connection, of which the peer has so many frames that are counted.
+    HandOver(Arc<Line>, u64),
     /// Nothing is there now: of a connection that does not wait.
     #[cfg(feature = "testing")]
     Later,
 }
 
 impl Reader {
-    pub(super) fn new(line: &Arc<Line>, max_frame: u32) -> Self {
-        let large = Pool::new(LARGE_KEPT, LARGE_KEPT * max_frame as usize);
+    /// Begins the first connection of a session.
+    pub(crate) fn new(line: &Arc<Line>, max_frame: u32) -> Self {
+        line.inlets.lock().begin(max_frame);
+        Self::on(line, max_frame, Buffer::zeroed(FIRST_CHUNK), Limits::HANDSHAKE)
+    }
+
+    /// Goes on with the session of `line` over the connection it has now. `rest`: what was read of that already, by
+    /// [the reader](Self::into_rest) that saw its handshake.
+    #[allow(dead_code)]
+    pub(crate) fn resumed(line: &Arc<Line>, max_frame: u32, rest: &[u8]) -> Self {
+        line.inlets.lock().go_on(line.clock.now());
+        let mut chunk = Buffer::zeroed(CHUNK.max(rest.len()));
+        chunk.bytes_mut()[..rest.len()].copy_from_slice(rest);
+        let reader = Self::on(line, max_frame, chunk, Limits::agreed(max_frame));
+        Self { end: rest.len(), unseen: !rest.is_empty(), opening: false, ..reader }
+    }
+
+    fn on(line: &Arc<Line>, max_frame: u32, chunk: Buffer, limits: Limits) -> Self {
         Self {
             line: Arc::clone(line),
+            connection: Arc::clone(&line.connection),
             max_frame,
-            chunk: Arc::new(Buffer::zeroed(FIRST_CHUNK)),
+            chunk: Arc::new(chunk),
             spare: Vec::new(),
             start: 0,
             end: 0,
-            limits: Limits::HANDSHAKE,
+            limits,
             opening: true,
             ended: false,
-            inlets: Inlets::new(Arc::clone(line), max_frame, Arc::clone(&large)),
+            waits: false,
+            unseen: false,
             after_large: false,
-            large,
+            large: Arc::clone(line.inlets.lock().large_buffers()),
             filling: None,
             discarding: None,
         }
     }
 
-    /// The line ended: hands over what came, and says why.
+    /// What was read and not cut.
+    #[allow(dead_code)]
+    pub(crate) fn into_rest(self) -> Vec<u8> {
+        self.chunk.bytes()[self.start..self.end].to_vec()
+    }
+
+    /// The line ended: says why.
     pub(super) fn end(&mut self, reason: Reason) {
-        self.inlets.flush(&self.chunk);
         if !self.line.discarding.load(Ordering::Acquire) {
             self.line.input(LineInput::Lost(reason));
         }
@@ -118,23 +156,22 @@ impl Reader {
         if let Some(discarding) = self.discarding.take() {
             return self.discard(discarding);
         }
-        let cut = match self.filling.take() {
-            None => {
-                self.read(None)?;
-                self.cut()
-            }
+        if self.waits {
+            return self.wait();
+        }
+        let large = match self.filling.take() {
             Some(filling) => match self.fill(filling)? {
                 None => return Ok(()),
-                Some(filled) => filled.and_then(|()| self.cut()),
+                large => large,
             },
+            None => {
+                if !std::mem::take(&mut self.unseen) {
+                    self.read(None)?;
+                }
+                None
+            }
         };
-        let cut = match cut {
-            Ok(Some(head)) => self.begin_large(head),
-            Ok(None) => Ok(()),
-            Err(reason) => Err(reason),
-        };
-        self.inlets.flush(&self.chunk);
-        if let Err(reason) = cut {
+        if let Err(reason) = self.take_in(large) {
             log::warn!("{}: {reason}", self.line.url);
             self.line.input(LineInput::Fault(reason));
             self.discarding = Some(Discarding { understood: false, skip: 0 });
@@ -142,6 +179,41 @@ impl Reader {
             self.discarding = Some(Discarding { understood: true, skip: 0 });
         }
         Ok(())
+    }
+
+    /// Waits until it is known whose frames come next.
+    fn wait(&mut self) -> Result<(), Halt> {
+        match self.line.next_word() {
+            Some(Word::GoOn) => {
+                self.waits = false;
+                self.unseen = self.start < self.end;
+            }
+            Some(Word::HandOver(line, received)) => return Err(Halt::HandOver(line, received)),
+            #[cfg(feature = "testing")]
+            None if !self.line.discarding.load(Ordering::Acquire) => return Err(Halt::Later),
+            None => self.discarding = Some(Discarding { understood: true, skip: 0 }),
+        }
+        Ok(())
+    }
+
+    /// Takes in what was read: a large message that is whole now, then what is in the chunk.
+    fn take_in(&mut self, large: Option<Filling>) -> Result<(), Reason> {
+        let (line, chunk) = (Arc::clone(&self.line), Arc::clone(&self.chunk));
+        let origin = Origin { line: &line, chunk: &chunk, offset: line.offset() };
+        let mut inlets = line.inlets.lock();
+        let taken = match large {
+            Some(Filling { head, buffer, .. }) => {
+                let bytes = Bytes::whole(Arc::new(buffer));
+                inlets.large(head.alias, head.stamp, bytes, origin)
+            }
+            None => Ok(()),
+        };
+        let taken = taken.and_then(|()| match self.cut(&mut inlets, origin)? {
+            Some(head) => self.begin_large(head, &mut inlets, origin),
+            None => Ok(()),
+        });
+        inlets.flush(&chunk);
+        taken
     }
 
     /// Waits for bytes: into the chunk, or first into `large` and what is over into the chunk.
@@ -158,10 +230,10 @@ impl Reader {
         }
         let wanted = large.as_ref().map_or(0, |large| large.len());
         let read = match large {
-            None => retried(|| self.line.connection.read(room)),
+            None => retried(|| self.connection.read(room)),
             Some(large) => retried(|| {
                 let mut slices = [IoSliceMut::new(large), IoSliceMut::new(room)];
-                self.line.connection.read_vectored(&mut slices)
+                self.connection.read_vectored(&mut slices)
             }),
         };
         let count = match read {
@@ -217,22 +289,17 @@ impl Reader {
         }
     }
 
-    /// Cuts all whole frames. Returns the head of a large message whose payload is not all there.
-    fn cut(&mut self) -> Result<Option<MessageHead>, Reason> {
-        let chunk = Arc::clone(&self.chunk);
-        self.cut_frames(&chunk)
-    }
-
-    fn cut_frames(&mut self, chunk: &Arc<Buffer>) -> Result<Option<MessageHead>, Reason> {
-        let bytes = &chunk.bytes()[..self.end];
+    /// Cuts all whole frames, or up to one that the dispatcher has a word on. Returns the head of a large message whose
+    /// payload is not all there.
+    fn cut(&mut self, inlets: &mut Inlets, origin: Origin<'_>) -> Result<Option<MessageHead>, Reason> {
+        let bytes = &origin.chunk.bytes()[..self.end];
         if self.opening {
             wire::check_opening(&bytes[self.start..])?;
         }
         if self.line.has_changes() {
-            self.inlets.apply_changes();
+            inlets.apply_changes(origin.line);
         }
-        let offset = self.line.offset();
-        loop {
+        while !self.waits {
             let rest = &bytes[self.start..];
             match wire::split(rest, self.limits)? {
                 Split::Frame { frame, consumed } => {
@@ -240,19 +307,21 @@ impl Reader {
                     self.opening = false;
                     match frame {
                         Frame::Message { alias, stamp, payload } => {
-                            self.inlets.message(alias, stamp, payload, chunk, self.start, offset)?;
-                            self.start += self.inlets.run_of_small(
+                            inlets.message(alias, stamp, payload, self.start, origin)?;
+                            self.start += inlets.run_of_small(
                                 alias,
                                 &bytes[self.start..],
                                 self.start,
                                 self.limits,
-                                offset,
+                                origin.offset,
                             );
                         }
                         Frame::Control { kind: FRAGMENT, body } if self.limits != Limits::HANDSHAKE => {
-                            self.inlets.fragment(&read_fragment(body)?, chunk, offset)?;
+                            inlets.fragment(&read_fragment(body)?, origin)?;
                         }
-                        Frame::Control { kind, body } => self.control(wire::decode(kind, body)?)?,
+                        Frame::Control { kind, body } => {
+                            self.control(wire::decode(kind, body)?, inlets, origin)?;
+                        }
                     }
                 }
                 Split::NeedMore { total } => {
@@ -263,22 +332,23 @@ impl Reader {
                 }
             }
         }
+        Ok(None)
     }
 
-    fn control(&mut self, control: Control) -> Result<(), Reason> {
+    fn control(&mut self, control: Control, inlets: &mut Inlets, origin: Origin<'_>) -> Result<(), Reason> {
         let agreed = self.limits != Limits::HANDSHAKE;
+        if control.is_counted() {
+            self.line.count_received();
+        }
         match control {
             Control::Credit(credit) if agreed => self.line.credit(credit)?,
-            Control::Time(time) if agreed => self.inlets.time(time),
-            Control::Gap { alias, count } if agreed => {
-                self.inlets.gap(alias, count, LostAt::There, &self.chunk)?
-            }
-            Control::Lost { alias, count } if agreed => {
-                self.inlets.gap(alias, count, LostAt::OnTheWay, &self.chunk)?
-            }
-            Control::Stalled { alias, untaken } if agreed => {
-                self.inlets.stalled(alias, untaken, &self.chunk)?
-            }
+            Control::Time(time) if agreed => inlets.time(time),
+            Control::Gap { alias, count } if agreed => inlets.gap(alias, count, LostAt::There, origin)?,
+            Control::Lost { alias, count } if agreed => inlets.gap(alias, count, LostAt::OnTheWay, origin)?,
+            Control::Stalled { alias, untaken } if agreed => inlets.stalled(alias, untaken, origin)?,
+            Control::At { alias, number } if agreed => inlets.at(alias, number, origin)?,
+            Control::Mark { number } if agreed => self.line.answer_mark(number),
+            Control::Marked { number } if agreed => self.line.marked(number)?,
             // Of kinds that a later version may send unasked: nobody here has to know them.
             Control::Unknown { .. } if agreed => {
                 self.line.skipped.fetch_add(1, Ordering::Relaxed);
@@ -287,19 +357,30 @@ impl Reader {
             | Control::Time(_)
             | Control::Gap { .. }
             | Control::Lost { .. }
-            | Control::Stalled { .. } => {
+            | Control::Stalled { .. }
+            | Control::At { .. }
+            | Control::Mark { .. }
+            | Control::Marked { .. } => {
                 let text = "a frame of the path of samples came before the handshake was done";
+                return Err(Reason::new(ReasonCode::Malformed, text));
+            }
+            Control::Resume { .. } if !agreed => {
+                let text = "RESUME came before the handshake was done";
                 return Err(Reason::new(ReasonCode::Malformed, text));
             }
             control => {
                 match control {
-                    Control::End { alias } => self.inlets.end(alias)?,
-                    Control::Accept(_) => self.limits = Limits::agreed(self.max_frame),
+                    Control::End { alias } => inlets.end(alias)?,
+                    Control::Accept(_) => {
+                        self.limits = Limits::agreed(self.max_frame);
+                        self.waits = true;
+                    }
+                    Control::Resume { .. } => self.waits = true,
                     Control::Bye(_) => self.ended = true,
                     _ => {}
                 }
                 // What the dispatcher makes of a frame must not overtake the samples before it.
-                self.inlets.flush(&self.chunk);
+                inlets.flush(origin.chunk);
                 self.line.input(LineInput::Control(self.line.clock.now(), control));
             }
         }
@@ -307,8 +388,13 @@ impl Reader {
     }
 
     /// Begins to read a large payload straight into the buffer it will be delivered in.
-    fn begin_large(&mut self, head: MessageHead) -> Result<(), Reason> {
-        self.inlets.expect(head.alias, &self.chunk)?;
+    fn begin_large(
+        &mut self,
+        head: MessageHead,
+        inlets: &mut Inlets,
+        origin: Origin<'_>,
+    ) -> Result<(), Reason> {
+        inlets.expect(head.alias, origin)?;
         // The rest of it may be long in coming: what is there is handed over before.
         let mut buffer = Buffer::of_len(head.payload_len, &self.large);
         let there = (self.end - self.start).min(head.frame_total) - head.header_len;
@@ -319,8 +405,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads more of a large payload: whether that was the rest of it, and then, whether a rule was broken.
-    fn fill(&mut self, mut filling: Filling) -> Result<Option<Result<(), Reason>>, Halt> {
+    /// Reads more of a large payload; returns it once that was the rest of it.
+    fn fill(&mut self, mut filling: Filling) -> Result<Option<Filling>, Halt> {
         let filled = filling.filled;
         let read = self.read(Some(&mut filling.buffer.bytes_mut()[filled..]));
         filling.filled += *read.as_ref().unwrap_or(&0);
@@ -329,9 +415,7 @@ impl Reader {
             return read.map(|_| None);
         }
         self.after_large = true;
-        let Filling { head, buffer, .. } = filling;
-        let bytes = Bytes::whole(Arc::new(buffer));
-        Ok(Some(self.inlets.large(head.alias, head.stamp, bytes, &self.chunk, self.line.offset())))
+        Ok(Some(filling))
     }
 
     /// Reads and drops until the line ends, so that a BYE on its way out is not lost in a reset. Where
@@ -392,5 +476,5 @@ const CHUNKS_KEPT: usize = 8;
 /// what follows, and little enough to copy where that is large too.
 const AHEAD: usize = 4 * 1024;
 
-/// How many buffers for large payloads a line keeps.
-const LARGE_KEPT: usize = 4;
+#[cfg(test)]
+pub(super) mod tests;

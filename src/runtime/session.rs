@@ -2,6 +2,7 @@
 
 use super::input::{Input, LineInput};
 use super::line::Line;
+use super::reader::Reader;
 use super::threads::{Threads, panic_text};
 use super::{reader, writer};
 use crate::reason::{Reason, ReasonCode};
@@ -30,7 +31,8 @@ pub(crate) fn run(line: &Arc<Line>, threads: &Threads, settings: &LineSettings, 
     let name = format!("bowline/writer {}", line.url);
     match threads.spawn(name, move || writer::run(&writing)) {
         Ok(writer) => {
-            let read = catch_unwind(AssertUnwindSafe(|| reader::run(line, settings.max_frame)));
+            let mut reader = Reader::new(line, settings.max_frame);
+            let read = catch_unwind(AssertUnwindSafe(|| reader::run(&mut reader)));
             if let Err(panic) = read {
                 let thread = format!("bowline/reader {}", line.url);
                 let text = panic_text(panic.as_ref());
@@ -48,6 +50,7 @@ pub(crate) fn run(line: &Arc<Line>, threads: &Threads, settings: &LineSettings, 
             line.abort();
         }
     }
+    line.forget();
     let _ = dispatcher.send(Input::LineEnded(Arc::clone(line)));
 }
 

@@ -238,6 +238,7 @@ impl Host {
         // What it still had to say, nobody hears.
         for station in std::mem::take(&mut self.stations) {
             station.line.abort();
+            station.line.forget();
         }
         self.dispatcher = None;
         self.tasks.lock().clear();
@@ -276,6 +277,11 @@ impl Station {
             match reader.step() {
                 Ok(()) => worked = true,
                 Err(Halt::Later) => {}
+                Err(Halt::HandOver(..)) => {
+                    self.reader = None;
+                    self.line.abort();
+                    worked = true;
+                }
                 Err(Halt::End(reason)) => {
                     reader.end(reason);
                     self.reader = None;
@@ -294,7 +300,11 @@ impl Station {
                 }
             }
         }
-        (worked, self.reader.is_none() && self.writer.is_none())
+        let is_over = self.reader.is_none() && self.writer.is_none();
+        if is_over {
+            self.line.forget();
+        }
+        (worked, is_over)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Aliases whose payloads are packed.
 
-use super::{Head, Inlets, Open, Slot};
+use super::open::Open;
+use super::{Head, Inlets, Origin, Slot};
 use crate::bytes::{Buffer, Bytes, Pool};
 use crate::event::LostAt;
 use crate::flow::run::Run;
@@ -68,8 +69,8 @@ impl PackedOpen {
         if !self.open.stage.heads.is_empty() {
             self.open.flush(chunk, from.staging);
         }
-        let sequence = self.open.sequence;
-        self.open.sequence += 1;
+        let sequence = self.open.numbers.sequence;
+        self.open.numbers.sequence += 1;
         let Inlet { inbox, source } = &self.open.inlet;
         inbox.deliver(Run::whole(source.clone(), sequence, sent, bytes));
     }
@@ -82,7 +83,7 @@ impl PackedOpen {
                 log::warn!("{}: {reason}; it is dropped, as it was only passed on", from.line.url);
                 from.line.note_damaged();
                 self.open.inlet.source.note_lost_at(1, LostAt::OnTheWay);
-                self.open.sequence += 1;
+                self.open.numbers.sequence += 1;
                 Ok(None)
             }
             Err(reason) => Err(reason),
@@ -101,18 +102,19 @@ pub(super) struct From<'a> {
 }
 
 impl Inlets {
-    /// Takes in a message of a packed alias. `None` where it is of another.
+    /// Takes in a message of a packed alias whose payload ends at `end` of the chunk. `None` where it is of another.
     pub(super) fn packed_message(
         &mut self,
         alias: u32,
         sent: Timestamp,
         payload: &[u8],
-        at: (&Arc<Buffer>, usize),
+        end: usize,
+        origin: Origin<'_>,
     ) -> Option<Result<(), Reason>> {
-        let Self { slots, staged, line, pool, unpacked, largest, .. } = self;
+        let Self { slots, staged, pool, unpacked, largest, .. } = self;
         let Some(Slot::Packed(packed)) = slots.get_mut(alias as usize) else { return None };
-        let from = From { line, largest: *largest, pool: unpacked, staging: pool };
-        Some(packed.put(alias, sent, payload, at, &from).map(|first| {
+        let from = From { line: origin.line, largest: *largest, pool: unpacked, staging: pool };
+        Some(packed.put(alias, sent, payload, (origin.chunk, end), &from).map(|first| {
             if first {
                 staged.push(alias);
             }
@@ -125,11 +127,11 @@ impl Inlets {
         alias: u32,
         sent: Timestamp,
         payload: &Bytes,
-        chunk: &Arc<Buffer>,
+        origin: Origin<'_>,
     ) -> Option<Result<(), Reason>> {
-        let Self { slots, line, pool, unpacked, largest, .. } = self;
+        let Self { slots, pool, unpacked, largest, .. } = self;
         let Some(Slot::Packed(packed)) = slots.get_mut(alias as usize) else { return None };
-        let from = From { line, largest: *largest, pool: unpacked, staging: pool };
-        Some(packed.large(alias, sent, payload, chunk, &from))
+        let from = From { line: origin.line, largest: *largest, pool: unpacked, staging: pool };
+        Some(packed.large(alias, sent, payload, origin.chunk, &from))
     }
 }

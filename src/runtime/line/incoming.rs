@@ -13,7 +13,12 @@ use std::time::Duration;
 impl Line {
     /// Tells the reader what to do with an alias from now on.
     pub(crate) fn change(&self, change: Change) {
-        self.changes.lock().push(change);
+        let mut changes = self.changes.lock();
+        if self.discarding.load(Ordering::Acquire) {
+            // No reader takes it over any more.
+            return;
+        }
+        changes.push(change);
         self.changed.store(true, Ordering::Release);
     }
 
