@@ -1,33 +1,38 @@
 //! The aliases a reader knows, and the samples of a chunk sorted by them.
+//!
+//! They belong to a session, and stay while its connections come and go: see [`numbers`].
 
+use self::numbers::Numbers;
+use self::open::{Open, Style};
+use self::relay::Relay;
 use super::input::LineInput;
-use super::line::{Change, Inlet, Line, Passage};
-use crate::bytes::{Buffer, Bytes, Payload, Pool};
-use crate::delivery::Delivery;
-use crate::event::LostAt;
+use super::line::{Change, Line};
+use crate::bytes::{Buffer, Bytes, Pool};
 use crate::flow::assemblies::{Assemblies, Whole};
-use crate::flow::batch::Batch;
-use crate::flow::lane::Missing;
 use crate::flow::outbox::Outgoing;
-use crate::flow::run::{Content, Head, Run, Taken};
+use crate::flow::run::{Head, Run};
 use crate::reason::{Reason, ReasonCode};
 use crate::time::Timestamp;
 use crate::wire::fragment::Fragment;
 use crate::wire::{self, Limits, Stamp, StampReader};
 use std::sync::Arc;
 
+mod numbers;
+mod open;
 #[cfg(feature = "lz4")]
 mod packed;
+mod relay;
 
-/// The receiving side of all aliases of one line.
+/// The receiving side of all aliases of one session.
 pub(crate) struct Inlets {
-    line: Arc<Line>,
     slots: Vec<Slot>,
     /// Aliases with samples staged.
     staged: Vec<u32>,
     stamps: StampReader,
     pool: Arc<Pool>,
     assemblies: Assemblies,
+    /// Buffers of large payloads.
+    large: Arc<Pool>,
     /// Buffers that payloads are unpacked into.
     #[cfg(feature = "lz4")]
     unpacked: Arc<Pool>,
@@ -37,65 +42,86 @@ pub(crate) struct Inlets {
 }
 
 enum Slot {
+    /// The alias was never assigned.
     Free,
+    /// It was, and ended.
+    Closed,
     Draining,
+    /// As that, and some of it comes again, nobody knows from where on.
+    Ignored,
     Open(Box<Open>),
     Relay(Box<Relay>),
     #[cfg(feature = "lz4")]
     Packed(Box<packed::PackedOpen>),
 }
 
-struct Open {
-    inlet: Inlet,
-    style: Style,
-    /// The number of the next sample.
-    sequence: u64,
-    /// Numbers below this were granted.
-    granted: u64,
-    stage: Stage,
+/// Where frames come from, and what those of one chunk have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    pub(crate) line: &'a Line,
+    pub(crate) chunk: &'a Arc<Buffer>,
+    /// What the clock of the peer is off.
+    pub(crate) offset: i64,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Style {
-    Queue,
-    Latest,
-    Callback,
-}
+impl Slot {
+    #[inline]
+    fn is_assigned(&self) -> bool {
+        !matches!(self, Slot::Free | Slot::Closed)
+    }
 
-/// Samples of one alias in one chunk.
-#[derive(Default)]
-struct Stage {
-    first: u64,
-    /// Where in the chunk they lie. Of a `latest` interest only the newest is here.
-    heads: Vec<Head>,
-    /// How many bytes they have in all.
-    bytes: usize,
-    /// How many samples the last chunk held.
-    usual: usize,
-    /// How many samples of a `latest` interest others in the chunk replaced.
-    skipped: u64,
-}
+    fn numbers(&self) -> Option<&Numbers> {
+        match self {
+            Slot::Open(open) => Some(&open.numbers),
+            Slot::Relay(relay) => Some(&relay.numbers),
+            #[cfg(feature = "lz4")]
+            Slot::Packed(packed) => Some(&packed.open.numbers),
+            Slot::Free | Slot::Closed | Slot::Draining | Slot::Ignored => None,
+        }
+    }
 
-impl Stage {
-    fn begin(&mut self, sequence: u64) {
-        self.first = sequence;
-        self.bytes = 0;
-        self.heads.reserve(self.usual.min(HEADS_AHEAD));
+    fn numbers_mut(&mut self) -> Option<&mut Numbers> {
+        match self {
+            Slot::Open(open) => Some(&mut open.numbers),
+            Slot::Relay(relay) => Some(&mut relay.numbers),
+            #[cfg(feature = "lz4")]
+            Slot::Packed(packed) => Some(&mut packed.open.numbers),
+            Slot::Free | Slot::Closed | Slot::Draining | Slot::Ignored => None,
+        }
+    }
+
+    /// That of an interest of this endpoint.
+    fn open(&self) -> Option<&Open> {
+        match self {
+            Slot::Open(open) => Some(open),
+            #[cfg(feature = "lz4")]
+            Slot::Packed(packed) => Some(&packed.open),
+            _ => None,
+        }
+    }
+
+    fn check_grant(&mut self, alias: u32) -> Result<(), Reason> {
+        match self {
+            Slot::Open(open) => open.check_grant(alias),
+            #[cfg(feature = "lz4")]
+            Slot::Packed(packed) => packed.open.check_grant(alias),
+            Slot::Relay(relay) => relay.check_grant(alias),
+            Slot::Free | Slot::Closed | Slot::Draining | Slot::Ignored => Ok(()),
+        }
     }
 }
 
 impl Inlets {
-    /// Samples come in frames of at most `max_frame` bytes. `large`: where buffers of large ones come from.
-    pub(crate) fn new(line: Arc<Line>, max_frame: u32, large: Arc<Pool>) -> Self {
-        #[cfg(feature = "lz4")]
-        let largest = wire::message::max_payload(max_frame).saturating_sub(wire::packed::OVERHEAD);
+    /// No frame is taken before [`begin`](Self::begin).
+    pub(crate) fn new() -> Self {
+        let large = Pool::new(0, 0);
         Self {
-            assemblies: Assemblies::new(max_frame, large),
+            assemblies: Assemblies::new(0, Arc::clone(&large)),
             #[cfg(feature = "lz4")]
-            unpacked: Pool::new(UNPACKED_KEPT, UNPACKED_KEPT * largest),
+            unpacked: Arc::clone(&large),
             #[cfg(feature = "lz4")]
-            largest,
-            line,
+            largest: 0,
+            large,
             slots: Vec::new(),
             staged: Vec::new(),
             stamps: StampReader::default(),
@@ -103,10 +129,31 @@ impl Inlets {
         }
     }
 
+    /// The first connection begins: samples come in frames of at most `max_frame` bytes.
+    pub(crate) fn begin(&mut self, max_frame: u32) {
+        self.large = Pool::new(LARGE_KEPT, LARGE_KEPT * max_frame as usize);
+        self.assemblies = Assemblies::new(max_frame, Arc::clone(&self.large));
+        #[cfg(feature = "lz4")]
+        {
+            self.largest = wire::message::max_payload(max_frame).saturating_sub(wire::packed::OVERHEAD);
+            self.unpacked = Pool::new(UNPACKED_KEPT, UNPACKED_KEPT * self.largest);
+        }
+    }
+
+    /// Another connection goes on with the session.
+    pub(crate) fn go_on(&mut self, now: Timestamp) {
+        self.assemblies.go_on(now);
+    }
+
+    /// Where buffers of large payloads come from.
+    pub(crate) fn large_buffers(&self) -> &Arc<Pool> {
+        &self.large
+    }
+
     /// Takes over what the dispatcher changed.
     #[cold]
-    pub(crate) fn apply_changes(&mut self) {
-        for change in self.line.take_changes() {
+    pub(crate) fn apply_changes(&mut self, line: &Line) {
+        for change in line.take_changes() {
             let (alias, slot) = match change {
                 Change::Open(alias, inlet) => (alias, Slot::Open(Box::new(Open::new(inlet)))),
                 #[cfg(feature = "lz4")]
@@ -114,10 +161,10 @@ impl Inlets {
                     (alias, Slot::Packed(Box::new(packed::PackedOpen::new(inlet, relayed))))
                 }
                 Change::Relay(alias, passage) => (alias, Slot::Relay(Box::new(Relay::new(passage)))),
-                Change::Drain(alias) => (alias, Slot::Draining),
+                Change::Drain(alias) => (alias, self.left_as(alias, Slot::Draining)),
                 Change::Close(alias) => {
                     self.assemblies.forget(alias);
-                    (alias, Slot::Free)
+                    (alias, self.left_as(alias, Slot::Closed))
                 }
             };
             let place = alias as usize;
@@ -128,16 +175,26 @@ impl Inlets {
         }
     }
 
+    /// What an alias becomes whose samples nobody wants any more: while they come again, it is not known how far they
+    /// are.
+    fn left_as(&mut self, alias: u32, slot: Slot) -> Slot {
+        if !self.is_behind(alias) && !matches!(self.slots.get(alias as usize), Some(Slot::Ignored)) {
+            return slot;
+        }
+        self.assemblies.forget(alias);
+        Slot::Ignored
+    }
+
     /// The slot of an alias a sample may come under.
     #[inline]
-    fn slot(&mut self, alias: u32, chunk: &Arc<Buffer>) -> Result<&mut Slot, Reason> {
+    fn slot(&mut self, alias: u32, origin: Origin<'_>) -> Result<&mut Slot, Reason> {
         let place = alias as usize;
-        if matches!(self.slots.get(place), None | Some(Slot::Free)) && self.line.has_changes() {
-            self.flush(chunk);
-            self.apply_changes();
+        if !self.slots.get(place).is_some_and(Slot::is_assigned) && origin.line.has_changes() {
+            self.flush(origin.chunk);
+            self.apply_changes(origin.line);
         }
         match self.slots.get_mut(place) {
-            Some(slot) if !matches!(slot, Slot::Free) => Ok(slot),
+            Some(slot) if slot.is_assigned() => Ok(slot),
             _ => {
                 let text = format!("a sample came under alias {alias}, which was never assigned");
                 Err(Reason::new(ReasonCode::UnknownAlias, text))
@@ -146,15 +203,12 @@ impl Inlets {
     }
 
     /// Checks that a sample may come under this alias, before memory is taken for it.
-    pub(crate) fn expect(&mut self, alias: u32, chunk: &Arc<Buffer>) -> Result<(), Reason> {
-        self.assemblies.check_none(alias)?;
-        match self.slot(alias, chunk)? {
-            Slot::Open(open) => open.check_grant(alias),
-            #[cfg(feature = "lz4")]
-            Slot::Packed(packed) => packed.open.check_grant(alias),
-            Slot::Relay(relay) => relay.check_grant(alias),
-            Slot::Draining | Slot::Free => Ok(()),
+    pub(crate) fn expect(&mut self, alias: u32, origin: Origin<'_>) -> Result<(), Reason> {
+        if self.is_behind(alias) {
+            return Ok(());
         }
+        self.assemblies.check_none(alias)?;
+        self.slot(alias, origin)?.check_grant(alias)
     }
 
     /// Takes in a message whose payload ends at `end` of the chunk.
@@ -163,16 +217,18 @@ impl Inlets {
         alias: u32,
         stamp: Stamp,
         payload: &[u8],
-        chunk: &Arc<Buffer>,
         end: usize,
-        offset: i64,
+        origin: Origin<'_>,
     ) -> Result<(), Reason> {
-        let sent = self.stamps.apply(stamp).shifted(offset.saturating_neg());
-        if !self.assemblies.is_empty() {
+        let sent = self.stamps.apply(stamp).shifted(origin.offset.saturating_neg());
+        if !self.assemblies.is_empty() && !self.is_behind(alias) {
             self.assemblies.check_none(alias)?;
         }
-        match self.slot(alias, chunk)? {
+        match self.slot(alias, origin)? {
             Slot::Open(open) => {
+                if open.numbers.is_again() {
+                    return Ok(());
+                }
                 open.check_grant(alias)?;
                 let head = Head { sent, start: (end - payload.len()) as u32, end: end as u32 };
                 if open.put(head, payload) {
@@ -180,15 +236,20 @@ impl Inlets {
                 }
             }
             Slot::Relay(relay) => {
-                if !relay.pass(alias, sent, Outgoing { payload, shared: None })? {
-                    self.stall(alias);
+                if !relay.numbers.is_again()
+                    && !relay.pass(alias, sent, Outgoing { payload, shared: None })?
+                {
+                    self.stall(alias, origin.line);
                 }
             }
             #[cfg(feature = "lz4")]
-            Slot::Packed(_) => {
-                return self.packed_message(alias, sent, payload, (chunk, end)).unwrap_or(Ok(()));
+            Slot::Packed(packed) => {
+                if packed.open.numbers.is_again() {
+                    return Ok(());
+                }
+                return self.packed_message(alias, sent, payload, end, origin).unwrap_or(Ok(()));
             }
-            Slot::Draining | Slot::Free => {}
+            Slot::Free | Slot::Closed | Slot::Draining | Slot::Ignored => {}
         }
         Ok(())
     }
@@ -210,10 +271,10 @@ impl Inlets {
             return 0;
         }
         let Some(Slot::Open(open)) = slots.get_mut(alias as usize) else { return 0 };
-        if open.style != Style::Queue {
+        if open.style != Style::Queue || open.numbers.behind > 0 {
             return 0;
         }
-        let Open { sequence, granted, stage, .. } = &mut **open;
+        let Open { numbers: Numbers { sequence, granted, .. }, stage, .. } = &mut **open;
         let (mut rest, before) = (frames, stage.heads.len());
         if before == 0 {
             stage.begin(*sequence);
@@ -237,11 +298,11 @@ impl Inlets {
 
     /// What is passed on has no room: the pair ends.
     #[cold]
-    fn stall(&mut self, alias: u32) {
+    fn stall(&mut self, alias: u32, line: &Line) {
         if let Some(slot) = self.slots.get_mut(alias as usize) {
             *slot = Slot::Draining;
         }
-        self.line.input(LineInput::Stalled { alias });
+        line.input(LineInput::Stalled { alias });
     }
 
     /// Delivers one large sample.
@@ -250,34 +311,40 @@ impl Inlets {
         alias: u32,
         stamp: Stamp,
         bytes: Bytes,
-        chunk: &Arc<Buffer>,
-        offset: i64,
+        origin: Origin<'_>,
     ) -> Result<(), Reason> {
-        let sent = self.stamps.apply(stamp).shifted(offset.saturating_neg());
-        self.deliver(alias, sent, bytes, chunk)
+        let sent = self.stamps.apply(stamp).shifted(origin.offset.saturating_neg());
+        if self.slot(alias, origin)?.numbers_mut().is_some_and(Numbers::is_again) {
+            return Ok(());
+        }
+        self.deliver(alias, sent, bytes, origin)
     }
 
     /// Takes in a piece of a sample, and delivers that if it is whole.
-    pub(crate) fn fragment(
-        &mut self,
-        fragment: &Fragment<'_>,
-        chunk: &Arc<Buffer>,
-        offset: i64,
-    ) -> Result<(), Reason> {
+    pub(crate) fn fragment(&mut self, fragment: &Fragment<'_>, origin: Origin<'_>) -> Result<(), Reason> {
         let alias = fragment.alias;
-        let sent = fragment.first.map(|stamp| self.stamps.apply(stamp).shifted(offset.saturating_neg()));
-        let wanted = match self.slot(alias, chunk)? {
-            Slot::Open(open) => open.check_grant(alias).map(|()| true)?,
-            #[cfg(feature = "lz4")]
-            Slot::Packed(packed) => packed.open.check_grant(alias).map(|()| true)?,
-            Slot::Relay(relay) => relay.check_grant(alias).map(|()| true)?,
-            Slot::Draining | Slot::Free => false,
+        let sent =
+            fragment.first.map(|stamp| self.stamps.apply(stamp).shifted(origin.offset.saturating_neg()));
+        let slot = self.slot(alias, origin)?;
+        if matches!(slot, Slot::Ignored) {
+            return Ok(());
+        }
+        let wanted = match slot.numbers_mut() {
+            Some(numbers) if numbers.behind > 0 => {
+                // A sample counts with its last piece.
+                if fragment.left == 0 {
+                    numbers.behind -= 1;
+                }
+                return Ok(());
+            }
+            numbers => numbers.is_some(),
         };
-        match self.assemblies.take(self.line.clock.now(), fragment, sent, wanted)? {
+        slot.check_grant(alias)?;
+        match self.assemblies.take(origin.line.clock.now(), fragment, sent, wanted)? {
             Some(Whole { sent, bytes }) => {
                 // What came before it under its alias.
-                self.flush(chunk);
-                self.deliver(alias, sent, bytes, chunk)
+                self.flush(origin.chunk);
+                self.deliver(alias, sent, bytes, origin)
             }
             None => Ok(()),
         }
@@ -293,106 +360,30 @@ impl Inlets {
         alias: u32,
         sent: Timestamp,
         bytes: Bytes,
-        chunk: &Arc<Buffer>,
+        origin: Origin<'_>,
     ) -> Result<(), Reason> {
-        match self.slot(alias, chunk)? {
+        match self.slot(alias, origin)? {
             Slot::Open(open) => {
-                let sequence = open.sequence;
-                open.sequence += 1;
+                let sequence = open.numbers.sequence;
+                open.numbers.sequence += 1;
                 open.inlet.inbox.deliver(Run::whole(open.inlet.source.clone(), sequence, sent, bytes));
                 Ok(())
             }
             Slot::Relay(relay) => {
                 let sample = Outgoing { payload: &bytes, shared: Some(&bytes) };
                 if !relay.pass(alias, sent, sample)? {
-                    self.stall(alias);
+                    self.stall(alias, origin.line);
                 }
                 Ok(())
             }
             #[cfg(feature = "lz4")]
-            Slot::Packed(_) => self.packed_large(alias, sent, &bytes, chunk).unwrap_or(Ok(())),
-            Slot::Draining | Slot::Free => Ok(()),
+            Slot::Packed(_) => self.packed_large(alias, sent, &bytes, origin).unwrap_or(Ok(())),
+            Slot::Free | Slot::Closed | Slot::Draining | Slot::Ignored => Ok(()),
         }
     }
 
     pub(crate) fn time(&mut self, time: Timestamp) {
         self.stamps.reset(time);
-    }
-
-    /// Samples were lost before they came here: the sender dropped them, or the way did.
-    pub(crate) fn gap(
-        &mut self,
-        alias: u32,
-        count: u64,
-        at: LostAt,
-        chunk: &Arc<Buffer>,
-    ) -> Result<(), Reason> {
-        self.flush(chunk);
-        if at == LostAt::OnTheWay {
-            self.assemblies.check_none(alias)?;
-        } else {
-            // A sample begun and given up is the first of those.
-            self.assemblies.forget(alias);
-        }
-        let slot = self.slot(alias, chunk)?;
-        let sequence = match slot {
-            Slot::Open(open) => &mut open.sequence,
-            #[cfg(feature = "lz4")]
-            Slot::Packed(packed) => &mut packed.open.sequence,
-            Slot::Relay(relay) => &mut relay.sequence,
-            Slot::Draining | Slot::Free => return Ok(()),
-        };
-        let next = sequence.checked_add(count).filter(|next| *next <= LAST_SEQUENCE);
-        let Some(next) = next else {
-            let text = format!("a gap of {count} samples under alias {alias} goes past the last number");
-            return Err(Reason::new(ReasonCode::Malformed, text));
-        };
-        *sequence = next;
-        match slot {
-            Slot::Open(open) => {
-                let source = &open.inlet.source;
-                source.note_lost_at(count, at);
-                source.skip(count);
-                if source.set_cut_off(false) {
-                    self.line.input(LineInput::TakesAgain { alias, missed: count });
-                }
-            }
-            #[cfg(feature = "lz4")]
-            Slot::Packed(packed) => {
-                let source = &packed.open.inlet.source;
-                source.note_lost_at(count, at);
-                source.skip(count);
-                if source.set_cut_off(false) {
-                    self.line.input(LineInput::TakesAgain { alias, missed: count });
-                }
-            }
-            Slot::Relay(relay) => relay.pass_missing(count, at),
-            Slot::Draining | Slot::Free => {}
-        }
-        Ok(())
-    }
-
-    /// The intent passes its interest over from now on, until that takes again.
-    pub(crate) fn stalled(&mut self, alias: u32, untaken: u64, chunk: &Arc<Buffer>) -> Result<(), Reason> {
-        match self.slot(alias, chunk)? {
-            Slot::Open(open) => {
-                if open.inlet.source.set_cut_off(true) {
-                    self.line.input(LineInput::CutOff { alias, untaken });
-                }
-            }
-            #[cfg(feature = "lz4")]
-            Slot::Packed(packed) => {
-                if packed.open.inlet.source.set_cut_off(true) {
-                    self.line.input(LineInput::CutOff { alias, untaken });
-                }
-            }
-            Slot::Relay(relay) => {
-                let Passage { to, alias, feed, .. } = &relay.passage;
-                to.forward_stalled((*alias, feed), untaken);
-            }
-            Slot::Draining | Slot::Free => {}
-        }
-        Ok(())
     }
 
     /// Hands what was staged, which lies in this chunk, to its interests.
@@ -412,162 +403,16 @@ impl Inlets {
     }
 }
 
-/// Samples of one alias that are passed on.
-struct Relay {
-    passage: Passage,
-    /// The number of the next sample.
-    sequence: u64,
-    /// Numbers below this were granted.
-    granted: u64,
-    /// Room for an inline write.
-    spare: Batch,
-}
-
-impl Relay {
-    fn new(passage: Passage) -> Self {
-        Self { passage, sequence: 0, granted: 0, spare: Batch::default() }
-    }
-
-    fn check_grant(&mut self, alias: u32) -> Result<(), Reason> {
-        if self.sequence >= self.granted {
-            self.granted = self.passage.feed.granted();
-            if self.sequence >= self.granted {
-                return Err(not_granted(alias, self.sequence, self.granted));
-            }
-        }
-        Ok(())
-    }
-
-    fn pass(&mut self, alias: u32, sent: Timestamp, sample: Outgoing<'_>) -> Result<bool, Reason> {
-        self.check_grant(alias)?;
-        if self.passage.packed {
-            // The reader would blame this endpoint.
-            if let Err(fault) = wire::packed::look(sample.payload) {
-                let text = format!("a sample of alias {alias}: {fault}");
-                return Err(Reason::new(ReasonCode::Malformed, text));
-            }
-        }
-        self.sequence += 1;
-        let Passage { to, alias, feed, .. } = &self.passage;
-        Ok(to.forward((*alias, feed), sample, sent, &mut self.spare))
-    }
-
-    fn pass_missing(&self, count: u64, at: LostAt) {
-        let missing = match at {
-            LostAt::OnTheWay => Missing { gap: 0, lost: count },
-            LostAt::Here | LostAt::There => Missing { gap: count, lost: 0 },
-        };
-        let Passage { to, alias, feed, .. } = &self.passage;
-        to.forward_missing((*alias, feed), missing);
-    }
-}
-
-fn not_granted(alias: u32, sequence: u64, granted: u64) -> Reason {
-    let text = format!("sample {sequence} of alias {alias} came, but {granted} were granted");
-    Reason::new(ReasonCode::NoCredit, text)
-}
-
-impl Open {
-    fn new(inlet: Inlet) -> Self {
-        let style = if inlet.inbox.is_callback() {
-            Style::Callback
-        } else if inlet.inbox.delivery == Delivery::Latest {
-            Style::Latest
-        } else {
-            Style::Queue
-        };
-        Self { inlet, style, sequence: 0, granted: 0, stage: Stage::default() }
-    }
-
-    #[inline]
-    fn check_grant(&mut self, alias: u32) -> Result<(), Reason> {
-        if self.sequence < self.granted {
-            return Ok(());
-        }
-        self.granted = self.inlet.source.granted();
-        if self.sequence < self.granted {
-            return Ok(());
-        }
-        Err(not_granted(alias, self.sequence, self.granted))
-    }
-
-    /// Puts one sample that was granted into the stage, or calls the callback; true if it is the first
-    /// staged.
-    fn put(&mut self, head: Head, payload: &[u8]) -> bool {
-        let sequence = self.sequence;
-        self.sequence += 1;
-        let stage = &mut self.stage;
-        let first = stage.heads.is_empty();
-        match self.style {
-            Style::Queue | Style::Latest if first => stage.begin(sequence),
-            Style::Queue => {}
-            Style::Latest => {
-                stage.heads.clear();
-                stage.first = sequence;
-                stage.skipped += 1;
-            }
-            Style::Callback => {
-                let (source, sent) = (&self.inlet.source, head.sent);
-                let content = Content::Encoded(Payload::new(payload));
-                self.inlet.inbox.call(Taken { source, sequence, sent, content });
-                return false;
-            }
-        }
-        stage.bytes += payload.len();
-        stage.heads.push(head);
-        first
-    }
-
-    /// Samples that are a good part of their chunk are read from it; others are copied, so that what waits
-    /// long keeps little memory.
-    fn flush(&mut self, chunk: &Arc<Buffer>, pool: &Arc<Pool>) {
-        let Inlet { inbox, source } = &self.inlet;
-        let stage = &mut self.stage;
-        if self.style == Style::Latest {
-            let skipped = std::mem::take(&mut stage.skipped);
-            if let Some(head) = stage.heads.pop() {
-                let Some(payload) = Payload::part(chunk, head.start, head.end) else { return };
-                let content = Content::Encoded(Payload::new(payload.as_slice()));
-                inbox.replace(&Taken { source, sequence: stage.first, sent: head.sent, content }, skipped);
-            }
-            return;
-        }
-        // What is not needed until the next sample is not kept: there may be thousands of aliases.
-        let mut heads = std::mem::take(&mut stage.heads);
-        stage.usual = heads.len();
-        let buffer = if chunk.suits(stage.bytes) {
-            Arc::clone(chunk)
-        } else {
-            Arc::new(copied(chunk, &mut heads, stage.bytes, pool))
-        };
-        inbox.deliver(Run::encoded(source.clone(), stage.first, buffer, heads));
-    }
-}
-
-/// A buffer with these samples of a chunk alone, of `bytes` bytes in all; the heads are changed to say where
-/// they lie in it.
-fn copied(chunk: &Buffer, heads: &mut [Head], bytes: usize, pool: &Arc<Pool>) -> Buffer {
-    let mut buffer = Buffer::with_room(bytes, pool);
-    let into = buffer.bytes_mut();
-    for head in heads {
-        let payload = &chunk.bytes()[head.start as usize..head.end as usize];
-        head.start = into.len() as u32;
-        into.extend_from_slice(payload);
-        head.end = into.len() as u32;
-    }
-    buffer
-}
-
 /// How many emptied stages a line keeps for the next chunks, and how large each may be.
 const STAGES_KEPT: usize = 8;
 const STAGE_BYTES: usize = 128 * 1024;
+
+/// How many buffers for large payloads a line keeps.
+const LARGE_KEPT: usize = 4;
 
 /// How many buffers for unpacked payloads a line keeps.
 #[cfg(feature = "lz4")]
 const UNPACKED_KEPT: usize = 4;
 
-/// The highest number a sample can have. Nobody counts so far; a peer that says so is wrong.
-const LAST_SEQUENCE: u64 = 1 << 62;
-
-/// For how many samples of the next chunk room is made at once.
-const HEADS_AHEAD: usize = 4096;
+#[cfg(test)]
+mod tests;

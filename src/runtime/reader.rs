@@ -479,4 +479,4 @@ const CHUNKS_KEPT: usize = 8;
 const AHEAD: usize = 4 * 1024;
 
 #[cfg(test)]
-mod tests {}
+pub(super) mod tests;
