@@ -182,7 +182,7 @@ impl Engine {
         let now = self.now;
         let Some(session) = self.sessions.get_mut(&session_id) else { return };
         session.standing_by.insert(id);
-        let is_carried = session.carrier().is_some();
+        let is_carried = session.is_carried();
         let Some(link) = self.links.get_mut(&id) else { return };
         link.phase = Phase::StandsBy;
         link.session = Some(session_id);

@@ -370,10 +370,12 @@ impl Engine {
 
     /// A frame on a link that stands by.
     fn standing_by(&mut self, link: LinkId, frame: Control, read: Timestamp) {
+        let session = self.links.get(&link).and_then(|link| self.sessions.get(&link.session?));
+        let changes = session.and_then(|session| session.change).is_some_and(|change| change.link == link);
         match frame {
             Control::Bye(bye) => self.down(link, words::told(&bye), None),
             // Nothing goes behind the RESUME.
-            Control::Ping(_) if self.timers.due(link, Timer::Ping).is_none() => {}
+            Control::Ping(_) if changes => {}
             Control::Ping(ping) => {
                 let pong = Pong { echo: ping.sent, received: read, sent: self.now };
                 self.send_to(link, Control::Pong(pong));

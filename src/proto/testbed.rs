@@ -129,6 +129,7 @@ impl Bed {
             Action::Dial { link, line, url } => match self.addresses.get(url.address()).copied() {
                 Some(target) if !self.frozen.contains(&target) => {
                     let accepted = self.engines[target].accepted(self.now, format!("memory://from-{place}"));
+                    self.moved.remove(&(place, *line));
                     self.joined.insert((place, *line), (target, accepted));
                     self.joined.insert((target, accepted), (place, *line));
                     self.engines[place].dialled(self.now, *link);
