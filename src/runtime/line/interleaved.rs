@@ -278,3 +278,30 @@ fn the_end_of_a_busy_line_ends_all_and_every_sample_is_accounted_for() {
         });
     }
 }
+
+#[test]
+fn a_reader_that_waits_for_a_word_hears_it_or_that_the_line_is_over() {
+    interleave(ROUNDS, || {
+        let Bench { line, writer, .. } = bench(&[]);
+        let reading = {
+            let line = Arc::clone(&line);
+            spawn(move || line.next_word().is_some())
+        };
+        let says = thread_rng().gen_range(0..2) == 0;
+        let saying = {
+            let line = Arc::clone(&line);
+            spawn(move || {
+                if says {
+                    line.word(Word::GoOn);
+                }
+            })
+        };
+        if !says {
+            line.abort();
+        }
+        assert_eq!(reading.join().unwrap(), says);
+        saying.join().unwrap();
+        line.abort();
+        writer.join().unwrap();
+    });
+}
