@@ -12,6 +12,9 @@ pub enum Fate {
     Written,
     /// In the outgoing buffer of the link; its writer thread writes it.
     Queued,
+    /// The link is lost, and its session waits for the next one, on which this is sent: see
+    /// [`lease`](crate::EndpointBuilder::lease).
+    Waits,
     /// Accepted, and an older sample not yet sent or read was dropped for it, and counted.
     Replaced,
     /// A [throttle](crate::Supply::throttle) around the intent holds it: it is sent later, if no newer one
@@ -47,6 +50,7 @@ impl fmt::Display for Fate {
             Fate::Delivered => "delivered",
             Fate::Written => "written",
             Fate::Queued => "queued",
+            Fate::Waits => "waits for a link",
             Fate::Replaced => "replaced an older one",
             Fate::Held => "held",
             Fate::Withheld => "withheld",

@@ -161,6 +161,7 @@ impl Dispatcher {
         if line.is_let_go() {
             // No thread is left that would tell of its end.
             line.abort();
+            line.forget();
             return self.report_end(&line);
         }
         let Some(bye) = bye else { return line.abort() };

@@ -82,6 +82,7 @@ impl Dispatcher {
             let patience = self.next_end().map(|wait| now + wait);
             match self.inputs.recv_deadline(patience.map_or(next, |patience| patience.min(next))) {
                 Ok(Input::LineEnded(line)) => self.line_ended(&line),
+                Ok(Input::LetGo(line, ..)) => self.let_go_late(&line),
                 Ok(Input::Accepted(line, _) | Input::Dialled(_, line, _)) => line.abort(),
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,

@@ -300,6 +300,13 @@ impl Dispatcher {
         self.report_end(line);
     }
 
+    /// A line was let go of, and the endpoint closes.
+    pub(super) fn let_go_late(&mut self, line: &Arc<Line>) {
+        line.abort();
+        line.forget();
+        self.line_ended(line);
+    }
+
     fn withdraw_interest(&mut self, id: InterestId) {
         self.groups.iter().for_each(|group| group.withdraw_interest(id));
         self.engine.withdraw_interest(self.clock.now(), id);

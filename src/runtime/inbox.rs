@@ -369,9 +369,9 @@ impl Inbox {
         }
     }
 
-    /// Whether there is a supplier, be it one that is about to begin.
+    /// Whether there is a supplier whose link is up, be it one that is about to begin.
     pub(crate) fn is_supplied(&self) -> bool {
-        !self.state.lock().suppliers.is_empty()
+        self.state.lock().suppliers.iter().any(|source| source.is_carried())
     }
 
     /// How many suppliers there are that may send.

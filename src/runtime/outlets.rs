@@ -380,7 +380,7 @@ impl Sending {
                         note(&self.core, &self.dispatcher, line.peer(), Stall::CutOff(untaken));
                         Fate::PassedOver
                     }
-                    put => fate_of(put),
+                    put => fate_on(line, put),
                 }
             }
             // The message is moved: counting it up and down again on the way would cost as much as all the
@@ -411,7 +411,7 @@ impl Sending {
     pub(crate) fn send_some(&mut self, payloads: &[&[u8]]) -> Option<(usize, Outcome)> {
         let [Outlet::Remote { line, lane, .. }] = self.list.as_slice() else { return None };
         let (count, replaced) = line.put_some(*lane, payloads)?;
-        let fate = if replaced { Fate::Replaced } else { Fate::Queued };
+        let fate = if replaced { Fate::Replaced } else { fate_on(line, Put::Queued) };
         if let Some(last) = self.fates.first_mut() {
             *last = fate;
         }
@@ -441,7 +441,7 @@ impl Sending {
                         // What the others park is one copy, however many interests a peer declares.
                         sample.shared = Some(copy.get_or_init(|| Bytes::copy_from_slice(sample.payload)));
                     }
-                    fate_of(put)
+                    fate_on(line, put)
                 }
                 #[cfg(feature = "lz4")]
                 Outlet::Packed { largest, .. } if sample.payload.len() > *largest => Fate::TooLarge,
@@ -450,7 +450,7 @@ impl Sending {
                     let packed = self.packer.sample_for(line);
                     let put = line.put(*lane, packed, *lossless, &mut self.spare);
                     self.packer.note(line, sample.payload.len(), packed.payload.len(), put);
-                    fate_of(put)
+                    fate_on(line, put)
                 }
                 Outlet::Local { source, .. } if source.is_cut_off() => {
                     source.pass_over();
@@ -501,6 +501,15 @@ impl Sending {
     /// What became of the last sample, for each peer; `None` for an interest of this endpoint.
     pub(crate) fn outcomes(&self) -> Vec<(Option<Arc<PeerName>>, Fate)> {
         self.list.iter().zip(&self.fates).map(|(outlet, fate)| (outlet.peer(), *fate)).collect()
+    }
+}
+
+/// What became of a sample on its way to a link.
+#[inline]
+fn fate_on(line: &Line, put: Put) -> Fate {
+    match fate_of(put) {
+        Fate::Queued if !line.is_carried() => Fate::Waits,
+        fate => fate,
     }
 }
 

@@ -164,6 +164,14 @@ impl Source {
         }
     }
 
+    /// Whether its samples can come now: its session may wait for a link.
+    pub(crate) fn is_carried(&self) -> bool {
+        match &self.back {
+            Back::Local(_) | Back::Group => true,
+            Back::Line { line, .. } => line.upgrade().is_some_and(|line| line.is_carried()),
+        }
+    }
+
     /// Grants the first credit.
     pub(crate) fn open(&self) {
         self.report();

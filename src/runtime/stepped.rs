@@ -15,6 +15,7 @@ use super::threads::Tasks;
 use super::writer::{Polled, Writer};
 use crate::peer::PeerUrl;
 use crate::proto::LinkId;
+use crate::reason::Reason;
 use crate::time::{Timestamp, instant};
 use crate::transport::Connection;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
@@ -47,6 +48,16 @@ struct Station {
     begun: Option<Receiver<()>>,
     reader: Option<Reader>,
     writer: Option<Writer>,
+    /// The line that goes on with the connection once this one's writer is done.
+    next: Option<Next>,
+    /// Why the connection ended.
+    ended: Option<Reason>,
+}
+
+struct Next {
+    line: Arc<Line>,
+    received: u64,
+    rest: Vec<u8>,
 }
 
 /// What a host is made of beside its dispatcher.
@@ -96,12 +107,13 @@ impl Host {
         let mut worked = dispatcher_first && self.poll_dispatcher();
         let stations = self.stations.len();
         self.stations.retain_mut(|station| {
-            let (some, is_over) = station.poll(&self.settings);
+            let (some, end) = station.poll(&self.settings);
             worked |= some;
-            if is_over {
-                let _ = self.dispatcher_inputs.send(Input::LineEnded(Arc::clone(&station.line)));
+            let goes_on = end.is_none();
+            if let Some(end) = end {
+                let _ = self.dispatcher_inputs.send(end);
             }
-            !is_over
+            goes_on
         });
         worked |= stations != self.stations.len();
         loop {
@@ -123,6 +135,7 @@ impl Host {
                 worked = true;
                 match input {
                     Input::LineEnded(line) => dispatcher.line_ended(&line),
+                    Input::LetGo(line, ..) => dispatcher.let_go_late(&line),
                     Input::Accepted(line, _) | Input::Dialled(_, line, _) => line.abort(),
                     _ => {}
                 }
@@ -225,6 +238,8 @@ impl Host {
             begun: Some(begun),
             reader: None,
             writer: None,
+            next: None,
+            ended: None,
         });
         (line, begin)
     }
@@ -255,8 +270,8 @@ impl Drop for Host {
 }
 
 impl Station {
-    /// Whether anything was done, and whether the line is over.
-    fn poll(&mut self, settings: &LineSettings) -> (bool, bool) {
+    /// Whether anything was done, and how it is over if it is.
+    fn poll(&mut self, settings: &LineSettings) -> (bool, Option<Input>) {
         if let Some(begun) = &self.begun {
             match begun.try_recv() {
                 Ok(()) => {
@@ -265,10 +280,10 @@ impl Station {
                     self.writer = Some(Writer::default());
                     self.begun = None;
                 }
-                Err(TryRecvError::Empty) => return (false, false),
+                Err(TryRecvError::Empty) => return (false, None),
                 Err(TryRecvError::Disconnected) => {
                     self.line.abort();
-                    return (true, true);
+                    return (true, Some(Input::LineEnded(Arc::clone(&self.line))));
                 }
             }
         }
@@ -277,15 +292,19 @@ impl Station {
             match reader.step() {
                 Ok(()) => worked = true,
                 Err(Halt::Later) => {}
-                Err(Halt::HandOver(..)) => {
-                    self.reader = None;
-                    self.line.abort();
+                Err(Halt::HandOver(to, received)) => {
+                    self.line.retire();
+                    let rest = self.reader.take().map(Reader::into_rest).unwrap_or_default();
+                    self.next = Some(Next { line: to, received, rest });
                     worked = true;
                 }
                 Err(Halt::End(reason)) => {
-                    reader.end(reason);
+                    if !self.line.release() {
+                        reader.end(reason.clone());
+                        self.line.abort();
+                    }
+                    self.ended = Some(reason);
                     self.reader = None;
-                    self.line.abort();
                     worked = true;
                 }
             }
@@ -300,11 +319,26 @@ impl Station {
                 }
             }
         }
-        let is_over = self.reader.is_none() && self.writer.is_none();
-        if is_over {
-            self.line.forget();
+        if self.reader.is_some() || self.writer.is_some() {
+            return (worked, None);
         }
-        (worked, is_over)
+        if let Some(Next { line, received, rest }) = self.next.take() {
+            if line.attach(&self.line, received) {
+                self.reader = Some(Reader::resumed(&line, settings.max_frame, &rest));
+                self.writer = Some(Writer::default());
+                self.line = line;
+                return (true, None);
+            }
+            self.line.abort();
+        }
+        let end = match self.ended.take().filter(|_| self.line.let_go()) {
+            Some(reason) => Input::LetGo(Arc::clone(&self.line), self.line.received(), reason),
+            None => {
+                self.line.forget();
+                Input::LineEnded(Arc::clone(&self.line))
+            }
+        };
+        (true, Some(end))
     }
 }
 
