@@ -384,6 +384,9 @@ impl Bench {
             Action::CloseRelay { to, to_alias } => {
                 assert!(self.line(to).outlets.remove(&to_alias), "outlet {to_alias} is not open");
             }
+            Action::LetGo { .. } | Action::StandBy { .. } | Action::HandOver { .. } => {
+                panic!("sessions end with their links here")
+            }
             Action::Clock { .. }
             | Action::Watch { .. }
             | Action::Look { .. }
