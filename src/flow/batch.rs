@@ -4,6 +4,10 @@ use crate::bytes::Bytes;
 use crate::wire::message::frame_ahead;
 use std::io::IoSlice;
 
+mod frames;
+
+pub(crate) use frames::{Part, Piece, encode_counted, frames_of};
+
 /// Frames in the order they are written: most copied into one buffer, large payloads by reference.
 #[derive(Default)]
 pub(crate) struct Batch {
@@ -17,6 +21,10 @@ pub(crate) struct Batch {
     written: usize,
     /// The time that the receiver of the first message has before it, in microseconds.
     pub(crate) base: Option<u64>,
+    /// How many control frames it holds that a session counts, with those that are written right before it.
+    pub(crate) counted: u64,
+    /// The mark near its end.
+    pub(crate) mark: Option<u64>,
 }
 
 impl Batch {
@@ -28,6 +36,40 @@ impl Batch {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// All its bytes, written or not.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len() + self.cut_bytes
+    }
+
+    /// The memory it takes, about, in bytes: at least half of what it does.
+    pub(crate) fn cost(&self) -> usize {
+        self.bytes.len().max(self.bytes.capacity() / 2) + self.cut_bytes
+    }
+
+    /// How many bytes its buffer holds, and how many it could.
+    pub(crate) fn filled(&self) -> (usize, usize) {
+        (self.bytes.len(), self.bytes.capacity())
+    }
+
+    /// None of it counts as written any more.
+    pub(crate) fn rewind(&mut self) {
+        self.written = 0;
+    }
+
+    /// Appends all of another, which is emptied and keeps its memory.
+    pub(crate) fn append(&mut self, other: &mut Batch) {
+        let shift = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes);
+        self.cuts.extend(other.cuts.drain(..).map(|(place, payload)| (place + shift, payload)));
+        self.cut_bytes += other.cut_bytes;
+        if self.messages == 0 {
+            self.base = other.base;
+        }
+        self.messages += other.messages;
+        self.counted += other.counted;
+        other.clear();
     }
 
     /// How many samples are in it.
@@ -110,7 +152,7 @@ impl Batch {
         into.bytes.extend_from_slice(&self.bytes);
         std::mem::swap(&mut self.cuts, &mut into.cuts);
         (into.cut_bytes, into.messages, into.written) = (self.cut_bytes, self.messages, self.written);
-        into.base = self.base;
+        (into.base, into.counted, into.mark) = (self.base, self.counted, self.mark);
         self.clear();
     }
 
@@ -121,6 +163,7 @@ impl Batch {
         ahead.cuts.extend(self.cuts.drain(..).map(|(place, payload)| (place + shift, payload)));
         ahead.cut_bytes += self.cut_bytes;
         ahead.messages += self.messages;
+        ahead.counted += self.counted;
         *self = ahead;
     }
 
@@ -133,6 +176,8 @@ impl Batch {
         self.messages = 0;
         self.written = 0;
         self.base = None;
+        self.counted = 0;
+        self.mark = None;
     }
 }
 

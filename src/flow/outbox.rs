@@ -25,9 +25,14 @@
 //! The batch and what is parked hold `capacity` bytes each, plus at most one sample per sending intent;
 //! lanes of one intent share the bytes of what they park. Answers to a peer that does not read them:
 //! [`ANSWERS`].
+//!
+//! # Links that end
+//! A session may outlive its link. What was written is [kept](kept) until it is known to have come, and sent
+//! [again](again) on the next link.
 
 use self::apart::{Apart, put_sample};
-use super::batch::{BY_REFERENCE, Batch};
+use self::kept::Kept;
+use super::batch::{BY_REFERENCE, Batch, encode_counted};
 use super::coarse::Coarse;
 use super::lane::{Lane, LaneId, Missing};
 use crate::bytes::Bytes;
@@ -39,11 +44,14 @@ use crate::wire::{StampWriter, encode};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+mod again;
 mod apart;
 mod ending;
 mod full;
+mod kept;
 mod parking;
 mod relay;
+mod resuming;
 mod some;
 mod waits;
 
@@ -62,6 +70,8 @@ pub(crate) struct Outbox {
     /// Payloads above it are cut.
     whole: usize,
     urgent: Vec<u8>,
+    /// How many frames of `urgent` a session counts.
+    counted: u64,
     /// How many bytes of `urgent` are our own tables, or passed on: see [`TABLES`].
     tables: usize,
     batch: Batch,
@@ -87,6 +97,8 @@ pub(crate) struct Outbox {
     drains: bool,
     /// What never left or was never confirmed, by alias, once it is closed.
     left: BTreeMap<u32, Left>,
+    /// What was written, where the session outlives its links.
+    kept: Option<Box<Kept>>,
 }
 
 /// What became of a sample that was offered.
@@ -130,8 +142,12 @@ struct Gate {
     writing: bool,
     /// The writer was told that there is something, and has not come yet.
     woken: bool,
+    /// The writer has what it took last.
+    taken: bool,
     /// The last batch the writer took held more than one sample.
     loaded: bool,
+    /// Not all that waits may be taken: see [`kept`].
+    shut: bool,
     /// When the last write ended.
     last: Timestamp,
     waits: Waits,
@@ -145,6 +161,7 @@ impl Outbox {
             largest: 0,
             whole: usize::MAX,
             urgent: Vec::new(),
+            counted: 0,
             tables: 0,
             batch: Batch::default(),
             rest: Batch::default(),
@@ -161,6 +178,7 @@ impl Outbox {
             closed: false,
             drains: false,
             left: BTreeMap::new(),
+            kept: None,
         }
     }
 
@@ -177,6 +195,9 @@ impl Outbox {
         }
         let id = LaneId { alias, opening: self.openings };
         self.openings = self.openings.wrapping_add(1);
+        if let Some(kept) = &mut self.kept {
+            kept.ended.remove(&alias);
+        }
         self.lanes[place] = Some(Lane::new(id, delivery, bounds));
         id
     }
@@ -189,17 +210,23 @@ impl Outbox {
         let Some(lane) = self.lane_mut(alias) else { return };
         lane.ending = true;
         if lane.is_through() {
-            self.finish_lane(alias);
+            // Not ahead of a control frame that waits for the end of another.
+            self.finish_lane(alias, self.apart.endings > 0);
         } else {
             self.apart.endings += 1;
         }
     }
 
-    fn finish_lane(&mut self, alias: u32) {
+    fn finish_lane(&mut self, alias: u32, late: bool) {
         if let Some(lane) = self.lanes.get_mut(alias as usize).and_then(Option::take) {
-            put_gap(self.batch.bytes(), alias, lane.gap);
-            put_lost(self.batch.bytes(), alias, lane.lost);
-            encode(self.batch.bytes(), &Control::End { alias });
+            let (bytes, counted) = match late {
+                true => (&mut self.apart.late, &mut self.apart.late_counted),
+                false => self.batch.control_place(),
+            };
+            put_gap(bytes, alias, lane.gap);
+            put_lost(bytes, alias, lane.lost);
+            *counted += encode_counted(bytes, &Control::End { alias });
+            self.note_ended(&lane);
         }
     }
 
@@ -275,7 +302,7 @@ impl Outbox {
     /// Whether a sample that finds nobody writing is written by its sender.
     #[inline]
     fn may_write_inline(&self, sent: Timestamp, size: usize) -> bool {
-        let alone = !self.gate.loaded && self.urgent.is_empty() && self.apart.is_empty();
+        let alone = !self.gate.loaded && self.urgent.is_empty() && self.apart.is_empty() && !self.gate.shut;
         alone && sent - self.gate.last >= QUIET && size < BY_REFERENCE
     }
 
@@ -307,6 +334,18 @@ impl Outbox {
         if self.closed {
             return true;
         }
+        if let Some(kept) = &mut self.kept {
+            match frame {
+                // On a link that is gone nobody waits for it.
+                _ if kept.suspended && !frame.is_counted() => return true,
+                Control::Marked { number } => {
+                    kept.answer(*number);
+                    return true;
+                }
+                Control::Ping(_) => kept.note_ping(),
+                _ => {}
+            }
+        }
         let before = self.urgent.len();
         let own_table = matches!(frame, Control::Intents(_) | Control::Interests(_));
         if own_table && self.tables > TABLES {
@@ -316,7 +355,7 @@ impl Outbox {
         if !own_table && before - self.tables > ANSWERS {
             return false;
         }
-        encode(&mut self.urgent, frame);
+        self.counted += encode_counted(&mut self.urgent, frame);
         if own_table {
             self.tables += self.urgent.len() - before;
         }
@@ -325,10 +364,17 @@ impl Outbox {
 
     /// Adds a control frame behind the samples that wait.
     pub(crate) fn in_line(&mut self, frame: &Control) {
-        if !self.closed {
+        if self.closed {
+            return;
+        }
+        match &mut self.kept {
+            Some(kept) if kept.suspended && !frame.is_counted() => {}
+            Some(kept) if matches!(frame, Control::Ping(_)) => kept.ping_in_line(frame),
             // Not ahead of the END of a lane of which something waits.
-            let ends = self.apart.endings == 0;
-            encode(if ends { self.batch.bytes() } else { &mut self.apart.late }, frame);
+            _ if self.apart.endings > 0 => {
+                self.apart.late_counted += encode_counted(&mut self.apart.late, frame);
+            }
+            _ => self.batch.control(frame),
         }
     }
 
@@ -349,17 +395,37 @@ impl Outbox {
     }
 
     fn has_work(&self) -> bool {
-        !self.rest.is_empty() || !self.urgent.is_empty() || !self.batch.is_empty() || !self.apart.is_empty()
+        if self.gate.shut {
+            return self.has_shut_work();
+        }
+        !self.rest.is_empty()
+            || !self.urgent.is_empty()
+            || !self.batch.is_empty()
+            || !self.apart.is_empty()
+            || self
+                .kept
+                .as_ref()
+                .is_some_and(|kept| kept.has_answer() || (kept.has_pings() && self.apart.endings == 0))
     }
 
     /// Takes control frames that nothing waits ahead of, to be written inline by the caller.
     pub(crate) fn take_urgent_inline(&mut self, into: &mut Batch) -> bool {
-        let alone =
-            self.batch.is_empty() && self.rest.is_empty() && self.tables == 0 && self.apart.is_empty();
-        let free = alone && !self.gate.writing && !self.gate.woken && !self.urgent.is_empty();
+        let alone = self.batch.is_empty()
+            && self.rest.is_empty()
+            && self.tables == 0
+            && self.apart.is_empty()
+            && !self.gate.shut;
+        let some = !self.urgent.is_empty() || self.kept.as_ref().is_some_and(|kept| kept.has_answer());
+        let free = alone && !self.gate.writing && !self.gate.woken && some;
         if free {
             std::mem::swap(&mut self.urgent, into.bytes());
+            into.counted = std::mem::take(&mut self.counted);
             self.gate.writing = true;
+            if let Some(kept) = &mut self.kept {
+                let bytes = if into.counted > 0 { into.size() } else { 0 };
+                kept.put_answer(into.bytes());
+                kept.taken(into, bytes, false);
+            }
         }
         free
     }
@@ -370,6 +436,7 @@ impl Outbox {
         self.batch.move_to(into);
         self.apart.turn_page();
         self.gate.writing = true;
+        self.note_kept(into, 0, self.apart.endings == 0);
     }
 
     /// Whether so much waits that whoever put in the last of it should write it, as nobody else does. More
@@ -379,13 +446,24 @@ impl Outbox {
         let len = self.batch.len();
         let alone =
             !self.gate.writing && self.rest.is_empty() && self.urgent.is_empty() && self.apart.is_empty();
-        len >= self.due && alone && len <= 2 * self.capacity && !self.closed
+        len >= self.due && alone && len <= 2 * self.capacity && !self.closed && !self.gate.shut
     }
 
     /// Swaps the batch for an emptied one, to be written by the caller.
     pub(crate) fn take_due(&mut self, into: &mut Batch) {
         self.gate.writing = true;
+        let ends = self.apart.endings == 0;
         self.take_batch(into);
+        self.note_kept(into, 0, ends);
+    }
+
+    /// A batch is taken, with `ahead` bytes of control frames to be kept before it. `ends`: the ENDs of all lanes that
+    /// ended are in it, or went before.
+    fn note_kept(&mut self, batch: &mut Batch, ahead: usize, ends: bool) {
+        if let Some(kept) = &mut self.kept {
+            let bytes = ahead + batch.size();
+            kept.taken(batch, bytes, ends);
+        }
     }
 
     fn take_batch(&mut self, into: &mut Batch) {
@@ -403,10 +481,13 @@ impl Outbox {
         }
     }
 
-    /// A write by a sender ended: what it could not write is left in `batch`.
+    /// A write by a sender ended: what it took is in `batch`, with how much of it was written. Empties it.
     pub(crate) fn end_inline(&mut self, batch: &mut Batch, now: Timestamp) {
         self.gate.writing = false;
         self.gate.last = now;
+        if self.kept.is_some() && self.end_kept(batch) {
+            return;
+        }
         if batch.len() >= self.due {
             std::mem::swap(batch, &mut self.rest);
         } else if !batch.is_empty() {
@@ -417,7 +498,8 @@ impl Outbox {
 
     /// For the writer: takes what is to be written next, or goes idle and returns false.
     ///
-    /// `urgent` is written before `batch`; both must come in empty. `now` is asked once, where there is something to
+    /// `urgent` is written before `batch`. Where the caller `wrote`, both must hold all of what it was given: they are
+    /// kept or emptied. Else they must come in empty. `now` is asked once, where there is something to
     /// write or the caller `wrote` something since the last call.
     pub(crate) fn take(
         &mut self,
@@ -430,23 +512,35 @@ impl Outbox {
             let now = now();
             self.note_written(now);
             self.gate.writing = false;
+            self.gate.taken = false;
             self.gate.last = now;
             self.gate.waits.end(now);
+            self.take_back(urgent, batch);
         }
         self.gate.woken = false;
         if self.gate.writing || !self.has_work() {
             return false;
         }
-        self.gate.writing = true;
+        (self.gate.writing, self.gate.taken) = (true, true);
         self.begin_write(if wrote { self.gate.last } else { now() });
         if !self.rest.is_empty() {
             // It may end in the middle of a frame, so nothing may go before the rest of it.
             std::mem::swap(&mut self.rest, batch);
             return true;
         }
-        std::mem::swap(&mut self.urgent, urgent);
-        self.tables = 0;
-        self.take_batch(batch);
+        if self.gate.shut {
+            self.take_shut(urgent, batch);
+        } else {
+            std::mem::swap(&mut self.urgent, urgent);
+            self.tables = 0;
+            let (counted, ends) = (std::mem::take(&mut self.counted), self.apart.endings == 0);
+            self.take_batch(batch);
+            batch.counted += counted;
+            self.note_kept(batch, if counted > 0 { urgent.len() } else { 0 }, ends);
+            if let Some(kept) = &mut self.kept {
+                kept.put_answer(urgent);
+            }
+        }
         self.note_taken(urgent.len() + batch.len(), wrote);
         true
     }

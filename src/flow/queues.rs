@@ -143,6 +143,13 @@ impl Queues {
         self.queues.iter().filter_map(|queue| queue.waiting.front()?.since).min()
     }
 
+    /// Calls `each` with the alias of every sample that waits, and the numbers that it takes, with those missing before it.
+    pub(crate) fn numbers(&self, mut each: impl FnMut(u32, u64)) {
+        for sample in self.queues.iter().flat_map(|queue| &queue.waiting) {
+            each(sample.alias, sample.missing.gap + sample.missing.lost + 1);
+        }
+    }
+
     /// Bytes of all that waits.
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {

@@ -21,8 +21,6 @@ pub(crate) fn run(line: &Line) {
             line.broke(&mut load);
             break;
         }
-        load.urgent.clear();
-        load.batch.clear();
         wrote = true;
     }
 }
@@ -41,15 +39,15 @@ fn write_all(line: &Line, load: &mut Load) -> io::Result<()> {
             return result;
         }
     }
-    let mut urgent = std::mem::take(&mut load.urgent);
-    let total = urgent.len() + load.batch.len();
+    let Load { urgent, batch } = load;
+    let total = urgent.len() + batch.len();
     let mut ahead = 0;
     loop {
         let mut slices = Vec::new();
         if ahead < urgent.len() {
             slices.push(IoSlice::new(&urgent[ahead..]));
         }
-        load.batch.slices(&mut slices);
+        batch.slices(&mut slices);
         if slices.is_empty() {
             break;
         }
@@ -57,12 +55,9 @@ fn write_all(line: &Line, load: &mut Load) -> io::Result<()> {
         drop(slices);
         let of_urgent = count.min(urgent.len() - ahead);
         ahead += of_urgent;
-        load.batch.wrote(count - of_urgent);
+        batch.wrote(count - of_urgent);
     }
     line.count_out(total);
-    urgent.clear();
-    urgent.shrink_to(URGENT_KEPT);
-    load.urgent = urgent;
     Ok(())
 }
 
@@ -76,14 +71,13 @@ fn retried(mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     }
 }
 
-/// How much memory the buffer for control frames keeps when it is empty.
-const URGENT_KEPT: usize = 64 * 1024;
-
 /// How far the writing of a line is that is not to wait.
 #[cfg(feature = "testing")]
 #[derive(Default)]
 pub(super) struct Writer {
     load: Load,
+    /// How many bytes of what is urgent are written.
+    ahead: usize,
     wrote: bool,
 }
 
@@ -101,8 +95,8 @@ impl Writer {
     pub(super) fn poll(&mut self, line: &Line) -> Polled {
         let mut polled = Polled::Idle;
         loop {
-            if self.load.urgent.is_empty() && self.load.batch.is_empty() {
-                self.load.batch.clear();
+            if self.ahead == self.load.urgent.len() && self.load.batch.is_empty() {
+                self.ahead = 0;
                 match line.poll_load(&mut self.load, std::mem::take(&mut self.wrote)) {
                     Some(true) => {}
                     Some(false) => return Polled::Ended,
@@ -111,16 +105,16 @@ impl Writer {
             }
             let written = {
                 let mut slices = Vec::new();
-                if !self.load.urgent.is_empty() {
-                    slices.push(IoSlice::new(&self.load.urgent));
+                if self.ahead < self.load.urgent.len() {
+                    slices.push(IoSlice::new(&self.load.urgent[self.ahead..]));
                 }
                 self.load.batch.slices(&mut slices);
                 line.connection.try_write_vectored(&slices)
             };
             match written {
                 Ok(count) => {
-                    let of_urgent = count.min(self.load.urgent.len());
-                    self.load.urgent.drain(..of_urgent);
+                    let of_urgent = count.min(self.load.urgent.len() - self.ahead);
+                    self.ahead += of_urgent;
                     self.load.batch.wrote(count - of_urgent);
                     line.count_out(count);
                     self.wrote = true;

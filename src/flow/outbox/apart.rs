@@ -41,8 +41,9 @@ pub(super) struct Apart {
     taken: Option<usize>,
     /// Lanes that end once what waits of them went.
     pub(super) endings: usize,
-    /// Control frames behind these ends.
+    /// Control frames behind these ends, and how many of them count.
     pub(super) late: Vec<u8>,
+    pub(super) late_counted: u64,
     /// The last frame, behind all that waits.
     pub(super) bye: Option<Control>,
 }
@@ -60,6 +61,7 @@ impl Apart {
             taken: None,
             endings: 0,
             late: Vec::new(),
+            late_counted: 0,
             bye: None,
         }
     }
@@ -70,6 +72,16 @@ impl Apart {
 
     pub(super) fn stride(&self) -> usize {
         self.fixed.unwrap_or(self.gauge.stride())
+    }
+
+    pub(super) fn ahead(&self) -> &Batch {
+        &self.ahead
+    }
+
+    /// The writer never ends what it took.
+    pub(super) fn forget_write(&mut self) {
+        self.taken = None;
+        self.gauge.idle();
     }
 
     pub(super) fn edition(&self) -> u64 {
@@ -261,6 +273,9 @@ impl Outbox {
         if cut.is_whole() {
             return put_sample(into, &mut self.stamps, cut.alias, cut.sent, sample);
         }
+        if into.messages() == 0 {
+            into.base = self.stamps.time();
+        }
         let first = cut.first.then(|| {
             let out = self.stamps.stamp(cut.sent);
             if out.time_first {
@@ -286,11 +301,12 @@ impl Outbox {
 
     /// A lane that was to end is through with what waited.
     pub(super) fn finish_late(&mut self, alias: u32) {
-        self.finish_lane(alias);
+        self.finish_lane(alias, false);
         self.apart.endings = self.apart.endings.saturating_sub(1);
         if self.apart.endings == 0 {
             let late = std::mem::take(&mut self.apart.late);
             self.batch.bytes().extend_from_slice(&late);
+            self.batch.counted += std::mem::take(&mut self.apart.late_counted);
         }
     }
 

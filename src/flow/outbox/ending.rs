@@ -24,7 +24,10 @@ impl Outbox {
         if self.closed {
             return;
         }
+        // There is no link that it could drain to.
+        let drain = drain && !self.is_suspended();
         self.drains = drain;
+        self.stop_keeping(drain);
         if !drain {
             for (alias, lane) in (0..).zip(&mut self.lanes) {
                 let parked = lane.as_mut().map_or(0, |lane| std::mem::take(&mut lane.parked).len());
@@ -92,6 +95,7 @@ impl Outbox {
         self.rest = Batch::default();
         self.moved = Vec::new();
         self.apart.late = Vec::new();
+        self.kept = None;
     }
 
     /// Takes what never left and what was never confirmed, by alias, once the outbox is closed and nobody writes

@@ -4,7 +4,6 @@ use super::{Outbox, Put, put_gap, put_lost};
 use crate::flow::lane::LaneId;
 use crate::time::Timestamp;
 use crate::wire::control::{Control, Credit};
-use crate::wire::encode;
 
 /// What a valid credit brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,7 +68,7 @@ impl Outbox {
             lane.lost_here += 1;
         }
         if let Some(untaken) = untaken {
-            encode(self.batch.bytes(), &Control::Stalled { alias, untaken });
+            self.batch.control(&Control::Stalled { alias, untaken });
         }
         Put::PassedOver(untaken)
     }

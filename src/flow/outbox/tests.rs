@@ -17,6 +17,7 @@ mod lanes;
 mod model;
 mod parking;
 mod relay;
+mod resuming;
 mod writing;
 
 /// An outbox with a clock that stands, its writer, and the reader at the other end.

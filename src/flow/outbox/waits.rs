@@ -22,6 +22,11 @@ impl Waits {
         let took = self.began.take().map_or(Duration::ZERO, |began| now - began);
         self.longest = self.longest.max(took);
     }
+
+    /// What was being written never will be to its end.
+    pub(super) fn stop(&mut self) {
+        self.began = None;
+    }
 }
 
 impl Outbox {

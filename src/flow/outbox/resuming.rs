@@ -1,0 +1,176 @@
+//! From one link to the next: nothing is written in between, and then what was kept comes first.
+
+use super::Outbox;
+use super::again::{Known, again};
+use super::kept::{Ended, is_kept};
+use crate::flow::batch::{Batch, Part, frames_of};
+use crate::flow::lane::Lane;
+use crate::priority::Priority;
+use crate::reason::{Reason, ReasonCode};
+use std::collections::BTreeMap;
+
+impl Outbox {
+    /// For the writer: the link is gone, and this is what it was writing, or nothing. Until [`resume`](Self::resume)
+    /// nothing is taken to be written; samples wait, and are turned away, as on a line that takes none.
+    /// Where nothing is kept, or the end was said, what was not written is lost instead.
+    pub(crate) fn suspend(&mut self, urgent: Vec<u8>, mut batch: Batch) {
+        let closed = self.closed;
+        let Some(kept) = self.kept.as_mut().filter(|_| !closed) else {
+            return self.note_unwritten(&batch);
+        };
+        if std::mem::take(&mut self.gate.taken) {
+            self.gate.writing = false;
+        }
+        let mut rest = std::mem::take(&mut self.rest);
+        let mut cut: BTreeMap<u32, u64> = BTreeMap::new();
+        let mut count = |alias| *cut.entry(alias).or_default() += 1;
+        batch.unwritten(&mut count);
+        rest.unwritten(&mut count);
+        kept.again.iter().for_each(|again| again.unwritten(&mut count));
+        if kept.has_again || !kept.again.is_empty() {
+            // Of what was sent again most had been written before.
+            for (alias, count) in &mut cut {
+                *count = (*count).min(kept.cut.get(alias).copied().unwrap_or(0));
+            }
+        }
+        if !kept.suspended {
+            kept.cut = cut;
+        }
+        kept.keep(&urgent, &mut batch);
+        kept.keep(&[], &mut rest);
+        kept.suspend();
+        let mut queued = Vec::with_capacity(self.urgent.len());
+        for part in frames_of(&self.urgent) {
+            if let Part::Control { kind, frame, .. } = part {
+                if is_kept(kind) {
+                    queued.extend_from_slice(frame);
+                }
+            }
+        }
+        self.urgent = queued;
+        self.gate.woken = false;
+        self.gate.waits.stop();
+        self.apart.forget_write();
+        self.note_shut();
+    }
+
+    /// Another link carries on: `received` counted control frames came on those before. `slow`: how many bytes a second it
+    /// carries, where it is slow. What is to be sent again is taken first; whoever calls this sees to it that the writer
+    /// comes, as told by [`wake`](Self::wake).
+    ///
+    /// # Errors
+    /// Malformed: fewer came than were said to before, or more than there were.
+    pub(crate) fn resume(&mut self, received: u64, slow: Option<u64>) -> Result<(), Reason> {
+        let closed = self.closed;
+        let Some(kept) = self.kept.as_mut().filter(|kept| kept.suspended && !closed) else { return Ok(()) };
+        if received < kept.first || received > kept.given {
+            let (first, given) = (kept.first, kept.given);
+            let text =
+                format!("{received} control frames are said to have come: {first} to {given} can have");
+            return Err(Reason::new(ReasonCode::Malformed, text));
+        }
+        if self.gate.writing {
+            // A sender is about to give back what it wrote to the old link.
+            kept.resuming = Some((received, slow));
+        } else {
+            self.go_on(received, slow);
+        }
+        Ok(())
+    }
+
+    /// A sender gives back what it wrote inline, at least in part. False: the rest is still to be written.
+    pub(super) fn end_kept(&mut self, batch: &mut Batch) -> bool {
+        let closed = self.closed;
+        match &mut self.kept {
+            Some(kept) if kept.suspended && !closed => {
+                batch.unwritten(|alias| *kept.cut.entry(alias).or_default() += 1);
+                kept.keep(&[], batch);
+                batch.clear();
+                if let Some((received, slow)) = kept.resuming.take() {
+                    self.go_on(received, slow);
+                }
+                true
+            }
+            _ if batch.is_empty() => {
+                self.take_back(&mut Vec::new(), batch);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn go_on(&mut self, received: u64, slow: Option<u64>) {
+        let lanes = self.lanes_taken();
+        let base = if self.batch.messages() > 0 { self.batch.base } else { self.stamps.time() };
+        let is_loose = |lane: &&Lane| lane.limit.is_some() && !lane.delivery.is_lossless();
+        let loose = self.lanes.iter().flatten().filter(is_loose).map(|lane| lane.id.alias).collect();
+        let Some(kept) = &mut self.kept else { return };
+        let known = Known { lanes, loose, came: received - kept.first, slow, base };
+        let rows = kept.take_all();
+        kept.again = again(&rows, &known);
+        (kept.first, kept.given) = (received, received);
+        kept.suspended = false;
+        rows.into_iter().for_each(|row| kept.recycle(row));
+        self.note_shut();
+    }
+
+    /// All lanes as far as they were taken to be written.
+    fn lanes_taken(&self) -> BTreeMap<u32, Ended> {
+        let mut lanes = self.kept.as_ref().map(|kept| kept.ended.clone()).unwrap_or_default();
+        for lane in self.lanes.iter().flatten() {
+            let (sequence, taken, delivery) = (lane.sequence, lane.taken, lane.delivery);
+            lanes.insert(lane.id.alias, Ended { sequence, taken, delivery });
+        }
+        let mut waits = |alias, count| {
+            if let Some(lane) = lanes.get_mut(&alias) {
+                lane.sequence = lane.sequence.saturating_sub(count);
+            }
+        };
+        let waiting = self.batch.frames().chain(self.apart.ahead().frames());
+        for part in waiting.chain(frames_of(&self.apart.late)) {
+            if let Some((alias, count)) = part.numbers() {
+                waits(alias, count);
+            }
+        }
+        self.apart.queues.numbers(waits);
+        lanes
+    }
+
+    /// Counts as never sent what was not written when the link ended, or was not yet sent again on this one.
+    pub(super) fn stop_keeping(&mut self, drains: bool) {
+        let Some(kept) = &mut self.kept else { return };
+        if kept.suspended {
+            for (alias, count) in std::mem::take(&mut kept.cut) {
+                self.left.entry(alias).or_default().unsent += count;
+            }
+        } else if !drains {
+            let mut cut: BTreeMap<u32, u64> = BTreeMap::new();
+            kept.again.iter().for_each(|again| again.unwritten(|alias| *cut.entry(alias).or_default() += 1));
+            for (alias, count) in cut {
+                let never = kept.cut.get(&alias).copied().unwrap_or(0);
+                self.left.entry(alias).or_default().unsent += count.min(never);
+            }
+        }
+        kept.stop(drains);
+        self.note_shut();
+    }
+
+    /// The link is gone and no other carries on yet.
+    pub(super) fn is_suspended(&self) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept.suspended)
+    }
+
+    /// The lanes there are: the alias of each, whether it is lossless, and its priority. Another link is told.
+    pub(crate) fn ranks(&self) -> impl Iterator<Item = (u32, bool, Priority)> + '_ {
+        self.lanes.iter().flatten().map(|lane| (lane.id.alias, lane.delivery.is_lossless(), lane.priority))
+    }
+
+    /// A lane ended at the next number.
+    pub(super) fn note_ended(&mut self, lane: &Lane) {
+        if let Some(kept) = &mut self.kept {
+            let sequence = lane.sequence + lane.gap + lane.lost;
+            let ended = Ended { sequence, taken: lane.taken, delivery: lane.delivery };
+            kept.ended.insert(lane.id.alias, ended);
+        }
+    }
+}
