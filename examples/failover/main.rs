@@ -47,7 +47,8 @@ fn main() -> Result<(), Fault> {
         .start()?;
 
     let steps: Intent<u64> = arm.intent_with("robot.arm.steps", IntentSettings::new())?;
-    let wanted: Interest<u64> = base.interest_with("robot.arm.steps", InterestSettings::new().lossless(256))?;
+    let wanted: Interest<u64> =
+        base.interest_with("robot.arm.steps", InterestSettings::new().lossless(256))?;
     if !steps.wait_interest(WAIT) {
         return Err("the base did not come".into());
     }
@@ -88,7 +89,10 @@ fn main() -> Result<(), Fault> {
     over.store(true, Ordering::Relaxed);
     let (sent, turned_away) = sending.join().map_err(|_| "the sender panicked")??;
     let Read { received, again, missing, longest } = reading.join().map_err(|_| "the reader panicked")?;
-    println!("sent {sent}, received {received}, missing {missing}, twice or out of order {again}; longest pause {} ms", longest.as_millis());
+    println!(
+        "sent {sent}, received {received}, missing {missing}, twice or out of order {again}; longest pause {} ms",
+        longest.as_millis()
+    );
     if turned_away > 0 {
         println!("{turned_away} sends found no room, and were tried again");
     }

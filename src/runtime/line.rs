@@ -452,6 +452,9 @@ impl Line {
     #[inline]
     pub(super) fn poll_load(&self, load: &mut Load, wrote: bool) -> Option<bool> {
         let mut out = self.out.lock();
+        if Self::is_released(&mut out, load) {
+            return Some(false);
+        }
         let some = out.outbox.take(&mut load.urgent, &mut load.batch, || self.clock.now(), wrote);
         let made = out.room_made();
         let finished = !some && out.outbox.is_finished();

@@ -301,6 +301,11 @@ impl Outbox {
         self.note_shut();
     }
 
+    /// Whether it can go on over another link.
+    pub(crate) fn resumes(&self) -> bool {
+        self.kept.is_some()
+    }
+
     /// Takes in that the other side came to a mark. Returns whether the writer must be told that it may go on, which is
     /// then promised, as by [`wake`](Self::wake).
     ///

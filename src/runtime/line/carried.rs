@@ -8,8 +8,9 @@
 //! ```
 //! From each state [`finish`](Line::finish) and [`abort`](Line::abort) end it for good.
 
-use super::{Line, Load};
+use super::{Line, Load, Out};
 use crate::event::PeerName;
+use crate::flow::batch::Batch;
 use crate::flow::outbox::Outbox;
 use crate::reason::Reason;
 use crate::runtime::input::LineInput;
@@ -77,7 +78,7 @@ impl Line {
             return false;
         }
         // The writer did so, where there was one.
-        out.outbox.suspend(&mut Load::default());
+        out.outbox.suspend(Vec::new(), Batch::default());
         out.carried = Carried::LetGo;
         true
     }
@@ -106,10 +107,10 @@ impl Line {
         }
         self.sizes.fit(&mut out.outbox, rate);
         let resumed = out.outbox.resume(received, rate);
-        let lanes: Vec<_> = out.outbox.lanes().collect();
+        let lanes: Vec<_> = out.outbox.ranks().collect();
         drop(out);
-        for (alias, delivery, priority) in lanes {
-            connection.lane(alias, delivery.is_lossless());
+        for (alias, lossless, priority) in lanes {
+            connection.lane(alias, lossless);
             connection.priority(alias, priority);
         }
         for (count, others) in [
@@ -129,12 +130,18 @@ impl Line {
 
     /// For the writer: it ends, and this is what it could not write to its end.
     pub(crate) fn broke(&self, load: &mut Load) {
-        let mut out = self.out.lock();
-        if out.outbox.resumes() && !out.outbox.is_closed() {
-            out.outbox.suspend(load);
-        } else {
-            out.outbox.note_unwritten(&load.batch);
+        let Load { urgent, batch } = std::mem::take(load);
+        self.out.lock().outbox.suspend(urgent, batch);
+    }
+
+    /// For the writer, which gives back what it wrote: whether it is to end, as the connection is closed.
+    pub(super) fn is_released(out: &mut Out, load: &mut Load) -> bool {
+        if out.carried != Carried::Released {
+            return false;
         }
+        let Load { urgent, batch } = std::mem::take(load);
+        out.outbox.suspend(urgent, batch);
+        true
     }
 
     /// All that was sent before this mark came.
@@ -155,22 +162,3 @@ const SLOW_LINE_AHEAD: usize = 20;
 const SLOW_LINE_STRIDE: usize = 50;
 const LEAST_STRIDE: usize = 512;
 const MOST_STRIDE: usize = 64 * 1024;
-
-impl Outbox {
-    pub(crate) fn resumes(&self) -> bool {
-        false
-    }
-    pub(crate) fn set_resumes(&mut self, _: bool) {}
-    pub(crate) fn suspend(&mut self, _: &mut Load) {}
-    pub(crate) fn resume(&mut self, _: u64, _: Option<u64>) -> Result<(), Reason> {
-        Ok(())
-    }
-    pub(crate) fn marked(&mut self, _: u64) -> Result<bool, Reason> {
-        Ok(false)
-    }
-    pub(crate) fn lanes(
-        &self,
-    ) -> impl Iterator<Item = (u32, crate::delivery::Delivery, crate::priority::Priority)> {
-        std::iter::empty()
-    }
-}

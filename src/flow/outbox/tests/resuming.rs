@@ -55,7 +55,7 @@ impl World {
     fn new(capacity: usize, limit: Option<usize>, slow: Option<u64>) -> Self {
         let mut outbox = Outbox::new(capacity);
         outbox.set_peer(1 << 20, true);
-        outbox.set_stride(500);
+        outbox.set_stride(Some(500));
         outbox.set_resumes(true);
         if let (Some(limit), Some(kept)) = (limit, &mut outbox.kept) {
             kept.set_limit(limit);
