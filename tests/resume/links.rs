@@ -53,7 +53,7 @@ fn takes_over(second: Kind) {
             _ => {}
         }
     }
-    sending.join().unwrap();
+    let _intent = sending.join().unwrap();
     support::until("one carries, the other stands by", || {
         let mut states = states(&desk);
         states.sort_by_key(|state| *state == LinkState::StandsBy);
@@ -86,7 +86,7 @@ fn the_link_named_first_is_gone_back_to() {
     let mut watch = Watch::new(&desk);
     support::until("both are ready", || {
         let states = states(&desk);
-        states.iter().any(|state| state.is_up()) && states.contains(&LinkState::StandsBy)
+        states[0].is_up() && states[1] == LinkState::StandsBy
     });
     scissors[0].close();
     watch.wait(resumed);
