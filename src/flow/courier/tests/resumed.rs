@@ -44,8 +44,8 @@ impl Play {
         bench.greet();
         bench.sides[0].control(&Control::Resume { received: 7 });
         let mut play = Self { random, bench, lanes: Vec::new(), marks: 0, marked: 0 };
-        for lane in 0..LOOSE.len() {
-            play.bench.sides[0].courier.lane(LOOSE[lane], false);
+        for (lane, alias) in LOOSE.into_iter().enumerate() {
+            play.bench.sides[0].courier.lane(alias, false);
             play.lanes.push(Lane { next: 100, ..Lane::default() });
             play.tell(lane);
         }
@@ -174,9 +174,9 @@ fn samples_are_loose_again_once_the_number_came() {
     let until = play.bench.now + Duration::from_secs(1);
     play.bench.run(until, 1000);
     let now = play.bench.now;
-    for lane in 0..LOOSE.len() {
+    for (lane, alias) in LOOSE.into_iter().enumerate() {
         let payload = play.payload(lane);
-        play.bench.sides[0].message(now, LOOSE[lane], &payload);
+        play.bench.sides[0].message(now, alias, &payload);
     }
     let stream = play.bench.sides[0].courier.stream_out.end();
     play.bench.run(now + Duration::from_millis(5), 1000);
