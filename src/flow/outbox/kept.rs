@@ -305,8 +305,8 @@ impl Outbox {
         self.note_shut();
     }
 
-    /// Takes in that the other side came to a mark. Returns whether the writer must be told that it may go on, which is
-    /// then promised, as by [`wake`](Self::wake).
+    /// Takes in that the other side came to a mark. Returns whether more may be taken now than before: then
+    /// [`wake`](Self::wake) says whether the writer must be told.
     ///
     /// # Errors
     /// Malformed: no such mark was sent, or a later one was answered before.
@@ -315,7 +315,7 @@ impl Outbox {
         let was_full = kept.is_full();
         kept.marked(number)?;
         self.note_shut();
-        Ok(was_full && self.wake())
+        Ok(was_full)
     }
 
     pub(super) fn note_shut(&mut self) {

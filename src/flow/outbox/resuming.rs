@@ -175,6 +175,11 @@ impl Outbox {
         let Some(kept) = self.kept.as_mut().filter(|kept| !kept.untold.is_empty()) else { return };
         if let Some(place) = kept.untold.iter().position(|untold| *untold == alias) {
             kept.untold.swap_remove(place);
+            // What is urgent must not go ahead of it.
+            let edition = self.apart.edition();
+            if let Some(lane) = self.lane_mut(alias) {
+                lane.batched = edition;
+            }
             encode(self.batch.bytes(), &Control::At { alias, number: 0 });
         }
     }
