@@ -4,7 +4,7 @@
 #[path = "process/child.rs"]
 mod child;
 
-use bowline::{Endpoint, EndpointBuilder, Event, Intent, Interest, LinkState, Reason, ReasonCode};
+use bowline::{Endpoint, EndpointBuilder, Event, Intent, Interest, LinkState, Reading, Reason, ReasonCode};
 use child::Role;
 use std::collections::BTreeSet;
 use std::fs;
@@ -178,8 +178,8 @@ fn a_frozen_peer_is_down_in_time_and_comes_back() {
             assert!(reason.is_transient() && reason.text().contains("desk"), "{reason}");
             // 3.5 intervals after it was heard last, which is up to one interval ago.
             assert!(span > Duration::from_millis(200) && span < Duration::from_millis(700), "{span:?}");
-            assert_eq!(home.back.suppliers(), 0);
-            assert!(!home.there.wait_interest(Duration::ZERO));
+            assert!(matches!(home.back.latest(), Reading::LinkDown(_)));
+            assert_eq!(home.there.interested(), 1, "its session waits for it");
             home.desk.signal("CONT");
             let began = Instant::now();
             watch(&home.robot).up();

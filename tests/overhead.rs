@@ -40,7 +40,9 @@ fn a_small_sample_costs_four_bytes_more_than_its_payload() {
         }
         let expected = before + count * (size + 4);
         until("all was written", || tap.listener_sent().len() >= expected);
-        assert_eq!(tap.listener_sent().len(), expected, "{count} samples of {size} bytes");
+        // A mark every 64 KiB, whose answer says that all before it came.
+        let marks = tap.listener_sent().len() - expected;
+        assert!(marks <= 6 * (expected / (64 << 10)), "{count} samples of {size} bytes: {marks} more");
     }
     assert_eq!(interest.counts().lost_here, 0);
 }

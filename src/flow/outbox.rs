@@ -24,7 +24,7 @@
 //! # Bounds
 //! The batch and what is parked hold `capacity` bytes each, plus at most one sample per sending intent;
 //! lanes of one intent share the bytes of what they park. Answers to a peer that does not read them:
-//! [`ANSWERS`].
+//! [`control::ANSWERS`].
 //!
 //! # Links that end
 //! A session may outlive its link. What was written is [kept](kept) until it is known to have come, and sent
@@ -46,6 +46,7 @@ use std::time::Duration;
 
 mod again;
 mod apart;
+mod control;
 mod ending;
 mod full;
 mod kept;
@@ -53,6 +54,7 @@ mod parking;
 mod relay;
 mod resuming;
 mod some;
+mod taking;
 mod waits;
 
 pub(crate) use ending::Left;
@@ -72,7 +74,7 @@ pub(crate) struct Outbox {
     urgent: Vec<u8>,
     /// How many frames of `urgent` a session counts.
     counted: u64,
-    /// How many bytes of `urgent` are our own tables, or passed on: see [`TABLES`].
+    /// How many bytes of `urgent` are our own tables, or passed on: see [`control::TABLES`].
     tables: usize,
     batch: Batch,
     /// What an inline write could not write.
@@ -329,55 +331,6 @@ impl Outbox {
         put_sample(&mut self.batch, &mut self.stamps, alias, sent, sample);
     }
 
-    /// Adds a control frame that goes ahead of all samples. False if the peer does not read its answers.
-    pub(crate) fn urgent(&mut self, frame: &Control) -> bool {
-        if self.closed {
-            return true;
-        }
-        if let Some(kept) = &mut self.kept {
-            match frame {
-                // On a link that is gone nobody waits for it.
-                _ if kept.suspended && !frame.is_counted() => return true,
-                Control::Marked { number } => {
-                    kept.answer(*number);
-                    return true;
-                }
-                Control::Ping(_) => kept.note_ping(),
-                _ => {}
-            }
-        }
-        let before = self.urgent.len();
-        let own_table = matches!(frame, Control::Intents(_) | Control::Interests(_));
-        if own_table && self.tables > TABLES {
-            // Only what is passed on from other peers can come to so much.
-            return false;
-        }
-        if !own_table && before - self.tables > ANSWERS {
-            return false;
-        }
-        self.counted += encode_counted(&mut self.urgent, frame);
-        if own_table {
-            self.tables += self.urgent.len() - before;
-        }
-        true
-    }
-
-    /// Adds a control frame behind the samples that wait.
-    pub(crate) fn in_line(&mut self, frame: &Control) {
-        if self.closed {
-            return;
-        }
-        match &mut self.kept {
-            Some(kept) if kept.suspended && !frame.is_counted() => {}
-            Some(kept) if matches!(frame, Control::Ping(_)) => kept.ping_in_line(frame),
-            // Not ahead of the END of a lane of which something waits.
-            _ if self.apart.endings > 0 => {
-                self.apart.late_counted += encode_counted(&mut self.apart.late, frame);
-            }
-            _ => self.batch.control(frame),
-        }
-    }
-
     /// The clock as it was read last, for the sample that was put in last.
     pub(crate) fn now(&self) -> Timestamp {
         self.now.last()
@@ -407,143 +360,6 @@ impl Outbox {
                 .as_ref()
                 .is_some_and(|kept| kept.has_answer() || (kept.has_pings() && self.apart.endings == 0))
     }
-
-    /// Takes control frames that nothing waits ahead of, to be written inline by the caller.
-    pub(crate) fn take_urgent_inline(&mut self, into: &mut Batch) -> bool {
-        let alone = self.batch.is_empty()
-            && self.rest.is_empty()
-            && self.tables == 0
-            && self.apart.is_empty()
-            && !self.gate.shut;
-        let some = !self.urgent.is_empty() || self.kept.as_ref().is_some_and(|kept| kept.has_answer());
-        let free = alone && !self.gate.writing && !self.gate.woken && some;
-        if free {
-            std::mem::swap(&mut self.urgent, into.bytes());
-            into.counted = std::mem::take(&mut self.counted);
-            self.gate.writing = true;
-            if let Some(kept) = &mut self.kept {
-                let bytes = if into.counted > 0 { into.size() } else { 0 };
-                kept.put_answer(into.bytes());
-                kept.taken(into, bytes, false);
-            }
-        }
-        free
-    }
-
-    /// Moves the batch into an emptied one, to be written inline by the caller. It is small, and copied:
-    /// swapped, the large buffers of a busy time would end up with the intents, one each.
-    pub(crate) fn take_inline(&mut self, into: &mut Batch) {
-        self.batch.move_to(into);
-        self.apart.turn_page();
-        self.gate.writing = true;
-        self.note_kept(into, 0, self.apart.endings == 0);
-    }
-
-    /// Whether so much waits that whoever put in the last of it should write it, as nobody else does. More
-    /// than twice the capacity, a large payload, is left to the writer: sending it would take long.
-    #[inline]
-    pub(crate) fn is_due(&self) -> bool {
-        let len = self.batch.len();
-        let alone =
-            !self.gate.writing && self.rest.is_empty() && self.urgent.is_empty() && self.apart.is_empty();
-        len >= self.due && alone && len <= 2 * self.capacity && !self.closed && !self.gate.shut
-    }
-
-    /// Swaps the batch for an emptied one, to be written by the caller.
-    pub(crate) fn take_due(&mut self, into: &mut Batch) {
-        self.gate.writing = true;
-        let ends = self.apart.endings == 0;
-        self.take_batch(into);
-        self.note_kept(into, 0, ends);
-    }
-
-    /// A batch is taken, with `ahead` bytes of control frames to be kept before it. `ends`: the ENDs of all lanes that
-    /// ended are in it, or went before.
-    fn note_kept(&mut self, batch: &mut Batch, ahead: usize, ends: bool) {
-        if let Some(kept) = &mut self.kept {
-            let bytes = ahead + batch.size();
-            kept.taken(batch, bytes, ends);
-        }
-    }
-
-    fn take_batch(&mut self, into: &mut Batch) {
-        self.hasten();
-        std::mem::swap(&mut self.batch, into);
-        self.apart.turn_page();
-        if !self.apart.is_empty() {
-            self.fill(into);
-        }
-        if into.messages() > 0 {
-            self.gate.loaded = into.messages() > 1;
-        }
-        if self.parked > 0 || self.held > 0 {
-            self.unpark(self.capacity);
-        }
-    }
-
-    /// A write by a sender ended: what it took is in `batch`, with how much of it was written. Empties it.
-    pub(crate) fn end_inline(&mut self, batch: &mut Batch, now: Timestamp) {
-        self.gate.writing = false;
-        self.gate.last = now;
-        if self.kept.is_some() && self.end_kept(batch) {
-            return;
-        }
-        if batch.len() >= self.due {
-            std::mem::swap(batch, &mut self.rest);
-        } else if !batch.is_empty() {
-            batch.move_to(&mut self.rest);
-        }
-        batch.clear();
-    }
-
-    /// For the writer: takes what is to be written next, or goes idle and returns false.
-    ///
-    /// `urgent` is written before `batch`. Where the caller `wrote`, both must hold all of what it was given: they are
-    /// kept or emptied. Else they must come in empty. `now` is asked once, where there is something to
-    /// write or the caller `wrote` something since the last call.
-    pub(crate) fn take(
-        &mut self,
-        urgent: &mut Vec<u8>,
-        batch: &mut Batch,
-        now: impl Fn() -> Timestamp,
-        wrote: bool,
-    ) -> bool {
-        if wrote {
-            let now = now();
-            self.note_written(now);
-            self.gate.writing = false;
-            self.gate.taken = false;
-            self.gate.last = now;
-            self.gate.waits.end(now);
-            self.take_back(urgent, batch);
-        }
-        self.gate.woken = false;
-        if self.gate.writing || !self.has_work() {
-            return false;
-        }
-        (self.gate.writing, self.gate.taken) = (true, true);
-        self.begin_write(if wrote { self.gate.last } else { now() });
-        if !self.rest.is_empty() {
-            // It may end in the middle of a frame, so nothing may go before the rest of it.
-            std::mem::swap(&mut self.rest, batch);
-            return true;
-        }
-        if self.gate.shut {
-            self.take_shut(urgent, batch);
-        } else {
-            std::mem::swap(&mut self.urgent, urgent);
-            self.tables = 0;
-            let (counted, ends) = (std::mem::take(&mut self.counted), self.apart.endings == 0);
-            self.take_batch(batch);
-            batch.counted += counted;
-            self.note_kept(batch, if counted > 0 { urgent.len() } else { 0 }, ends);
-            if let Some(kept) = &mut self.kept {
-                kept.put_answer(urgent);
-            }
-        }
-        self.note_taken(urgent.len() + batch.len(), wrote);
-        true
-    }
 }
 
 fn put_lost(bytes: &mut Vec<u8>, alias: u32, count: u64) {
@@ -560,12 +376,6 @@ fn put_gap(bytes: &mut Vec<u8>, alias: u32, count: u64) {
 
 /// How long a line must have been quiet before a sender writes inline.
 pub(crate) const QUIET: Duration = Duration::from_micros(5);
-
-/// Bytes of tables that may wait for a peer that does not read.
-const TABLES: usize = 32 << 20;
-
-/// Bytes of answers (PONG, NOTIFY, CREDIT, …) that may wait for a peer that does not read.
-const ANSWERS: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -147,7 +147,7 @@ impl Incoming {
         }
         let watched = matches!(
             (kind, body.first().copied()),
-            (kind::TIME | kind::END | kind::PING | kind::PONG | kind::HANDSHAKE, _)
+            (kind::TIME | kind::END | kind::PING | kind::PONG | kind::HANDSHAKE | kind::AT, _)
                 | (kind::NOTIFY, Some(0 | kind::LINKED_PACKED))
         );
         match watched.then(|| decode(kind, body)) {
@@ -155,6 +155,8 @@ impl Incoming {
             Some(Ok(Control::Notify(Notify::Linked { alias, .. } | Notify::Packed { alias, .. }))) => {
                 effects.lanes.open(alias);
             }
+            // It was linked on another connection.
+            Some(Ok(Control::At { alias, .. })) => effects.lanes.open(alias),
             Some(Ok(Control::End { alias })) => {
                 effects.lanes.close(alias);
                 self.ended = true;

@@ -5,6 +5,11 @@ use crate::wire::packet::{Order, Tally};
 use std::collections::VecDeque;
 use std::time::Duration;
 
+mod settling;
+
+use settling::Settling;
+pub(super) use settling::Way;
+
 /// What was sent under each alias, and what is to be.
 pub(super) struct LanesOut {
     lanes: Vec<Lane>,
@@ -58,6 +63,8 @@ struct Lane {
     touched: bool,
     /// It is among those that rest.
     resting: bool,
+    /// Its samples go in the repaired stream for now.
+    settling: Option<Settling>,
     /// The last few were put on the line in a row.
     fast: bool,
     /// Where and when these few began.
@@ -161,6 +168,7 @@ impl LanesOut {
     pub(super) fn end(&mut self, alias: u32) -> Option<Tally> {
         let lane = self.lanes.get_mut(alias as usize).filter(|lane| lane.loose)?;
         lane.loose = false;
+        lane.settling = None;
         lane.open = None;
         lane.gap = 0;
         lane.since_tally = 0;

@@ -5,6 +5,9 @@
 //! repaired; messages of other aliases travel loose, numbered, and are never sent again; so do PING and
 //! PONG. What was lost is counted and comes out as LOST frames. `PROTOCOL.md`, "Packet links", says it all.
 //!
+//! Where a session goes on over this line, AT tells the number of the next sample of an alias. Nothing of the alias may
+//! overtake it, so its samples go in the stream until that came, and one that comes then waits for those.
+//!
 //! ```text
 //!  send ─► outgoing ─┬─► stream_out ──► poll ──► packet …  line  … packet ──► stream_in ─► incoming ─┐
 //!   (frames, cut     ├─► lanes_out  ──►                                   ──► lanes_in, pieces ──────┼─► ready ─► read

@@ -1,6 +1,7 @@
 //! What the writer gives, cut into frames and sorted: to the repaired stream, loose, or straight out.
 
 use super::incoming::STREAM_TALLY;
+use super::lanes_out::Way;
 use super::{Courier, Slips};
 use crate::time::Timestamp;
 use crate::wire::control::{Control, Ping, Pong};
@@ -185,9 +186,15 @@ impl Courier {
     /// Takes bytes into the head of a frame: as many as it may need, and no more.
     fn gather(&mut self, rest: &[u8]) -> Option<usize> {
         let head = &mut self.outgoing.head;
-        // Control frames that are looked at are small; anything else is told by its first bytes.
+        // Control frames that are looked at are small; anything else is told by its first bytes, and what
+        // follows them goes another way.
         let small = match head.first() {
-            Some(&length) if head.len() >= 2 && length < 0x80 && u32::from(head[1]) < kind::MESSAGE => {
+            Some(&length)
+                if head.len() >= 2
+                    && length < 0x80
+                    && u32::from(head[1]) < kind::MESSAGE
+                    && u32::from(head[1]) != kind::FRAGMENT =>
+            {
                 usize::from(length) + 1 - head.len()
             }
             _ => 1,
@@ -199,7 +206,11 @@ impl Courier {
 
     /// A message begins; false if there is no room for it.
     fn message_head(&mut self, alias: u32, stamp: Stamp, length: usize) -> bool {
-        if self.lanes_out.is_loose(alias) {
+        let way = self.lanes_out.way(alias, self.stream_out.acked());
+        if way == Way::Later {
+            return false;
+        }
+        if way == Way::Loose {
             if !self.lanes_out.admits(alias, length) {
                 return false;
             }
@@ -226,13 +237,21 @@ impl Courier {
         put_message_head(scratch, alias, out.stamp, length);
         self.stream_out.push(scratch);
         self.outgoing.passing = length;
+        self.lanes_out.streamed(alias, self.stream_out.end() + length as u64, false);
         true
     }
 
     /// A piece of a sample begins; false if there is no room for it.
     fn fragment_head(&mut self, head: &FragmentHead) -> bool {
         let FragmentHead { alias, first, left, payload_len, .. } = *head;
-        if self.lanes_out.is_loose(alias) {
+        let way = match first {
+            Some(_) => self.lanes_out.way(alias, self.stream_out.acked()),
+            None => self.lanes_out.way_of_more(alias),
+        };
+        if way == Way::Later {
+            return false;
+        }
+        if way == Way::Loose {
             if !self.lanes_out.admits_piece(alias, payload_len) {
                 return false;
             }
@@ -257,13 +276,16 @@ impl Courier {
         put_fragment_head(&mut out.scratch, alias, stamp, left, payload_len);
         self.stream_out.push(&out.scratch);
         out.passing = payload_len;
+        self.lanes_out.streamed(alias, self.stream_out.end() + payload_len as u64, left > 0);
         true
     }
 
     /// A whole control frame: how many of its bytes were taken, `None` if there is no room for it.
     fn control(&mut self, kind: u32, body: &[u8], bytes: &[u8]) -> Option<usize> {
-        let watched =
-            matches!(kind, kind::TIME | kind::GAP | kind::END | kind::PING | kind::PONG | kind::HANDSHAKE);
+        let watched = matches!(
+            kind,
+            kind::TIME | kind::GAP | kind::END | kind::PING | kind::PONG | kind::HANDSHAKE | kind::AT
+        );
         let whole = Some(bytes.len());
         match watched.then(|| decode(kind, body)) {
             Some(Ok(Control::Time(time))) => {
@@ -271,8 +293,10 @@ impl Courier {
                 return whole;
             }
             Some(Ok(Control::Gap { alias, count })) if self.lanes_out.is_loose(alias) => {
-                self.lanes_out.gap(alias, count);
-                return whole;
+                return self.gap(alias, count, bytes).then_some(bytes.len());
+            }
+            Some(Ok(Control::At { alias, .. })) if self.lanes_out.is_loose(alias) => {
+                return self.at(alias, bytes).then_some(bytes.len());
             }
             // Behind a HANDSHAKE or an END it stands in line until that arrived.
             Some(Ok(Control::Ping(ping))) if self.stream_out.acked() >= self.outgoing.ended_at => {
@@ -300,6 +324,36 @@ impl Courier {
             self.outgoing.ended_at = self.stream_out.end() + self.outgoing.passing as u64;
         }
         passed
+    }
+
+    /// Samples of a loose alias were dropped.
+    fn gap(&mut self, alias: u32, count: u64, bytes: &[u8]) -> bool {
+        match self.lanes_out.way(alias, self.stream_out.acked()) {
+            Way::Loose => self.lanes_out.gap(alias, count),
+            Way::Stream if self.stream_out.room() >= HEAD_ROOM => {
+                self.stream_out.push(bytes);
+                // Samples that were begun are given up with it.
+                self.lanes_out.streamed(alias, self.stream_out.end(), false);
+            }
+            Way::Stream | Way::Later => return false,
+        }
+        true
+    }
+
+    /// The number of the next sample of a loose alias is told. What went before goes first, and is settled there: what
+    /// did not come by then is lost.
+    fn at(&mut self, alias: u32, bytes: &[u8]) -> bool {
+        if self.stream_out.room() < HEAD_ROOM || !self.lanes_out.is_empty() {
+            return false;
+        }
+        if let Some(tally) = self.lanes_out.tell(alias) {
+            let scratch = &mut self.outgoing.scratch;
+            put_stream_tally(scratch, &tally);
+            self.stream_out.push(scratch);
+        }
+        self.stream_out.push(bytes);
+        self.lanes_out.told(alias, self.stream_out.end());
+        true
     }
 
     fn end(&mut self, alias: u32, bytes: &[u8]) -> bool {
@@ -371,12 +425,12 @@ fn is_passed(bytes: &[u8]) -> bool {
     bytes.get(used).is_some_and(|tag| {
         matches!(
             u32::from(*tag),
-            kind::INTENTS | kind::INTERESTS | kind::NOTIFY | kind::CREDIT | kind::LOST | 0x10..=0x17
+            kind::INTENTS | kind::INTERESTS | kind::NOTIFY | kind::CREDIT | kind::LOST | 0x10 | 0x12..=0x17
         )
     })
 }
 
-/// Room for a TIME and the head of a message, or for a tally and an END.
+/// Room for a TIME and the head of a message, or for a tally and an END or an AT, give or take a few bytes.
 const HEAD_ROOM: usize = 32;
 
 /// How many PINGs, and how many PONGs, may wait for the line.

@@ -271,6 +271,10 @@ impl Writes {
             self.batch.base = self.stamps.time();
         }
         let sent = sent?;
+        if self.stamps.time().is_some_and(|time| time > sent.micros()) {
+            // It may seem a little later than it was already: not again.
+            self.stamps = StampWriter::default();
+        }
         let out = self.stamps.stamp(sent);
         if out.time_first {
             encode(self.batch.bytes(), &Control::Time(sent));

@@ -44,6 +44,9 @@ impl Outbox {
         }
         let is_back = lane.window.taken(credit.taken - before);
         let missed = is_back.then_some(lane.gap);
+        if first {
+            self.note_first_credit(credit.alias);
+        }
         if is_back {
             // It is told what it missed, and takes part again once it granted more.
             self.tell_missing(credit.alias);

@@ -16,7 +16,8 @@
 //!
 //! Frames that mean something on their own link alone, such as PONG, are not kept.
 
-use super::{ANSWERS, Outbox, TABLES};
+use super::Outbox;
+use super::control::{ANSWERS, TABLES};
 use crate::delivery::Delivery;
 use crate::flow::batch::{Batch, Part, frames_of};
 use crate::reason::{Reason, ReasonCode};
@@ -61,6 +62,8 @@ pub(super) struct Kept {
     stopped: bool,
     /// How lanes ended, by alias, until that is opened anew.
     pub(super) ended: BTreeMap<u32, Ended>,
+    /// Lanes without credit, that may lose samples, which another link was not told of.
+    pub(super) untold: Vec<u32>,
     /// How many of the last samples of each alias were never written to their end when the link ended.
     pub(super) cut: BTreeMap<u32, u64>,
 }
@@ -258,6 +261,7 @@ impl Kept {
     /// The link ended: what was about it alone is dropped.
     pub(super) fn suspend(&mut self) {
         self.suspended = true;
+        self.resuming = None;
         self.has_again = false;
         self.answer = None;
         self.pinged = false;
@@ -306,8 +310,8 @@ impl Outbox {
         self.kept.is_some()
     }
 
-    /// Takes in that the other side came to a mark. Returns whether the writer must be told that it may go on, which is
-    /// then promised, as by [`wake`](Self::wake).
+    /// Takes in that the other side came to a mark. Returns whether more may be taken now than before: then
+    /// [`wake`](Self::wake) says whether the writer must be told.
     ///
     /// # Errors
     /// Malformed: no such mark was sent, or a later one was answered before.
@@ -316,7 +320,7 @@ impl Outbox {
         let was_full = kept.is_full();
         kept.marked(number)?;
         self.note_shut();
-        Ok(was_full && self.wake())
+        Ok(was_full)
     }
 
     pub(super) fn note_shut(&mut self) {

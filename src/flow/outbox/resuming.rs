@@ -7,6 +7,8 @@ use crate::flow::batch::{Batch, Part, frames_of};
 use crate::flow::lane::Lane;
 use crate::priority::Priority;
 use crate::reason::{Reason, ReasonCode};
+use crate::wire::control::Control;
+use crate::wire::encode;
 use std::collections::BTreeMap;
 
 impl Outbox {
@@ -102,14 +104,17 @@ impl Outbox {
     fn go_on(&mut self, received: u64, slow: Option<u64>) {
         let lanes = self.lanes_taken();
         let base = if self.batch.messages() > 0 { self.batch.base } else { self.stamps.time() };
-        let is_loose = |lane: &&Lane| lane.limit.is_some() && !lane.delivery.is_lossless();
-        let loose = self.lanes.iter().flatten().filter(is_loose).map(|lane| lane.id.alias).collect();
+        let (loose, untold): (Vec<&Lane>, Vec<&Lane>) = (self.lanes.iter().flatten())
+            .filter(|lane| !lane.delivery.is_lossless())
+            .partition(|lane| lane.limit.is_some());
+        let [loose, untold] = [loose, untold].map(|lanes| lanes.iter().map(|lane| lane.id.alias).collect());
         let Some(kept) = &mut self.kept else { return };
         let known = Known { lanes, loose, came: received - kept.first, slow, base };
         let rows = kept.take_all();
         kept.again = again(&rows, &known);
         (kept.first, kept.given) = (received, received);
         kept.suspended = false;
+        kept.untold = untold;
         rows.into_iter().for_each(|row| kept.recycle(row));
         self.note_shut();
     }
@@ -165,12 +170,27 @@ impl Outbox {
         self.lanes.iter().flatten().map(|lane| (lane.id.alias, lane.delivery.is_lossless(), lane.priority))
     }
 
+    /// A lane has its first credit: if it was opened on another link, this one learns of it.
+    pub(super) fn note_first_credit(&mut self, alias: u32) {
+        let Some(kept) = self.kept.as_mut().filter(|kept| !kept.untold.is_empty()) else { return };
+        if let Some(place) = kept.untold.iter().position(|untold| *untold == alias) {
+            kept.untold.swap_remove(place);
+            // What is urgent must not go ahead of it.
+            let edition = self.apart.edition();
+            if let Some(lane) = self.lane_mut(alias) {
+                lane.batched = edition;
+            }
+            encode(self.batch.bytes(), &Control::At { alias, number: 0 });
+        }
+    }
+
     /// A lane ended at the next number.
     pub(super) fn note_ended(&mut self, lane: &Lane) {
         if let Some(kept) = &mut self.kept {
             let sequence = lane.sequence + lane.gap + lane.lost;
             let ended = Ended { sequence, taken: lane.taken, delivery: lane.delivery };
             kept.ended.insert(lane.id.alias, ended);
+            kept.untold.retain(|alias| *alias != lane.id.alias);
         }
     }
 }

@@ -3,6 +3,7 @@
 mod exact;
 mod hostile;
 mod line;
+mod resumed;
 mod simple;
 mod speed;
 

@@ -1,6 +1,7 @@
 //! Who writes when, and what goes first.
 
 use super::*;
+use crate::flow::outbox::control::ANSWERS;
 
 #[test]
 fn urgent_frames_go_ahead_of_samples_and_in_line_frames_behind_them() {

@@ -1,0 +1,77 @@
+//! Aliases whose next number is told in the repaired stream, as where a session goes on over another line.
+//!
+//! ```text
+//!         AT goes in the stream         it came                all of the alias there came
+//!  loose ─────────────────────► stream ─────────► waits for that ───────────────────────► loose
+//! ```
+
+use super::LanesOut;
+use crate::wire::packet::Tally;
+
+/// An alias of which the number was told in the repaired stream: nothing of it may overtake that.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Settling {
+    /// The place in the stream behind what told it, and behind all of the alias that follows there.
+    told: u64,
+    end: u64,
+    /// A sample was begun in the stream.
+    within: bool,
+}
+
+/// How a frame of an alias goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::flow::courier) enum Way {
+    Loose,
+    Stream,
+    /// Loose, once what went in the stream has come.
+    Later,
+}
+
+impl LanesOut {
+    /// How the next frame of an alias goes, where the other side has the stream up to `acked`.
+    pub(in crate::flow::courier) fn way(&mut self, alias: u32, acked: u64) -> Way {
+        let Some(lane) = self.lanes.get_mut(alias as usize).filter(|lane| lane.loose) else {
+            return Way::Stream;
+        };
+        match lane.settling {
+            None => Way::Loose,
+            Some(settling) if settling.within || acked < settling.told => Way::Stream,
+            Some(settling) if acked < settling.end => Way::Later,
+            Some(_) => {
+                lane.settling = None;
+                Way::Loose
+            }
+        }
+    }
+
+    /// The same of a piece that is not the first: it goes the way that the first one went, which may have been
+    /// another connection's.
+    pub(in crate::flow::courier) fn way_of_more(&self, alias: u32) -> Way {
+        let lane = self.lanes.get(alias as usize).filter(|lane| lane.loose);
+        let is_begun = lane.and_then(|lane| lane.open).is_some_and(|open| open.at < open.total);
+        if is_begun { Way::Loose } else { Way::Stream }
+    }
+
+    /// A frame of a loose alias goes in the stream, up to `end`. `within`: the sample goes on.
+    pub(in crate::flow::courier) fn streamed(&mut self, alias: u32, end: u64, within: bool) {
+        if let Some(lane) = self.lanes.get_mut(alias as usize).filter(|lane| lane.loose) {
+            let settling = lane.settling.get_or_insert_default();
+            (settling.end, settling.within) = (end, within);
+        }
+    }
+
+    /// The number of the next sample of an alias is about to be told in the stream: what is to be known before it of
+    /// samples that went loose.
+    pub(in crate::flow::courier) fn tell(&mut self, alias: u32) -> Option<Tally> {
+        let lane = self.lanes.get_mut(alias as usize).filter(|lane| lane.next > 0 || lane.dropped > 0)?;
+        (lane.gap, lane.since_tally) = (0, 0);
+        Some(Tally { alias, next: lane.next, dropped: lane.dropped })
+    }
+
+    /// It was, up to `end`.
+    pub(in crate::flow::courier) fn told(&mut self, alias: u32, end: u64) {
+        if let Some(lane) = self.lanes.get_mut(alias as usize) {
+            lane.settling = Some(Settling { told: end, end, within: false });
+        }
+    }
+}
