@@ -57,7 +57,7 @@ impl Dispatcher {
             }
             Action::StandBy { link } => {
                 if let Some(line) = self.lines.get(&link) {
-                    line.word(Word::GoOn);
+                    line.word(Word::StandBy);
                 }
             }
             Action::HandOver { session, line, peer, received } => {

@@ -12,6 +12,7 @@ mod measure;
 #[cfg(feature = "lz4")]
 mod packed;
 mod raw_peer;
+mod resumed;
 mod scene;
 mod stalled;
 
