@@ -232,13 +232,13 @@ fn a_peer_that_goes_on_again_and_again_leaves_nothing_behind() {
     let scene = Scene::set(&unused("tcp"), |robot| robot);
     let (_, address) = scene.url().split_once("://").expect("a URL");
     let session = waiting(&scene);
-    let before = (resident(), threads().len(), descriptors());
+    let before = (threads().len(), descriptors(), resident());
     let all = [
         Hello::resuming("villain", session).bytes(),
         frames::handshake_final_with(session, frames::RESUMES),
         frames::resume(0),
     ];
-    for round in 0..1000 {
+    for round in 0..ROUNDS {
         let connection = Tcp.dial(address, SOON, &Cancel::default()).expect("connects");
         let mut bytes = &all.concat()[..];
         while let Ok(count @ 1..) = connection.write(bytes) {
@@ -250,15 +250,20 @@ fn a_peer_that_goes_on_again_and_again_leaves_nothing_behind() {
             while scene.robot.events().try_recv().is_some() {}
         }
     }
-    assert!(eventually(SOON, || threads().len() <= before.1 + 2), "{:?}, {} before", threads(), before.1);
-    assert!(eventually(SOON, || descriptors() <= before.2 + 2), "{} descriptors", descriptors());
-    let more = resident().saturating_sub(before.0);
+    assert!(eventually(SOON, || threads().len() <= before.0 + 2), "{:?}, {} before", threads(), before.0);
+    assert!(eventually(SOON, || descriptors() <= before.1 + 2), "{} descriptors", descriptors());
+    let more = resident().saturating_sub(before.2);
     println!("{} KiB more", more / 1024);
-    assert!(more < 8 << 20, "{} KiB more", more / 1024);
+    assert!(more < ROUNDS * LEFT, "{} KiB more", more / 1024);
     while scene.robot.events().try_recv().is_some() {}
     resumes(&scene, session);
     scene.close();
 }
+
+/// How often the peer goes on, and what it may leave in memory each time, as the allocator has it: a line with its
+/// buffers, and what is kept for it, are far larger.
+const ROUNDS: usize = 1000;
+const LEFT: usize = 16 * 1024;
 
 /// As Malformed, in these words among others.
 fn convicts(scene: &Scene, attacker: &RawPeer, offence: &str, words: &str) {
