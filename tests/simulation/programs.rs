@@ -16,8 +16,8 @@ pub struct Count {
     /// Which life of its program it is of.
     life: u32,
     number: u64,
-    /// To be of some size.
-    load: Vec<u8>,
+    /// To be of some size: text is encoded at once, where bytes would be one by one.
+    load: String,
 }
 
 /// One route of the scene.
@@ -107,7 +107,7 @@ impl Program {
             }
             let life = plan.checker.life(self.life);
             let (life_number, next) = (self.life, life.taken);
-            let count = Count { life: life_number, number: next, load: vec![0x5A; plan.load] };
+            let count = Count { life: life_number, number: next, load: "z".repeat(plan.load) };
             if let Ok(outcome) = intent.try_send(count) {
                 // One that nobody takes is offered again with its number.
                 life.taken += u64::from(outcome.taken() > 0);
