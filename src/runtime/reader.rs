@@ -11,10 +11,11 @@ use super::line::Line;
 use crate::bytes::{Buffer, Bytes, Pool};
 use crate::event::LostAt;
 use crate::reason::{Reason, ReasonCode};
+use crate::time::Timestamp;
 use crate::wire::control::Control;
 use crate::wire::fragment::read_fragment;
 use crate::wire::kind::{BYE, FRAGMENT};
-use crate::wire::{self, Frame, Limits, MessageHead, Split};
+use crate::wire::{self, Astray, Frame, Limits, MessageHead, Split};
 use std::io::{self, IoSliceMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -45,7 +46,10 @@ pub(super) struct Reader {
     /// What was read and not yet cut lies between `start` and `end`.
     start: usize,
     end: usize,
+    /// When it was read.
+    read_at: Timestamp,
     limits: Limits,
+    astray: Astray,
     /// Nothing was cut yet.
     opening: bool,
     /// The other side said BYE.
@@ -95,6 +99,8 @@ impl Reader {
             start: 0,
             end: 0,
             limits: Limits::HANDSHAKE,
+            read_at: Timestamp::ZERO,
+            astray: Astray::default(),
             opening: true,
             ended: false,
             inlets: Inlets::new(Arc::clone(line), max_frame, Arc::clone(&large)),
@@ -124,7 +130,7 @@ impl Reader {
                 self.cut()
             }
             Some(filling) => match self.fill(filling)? {
-                None => return Ok(()),
+                None => Ok(None),
                 Some(filled) => filled.and_then(|()| self.cut()),
             },
         };
@@ -133,6 +139,7 @@ impl Reader {
             Ok(None) => Ok(()),
             Err(reason) => Err(reason),
         };
+        let cut = cut.and_then(|()| self.look_inside());
         self.inlets.flush(&self.chunk);
         if let Err(reason) = cut {
             log::warn!("{}: {reason}", self.line.url);
@@ -173,7 +180,8 @@ impl Reader {
             }
             Err(error) => return Err(lost(format!("the connection broke: {error}"))),
         };
-        self.line.note_heard(self.line.clock.now());
+        self.read_at = self.line.clock.now();
+        self.line.note_heard(self.read_at);
         self.line.bytes_in.fetch_add(count as u64, Ordering::Relaxed);
         self.end += count.saturating_sub(wanted);
         Ok(count.min(wanted))
@@ -219,8 +227,27 @@ impl Reader {
 
     /// Cuts all whole frames. Returns the head of a large message whose payload is not all there.
     fn cut(&mut self) -> Result<Option<MessageHead>, Reason> {
-        let chunk = Arc::clone(&self.chunk);
-        self.cut_frames(&chunk)
+        let (chunk, before) = (Arc::clone(&self.chunk), self.start);
+        let cut = self.cut_frames(&chunk);
+        if self.start > before {
+            self.astray.frame_ended();
+        }
+        cut
+    }
+
+    /// An error where the frame that is coming cannot be one.
+    fn look_inside(&mut self) -> Result<(), Reason> {
+        let inside = match &self.filling {
+            Some(filling) => &filling.buffer.bytes()[..filling.filled],
+            None => &self.chunk.bytes()[self.start..self.end],
+        };
+        if !inside.is_empty() && self.astray.shows_in(inside, self.read_at) {
+            let came = inside.len();
+            let text =
+                format!("no frame ends: in the one of which {came} bytes came stands what answers a PING");
+            return Err(Reason::new(ReasonCode::Silent, text));
+        }
+        Ok(())
     }
 
     fn cut_frames(&mut self, chunk: &Arc<Buffer>) -> Result<Option<MessageHead>, Reason> {
@@ -316,6 +343,7 @@ impl Reader {
         buffer.bytes_mut()[..there].copy_from_slice(&self.chunk.bytes()[from..from + there]);
         self.start += head.header_len + there;
         self.filling = Some(Filling { head, buffer, filled: there });
+        self.astray.moved();
         Ok(())
     }
 
@@ -329,6 +357,7 @@ impl Reader {
             return read.map(|_| None);
         }
         self.after_large = true;
+        self.astray.frame_ended();
         let Filling { head, buffer, .. } = filling;
         let bytes = Bytes::whole(Arc::new(buffer));
         Ok(Some(self.inlets.large(head.alias, head.stamp, bytes, &self.chunk, self.line.offset())))
