@@ -11,11 +11,12 @@ use super::line::{Line, Word};
 use crate::bytes::{Buffer, Bytes, Pool};
 use crate::event::LostAt;
 use crate::reason::{Reason, ReasonCode};
+use crate::time::Timestamp;
 use crate::transport::Connection;
 use crate::wire::control::Control;
 use crate::wire::fragment::read_fragment;
 use crate::wire::kind::{BYE, FRAGMENT};
-use crate::wire::{self, Frame, Limits, MessageHead, Split};
+use crate::wire::{self, Astray, Frame, Limits, MessageHead, Split};
 use std::io::{self, IoSliceMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -59,7 +60,10 @@ pub(crate) struct Reader {
     /// What was read and not yet cut lies between `start` and `end`.
     start: usize,
     end: usize,
+    /// When it was read.
+    read_at: Timestamp,
     limits: Limits,
+    astray: Astray,
     /// Nothing was cut yet.
     opening: bool,
     /// The other side said BYE.
@@ -130,6 +134,8 @@ impl Reader {
             start: 0,
             end: 0,
             limits,
+            read_at: Timestamp::ZERO,
+            astray: Astray::default(),
             opening: true,
             ended: false,
             waits: false,
@@ -161,19 +167,19 @@ impl Reader {
         if self.waits {
             return self.wait();
         }
-        let large = match self.filling.take() {
+        let taken = match self.filling.take() {
             Some(filling) => match self.fill(filling)? {
-                None => return Ok(()),
-                large => large,
+                None => Ok(()),
+                large => self.take_in(large),
             },
             None => {
                 if !std::mem::take(&mut self.unseen) {
                     self.read(None)?;
                 }
-                None
+                self.take_in(None)
             }
         };
-        if let Err(reason) = self.take_in(large) {
+        if let Err(reason) = taken.and_then(|()| self.look_inside()) {
             log::warn!("{}: {reason}", self.line.url);
             self.line.input(LineInput::Fault(reason));
             self.discarding = Some(Discarding { understood: false, skip: 0 });
@@ -210,10 +216,14 @@ impl Reader {
             }
             None => Ok(()),
         };
+        let before = self.start;
         let taken = taken.and_then(|()| match self.cut(&mut inlets, origin)? {
             Some(head) => self.begin_large(head, &mut inlets, origin),
             None => Ok(()),
         });
+        if self.start > before {
+            self.astray.frame_ended();
+        }
         inlets.flush(&chunk);
         taken
     }
@@ -247,7 +257,8 @@ impl Reader {
             }
             Err(error) => return Err(lost(format!("the connection broke: {error}"))),
         };
-        self.line.note_heard(self.line.clock.now());
+        self.read_at = self.line.clock.now();
+        self.line.note_heard(self.read_at);
         self.line.bytes_in.fetch_add(count as u64, Ordering::Relaxed);
         self.end += count.saturating_sub(wanted);
         Ok(count.min(wanted))
@@ -289,6 +300,21 @@ impl Reader {
                 Arc::new(Buffer::zeroed(wanted))
             }
         }
+    }
+
+    /// An error where the frame that is coming cannot be one.
+    fn look_inside(&mut self) -> Result<(), Reason> {
+        let inside = match &self.filling {
+            Some(filling) => &filling.buffer.bytes()[..filling.filled],
+            None => &self.chunk.bytes()[self.start..self.end],
+        };
+        if !inside.is_empty() && !self.waits && self.astray.shows_in(inside, self.read_at) {
+            let came = inside.len();
+            let text =
+                format!("no frame ends: in the one of which {came} bytes came stands what answers a PING");
+            return Err(Reason::new(ReasonCode::Silent, text));
+        }
+        Ok(())
     }
 
     /// Cuts all whole frames, or up to one that the dispatcher has a word on. Returns the head of a large message whose
@@ -404,6 +430,7 @@ impl Reader {
         buffer.bytes_mut()[..there].copy_from_slice(&self.chunk.bytes()[from..from + there]);
         self.start += head.header_len + there;
         self.filling = Some(Filling { head, buffer, filled: there });
+        self.astray.moved();
         Ok(())
     }
 
@@ -417,6 +444,7 @@ impl Reader {
             return read.map(|_| None);
         }
         self.after_large = true;
+        self.astray.frame_ended();
         Ok(Some(filling))
     }
 
