@@ -625,3 +625,13 @@ fn numbers_that_were_left_out_before_are_told_again() {
     ];
     run(steps, 4096, None, Some(1000));
 }
+
+#[test]
+fn a_gap_before_samples_that_were_taken_leaves_no_doubt_about_the_number() {
+    // A sample that found no room is dropped, and the next one is known to have come.
+    let gap = [Step::Flow, Step::Many(3, 3), Step::Put(4, 3798, None), Step::Put(4, 107, None), Step::Flow];
+    for end in [Some(Step::End(4)), None] {
+        let cut = [Step::Credit(4), Step::Cut(0)].into_iter().chain(end);
+        run(gap.clone().into_iter().chain(cut).collect(), 4096, None, None);
+    }
+}
