@@ -84,7 +84,7 @@ pub(crate) const fn name(kind: u32) -> &'static str {
         MARK => "MARK",
         STALLED => "STALLED",
         MARKED => "MARKED",
-        0x10..=0x17 => "an unassigned kind",
+        0x13 | 0x16 | 0x17 => "an unassigned kind",
         MESSAGE.. => "MESSAGE",
         _ => "a reserved kind",
     }
