@@ -40,6 +40,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 mod apart;
+mod door;
 mod ending;
 mod full;
 mod parking;
@@ -47,6 +48,7 @@ mod relay;
 mod some;
 mod waits;
 
+pub(crate) use door::Door;
 pub(crate) use ending::Left;
 pub(crate) use full::Credited;
 pub(crate) use relay::Onward;
