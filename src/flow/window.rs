@@ -52,7 +52,7 @@ impl Window {
     }
 
     /// A sample was sent.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn sent(&mut self, size: usize) {
         self.bytes += size as u64;
         // A payload fits a frame, whose length has 32 bits.
