@@ -47,6 +47,7 @@ use std::time::Duration;
 mod again;
 mod apart;
 mod control;
+mod door;
 mod ending;
 mod full;
 mod kept;
@@ -57,6 +58,7 @@ mod some;
 mod taking;
 mod waits;
 
+pub(crate) use door::Door;
 pub(crate) use ending::Left;
 pub(crate) use full::Credited;
 pub(crate) use relay::Onward;

@@ -43,16 +43,29 @@ impl Window {
         self.cut_off
     }
 
+    /// How many bytes more may be sent.
+    pub(crate) fn room(&self) -> usize {
+        if self.cut_off {
+            return 0;
+        }
+        usize::try_from(self.bounds.bytes.saturating_sub(self.bytes)).unwrap_or(usize::MAX)
+    }
+
     /// A sample was sent.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn sent(&mut self, size: usize) {
         self.bytes += size as u64;
         // A payload fits a frame, whose length has 32 bits.
         let size = Some(u32::try_from(size).unwrap_or(u32::MAX));
         match self.sizes.back_mut() {
             Some((last, count)) if *last == size => *count += 1,
-            _ => self.sizes.push_back((size, 1)),
+            _ => self.sent_another(size),
         }
+    }
+
+    /// One of another size than the last.
+    fn sent_another(&mut self, size: Option<u32>) {
+        self.sizes.push_back((size, 1));
     }
 
     /// Numbers went by without a sample.

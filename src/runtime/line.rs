@@ -14,7 +14,7 @@ use crate::delivery::Delivery;
 use crate::event::PeerName;
 use crate::flow::batch::Batch;
 use crate::flow::lane::LaneId;
-use crate::flow::outbox::{Left, Outbox, Outgoing, Put, QUIET};
+use crate::flow::outbox::{Door, Left, Outbox, Outgoing, Put, QUIET};
 use crate::priority::Priority;
 use crate::proto::health::Seen;
 use crate::proto::{LinkId, Order};
@@ -91,7 +91,7 @@ pub(crate) struct Line {
 }
 
 struct Out {
-    outbox: Outbox,
+    outbox: Door,
     carried: Carried,
     /// Whom to wake when a lane has credit or the link has room again.
     rooms: Vec<Option<Arc<Signal>>>,
@@ -166,7 +166,7 @@ impl Line {
             carried: AtomicBool::new(true),
             sizes,
             out: Mutex::new(Out {
-                outbox,
+                outbox: Door::new(outbox),
                 carried: Carried::Yes,
                 rooms: Vec::new(),
                 routes: Vec::new(),
@@ -295,6 +295,20 @@ impl Line {
     #[inline]
     pub(crate) fn put(&self, lane: LaneId, sample: Outgoing<'_>, forced: bool, spare: &mut Batch) -> Put {
         let mut out = self.out.lock();
+        if out.outbox.put_next(lane, sample.payload) {
+            return Put::Queued;
+        }
+        self.put_any(out, lane, sample, forced, spare)
+    }
+
+    fn put_any(
+        &self,
+        mut out: MutexGuard<'_, Out>,
+        lane: LaneId,
+        sample: Outgoing<'_>,
+        forced: bool,
+        spare: &mut Batch,
+    ) -> Put {
         let put = out.outbox.put(lane, sample, forced, || self.clock.now());
         match put {
             Put::Queued | Put::Parked(_) if out.outbox.is_due() => self.write_due(out),
