@@ -207,7 +207,7 @@ impl Engine {
 
     /// The session that the dialler of a link asked to go on with, where this side has it with that peer; and whether it only
     /// joins it, as another link carries it.
-    fn asked(&self, id: LinkId) -> Option<(SessionId, bool)> {
+    pub(super) fn asked(&self, id: LinkId) -> Option<(SessionId, bool)> {
         let link = self.links.get(&id)?;
         let Phase::Handshaking(handshake) = &link.phase else { return None };
         let theirs = handshake.theirs()?;

@@ -162,7 +162,7 @@ impl Engine {
     }
 
     /// Keeps a link to `url` from now on: dials at once, and again whenever it is down.
-    #[cfg(any(test, feature = "fuzzing", feature = "measuring"))]
+    #[cfg(any(test, feature = "measuring"))]
     pub(crate) fn dialler(&mut self, now: Timestamp, url: Arc<PeerUrl>) -> LinkId {
         self.diallers(now, &[url])[0].0
     }

@@ -308,3 +308,41 @@ fn a_link_that_stands_by_carries_pings_and_nothing_else() {
     let session = bed.engines[0].sessions.values().next().unwrap();
     assert!(matches!(session.carriage, Carriage::By(_)));
 }
+
+/// A stranger shakes hands with `place`, and asks to go on with a session. Returns its link.
+fn comes(bed: &mut Bed, place: usize, instance: u8, session: u64, joins: bool) -> LinkId {
+    let stranger = bed.stranger(place);
+    let hello = crate::proto::handshake::tests::hello("robot.base", instance, (1, 1), None);
+    let capabilities = crate::proto::handshake::CAPABILITIES;
+    let hello = crate::wire::control::Hello { session, joins, capabilities, ..hello };
+    bed.actions[place].clear();
+    bed.say(place, stranger, Control::Hello(hello));
+    let offered = bed.actions[place].iter().find_map(|action| match action {
+        Action::Send { frame: Control::Accept(accept), .. } => Some(*accept),
+        _ => None,
+    });
+    if let Some(accept) = offered {
+        bed.say(place, stranger, Control::Accept(accept));
+    }
+    stranger
+}
+
+#[test]
+fn links_that_stand_by_count_towards_the_limit() {
+    let settings = EngineSettings { max_links: 4, ..leased("robot.arm", 2) };
+    let mut bed = Bed::with(vec![settings]);
+    comes(&mut bed, 0, 9, 0, false);
+    let number = bed.engines[0].sessions.values().next().unwrap().terms.number;
+    for _ in 0..3 {
+        comes(&mut bed, 0, 9, number, true);
+    }
+    assert_eq!(bed.engines[0].links.len(), 4);
+    comes(&mut bed, 0, 9, number, true);
+    assert_eq!(bed.engines[0].links.len(), 4);
+    let codes: Vec<_> = downs(&mut bed, 0).iter().map(Reason::code).collect();
+    assert_eq!(codes, [ReasonCode::TooManyLinks]);
+    comes(&mut bed, 0, 9, number, false);
+    assert_eq!(bed.engines[0].links.len(), 4, "one that goes on takes the place of the one that carries");
+    assert_eq!(ups(&bed, 0), 0);
+    bed.engines[0].check();
+}
