@@ -162,7 +162,7 @@ impl Engine {
     }
 
     /// Keeps a link to `url` from now on: dials at once, and again whenever it is down.
-    #[cfg(any(test, feature = "measuring"))]
+    #[cfg(test)]
     pub(crate) fn dialler(&mut self, now: Timestamp, url: Arc<PeerUrl>) -> LinkId {
         self.diallers(now, &[url])[0].0
     }
