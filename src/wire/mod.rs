@@ -4,6 +4,7 @@
 
 pub(crate) mod cobs;
 pub(crate) mod control;
+pub(crate) mod copied;
 mod crc;
 mod decode;
 mod encode;
