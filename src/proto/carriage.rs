@@ -195,7 +195,7 @@ impl Engine {
         link.phase = Phase::StandsBy;
         link.session = Some(session_id);
         let (line, peer) = (link.line, link.peer_name());
-        self.actions.push_back(Action::StandBy { link: line });
+        self.actions.push_back(Action::StandBy { link: line, session: session_id });
         self.timers.set(id, Timer::Silence, now + self.silence_of(id));
         if is_carried {
             self.tell(Event::LinkStandsBy { peer });

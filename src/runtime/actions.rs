@@ -12,6 +12,7 @@ use super::outlets::{Outlet, Outlets, Retained};
 use super::source::{Source, SourceRef};
 use crate::delivery::Delivery;
 use crate::event::Event;
+use crate::links::Links;
 use crate::peer::PeerUrl;
 use crate::priority::Priority;
 use crate::proto::{Action, IntentId, InterestId, LinkId, Order, Packing};
@@ -55,8 +56,11 @@ impl Dispatcher {
                     line.release();
                 }
             }
-            Action::StandBy { link } => {
+            Action::StandBy { link, session } => {
                 if let Some(line) = self.lines.get(&link) {
+                    if let Some(session) = self.lines.get(&session) {
+                        session.has_standing_by(line);
+                    }
                     line.word(Word::GoOn);
                 }
             }
@@ -204,6 +208,9 @@ impl Dispatcher {
         let sending = (delivery, outlets.priority);
         let (route, signal) = (outlets.route.clone(), Arc::clone(&outlets.signal));
         let lane = line.open_lane(alias, sending, route, signal, outlets.bounds);
+        if outlets.links != Links::Best {
+            line.set_links(alias, outlets.links.clone());
+        }
         let outlet = Outlet::remote(line, lane, delivery.is_lossless(), packed);
         self.edits.open(intent, Place::Remote(link, alias), outlet);
         self.outgoing.insert((link, alias), intent);

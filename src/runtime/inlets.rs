@@ -17,17 +17,22 @@ use crate::wire::fragment::Fragment;
 use crate::wire::{self, Limits, Stamp, StampReader};
 use std::sync::Arc;
 
+mod copies;
 mod numbers;
 mod open;
 #[cfg(feature = "lz4")]
 mod packed;
 mod relay;
 
+pub(crate) use copies::CopyAt;
+
 /// The receiving side of all aliases of one session.
 pub(crate) struct Inlets {
     slots: Vec<Slot>,
     /// Aliases with samples staged.
     staged: Vec<u32>,
+    /// How many pairs ended, by alias.
+    ends: Vec<u32>,
     stamps: StampReader,
     pool: Arc<Pool>,
     assemblies: Assemblies,
@@ -124,6 +129,7 @@ impl Inlets {
             large,
             slots: Vec::new(),
             staged: Vec::new(),
+            ends: Vec::new(),
             stamps: StampReader::default(),
             pool: Pool::new(STAGES_KEPT, STAGES_KEPT * STAGE_BYTES),
         }
@@ -356,7 +362,8 @@ impl Inlets {
     }
 
     /// The alias ends: no sample of it may be unfinished.
-    pub(crate) fn end(&self, alias: u32) -> Result<(), Reason> {
+    pub(crate) fn end(&mut self, alias: u32) -> Result<(), Reason> {
+        self.count_end(alias);
         self.assemblies.check_none(alias)
     }
 

@@ -5,7 +5,7 @@
 //! with here; every other control frame goes to the dispatcher. It waits for the socket and, when a
 //! peer floods control frames, for the dispatcher; never for an application.
 
-use super::inlets::{Inlets, Origin};
+use super::inlets::{CopyAt, Inlets, Origin};
 use super::input::LineInput;
 use super::line::{Line, Word};
 use crate::bytes::{Buffer, Bytes, Pool};
@@ -14,8 +14,9 @@ use crate::reason::{Reason, ReasonCode};
 use crate::time::Timestamp;
 use crate::transport::Connection;
 use crate::wire::control::Control;
+use crate::wire::copied::read_copied;
 use crate::wire::fragment::read_fragment;
-use crate::wire::kind::{BYE, FRAGMENT};
+use crate::wire::kind::{BYE, COPY, FRAGMENT};
 use crate::wire::{self, Astray, Frame, Limits, MessageHead, Split};
 use std::io::{self, IoSliceMut};
 use std::sync::Arc;
@@ -78,6 +79,8 @@ pub(crate) struct Reader {
     large: Arc<Pool>,
     /// The large payload that is being read.
     filling: Option<Filling>,
+    /// Copies of samples of the session for which the line stands by, as they lie in the chunk.
+    copies: Vec<CopyAt>,
     /// All that comes is dropped.
     discarding: Option<Discarding>,
 }
@@ -143,6 +146,7 @@ impl Reader {
             after_large: false,
             large: Arc::clone(line.inlets.lock().large_buffers()),
             filling: None,
+            copies: Vec::new(),
             discarding: None,
         }
     }
@@ -225,7 +229,18 @@ impl Reader {
             self.astray.frame_ended();
         }
         inlets.flush(&chunk);
-        taken
+        drop(inlets);
+        taken.and(self.hand_copies(&chunk))
+    }
+
+    /// Hands the copies in the chunk to their session.
+    fn hand_copies(&mut self, chunk: &Arc<Buffer>) -> Result<(), Reason> {
+        if self.copies.is_empty() {
+            return Ok(());
+        }
+        let handed = self.line.hand_copies(chunk, &self.copies);
+        self.copies.clear();
+        handed
     }
 
     /// Waits for bytes: into the chunk, or first into `large` and what is over into the chunk.
@@ -328,6 +343,10 @@ impl Reader {
             inlets.apply_changes(origin.line);
         }
         while !self.waits {
+            if self.copies.len() == COPIES_AT_ONCE {
+                self.unseen = true;
+                return Ok(None);
+            }
             let rest = &bytes[self.start..];
             match wire::split(rest, self.limits)? {
                 Split::Frame { frame, consumed } => {
@@ -346,6 +365,13 @@ impl Reader {
                         }
                         Frame::Control { kind: FRAGMENT, body } if self.limits != Limits::HANDSHAKE => {
                             inlets.fragment(&read_fragment(body)?, origin)?;
+                        }
+                        Frame::Control { kind: COPY, body } => {
+                            if !self.line.stands_by() {
+                                let text = "COPY came on a link that does not stand by";
+                                return Err(Reason::new(ReasonCode::Malformed, text));
+                            }
+                            self.copies.push(CopyAt::new(&read_copied(body)?, self.start));
                         }
                         Frame::Control { kind, body } => {
                             self.control(wire::decode(kind, body)?, inlets, origin)?;
@@ -498,6 +524,9 @@ const FIRST_CHUNK: usize = 4 * 1024;
 
 /// From this payload on, a message is read into a buffer of its own rather than copied there.
 const LARGE: usize = 16 * 1024;
+
+/// How many copies are handed over at once.
+const COPIES_AT_ONCE: usize = 256;
 
 /// How many chunks a line keeps whose samples wait in mailboxes.
 const CHUNKS_KEPT: usize = 8;

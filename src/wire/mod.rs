@@ -5,6 +5,7 @@
 mod astray;
 pub(crate) mod cobs;
 pub(crate) mod control;
+pub(crate) mod copied;
 mod crc;
 mod decode;
 mod encode;

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 pub(super) struct Known {
     /// Each lane as far as it was taken to be written, and those that ended.
     pub(super) lanes: BTreeMap<u32, Ended>,
-    /// Open lanes that may lose samples.
+    /// Open lanes that may lose samples, or of which copies came.
     pub(super) loose: Vec<u32>,
     /// How many of the counted control frames came.
     pub(super) came: u64,

@@ -10,6 +10,7 @@ use crate::wire::message::MESSAGE_HEAD_MAX;
 use crate::wire::{Frame, Limits, Split, StampReader, decode, split};
 use std::collections::BTreeMap;
 
+mod copies;
 mod ending;
 mod full;
 mod kept;
