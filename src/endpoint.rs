@@ -127,10 +127,10 @@ impl Endpoint {
         }
         let id = IntentId(self.next_id());
         settings.check()?;
-        let IntentSettings { exclusive, retain, priority, bounds, .. } = settings;
+        let IntentSettings { exclusive, retain, priority, links, bounds, .. } = settings;
         let route = declaration.route.clone();
         let outlets = Outlets::new(id, route, TypeId::of::<T>(), exclusive, retain, bounds);
-        let outlets = Arc::new(outlets.ranked(priority));
+        let outlets = Arc::new(outlets.ranked(priority).over(links));
         self.tell(Input::DeclareIntent(Arc::clone(&outlets), declaration, settings.naming.expected))?;
         let dispatcher = self.dispatcher.clone();
         let intent = Intent::new(outlets, dispatcher, self.clock, settings.max_wait, self.largest);

@@ -2,6 +2,7 @@
 
 use crate::delivery::Delivery;
 use crate::error::Error;
+use crate::links::Links;
 use crate::message::Message;
 use crate::path::Path;
 use crate::priority::Priority;
@@ -140,6 +141,7 @@ pub struct IntentSettings {
     pub(crate) retain: bool,
     pub(crate) exclusive: bool,
     pub(crate) priority: Priority,
+    pub(crate) links: Links,
     pub(crate) max_wait: Duration,
     #[cfg(feature = "lz4")]
     pub(crate) compression: Compression,
@@ -147,7 +149,8 @@ pub struct IntentSettings {
 }
 
 impl IntentSettings {
-    /// The defaults: nothing is retained or claimed, the priority is normal, and `send` never waits.
+    /// The defaults: nothing is retained or claimed, the priority is normal, samples go over the best
+    /// link, and `send` never waits.
     pub fn new() -> Self {
         Self::default()
     }
@@ -176,6 +179,18 @@ impl IntentSettings {
     /// ```
     pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
+        self
+    }
+
+    /// Over which links to a peer its samples go, where there are several. Default: [`Links::Best`].
+    ///
+    /// ```
+    /// use bowline::{IntentSettings, Links};
+    /// let stop = IntentSettings::new().links(Links::All); // over all at once
+    /// let eye = IntentSettings::new().links(Links::only("tcp")); // never over the radio
+    /// ```
+    pub fn links(mut self, links: Links) -> Self {
+        self.links = links;
         self
     }
 
@@ -258,6 +273,9 @@ impl IntentSettings {
         if self.bounds.bytes < LEAST_BYTES {
             let rule = "at least 262144: an interest takes half as many before it says so";
             return invalid("unacknowledged_bytes", self.bounds.bytes.to_string(), rule);
+        }
+        if self.links == Links::only("") {
+            return invalid("links", String::new(), "a scheme, such as `tcp`, or the beginning of a URL");
         }
         Ok(())
     }

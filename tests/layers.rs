@@ -39,6 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "event",
             "faults",
             "health",
+            "links",
             "message",
             "outcome",
             "path",

@@ -57,6 +57,11 @@ impl Assemblies {
         self.open.is_empty()
     }
 
+    /// Whether a sample of an alias is unfinished.
+    pub(crate) fn has(&self, alias: u32) -> bool {
+        self.place(alias).is_some()
+    }
+
     /// Checks that no sample of an alias is unfinished, before anything else comes of it.
     ///
     /// # Errors

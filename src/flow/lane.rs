@@ -3,6 +3,7 @@
 use super::window::Window;
 use crate::bytes::Bytes;
 use crate::delivery::Delivery;
+use crate::links::Links;
 use crate::priority::Priority;
 use crate::settings::Bounds;
 use crate::time::Timestamp;
@@ -19,8 +20,10 @@ pub(crate) struct Lane {
     pub(crate) id: LaneId,
     pub(crate) delivery: Delivery,
     pub(crate) priority: Priority,
-    /// Its samples do not simply go into the batch: they are not of normal priority, or some wait.
+    /// Its samples do not simply go into the batch: they are not of normal priority, or some wait, or it matters over
+    /// which links they go.
     pub(crate) apart: bool,
+    pub(crate) links: Links,
     /// Samples that wait in the queue of its priority.
     pub(crate) waiting: u32,
     /// The last batch that one of its samples went into, where it is not of normal priority.
@@ -89,6 +92,7 @@ impl Lane {
             delivery,
             priority: Priority::Normal,
             apart: false,
+            links: Links::Best,
             waiting: 0,
             batched: 0,
             sequence: 0,
@@ -125,7 +129,17 @@ impl Lane {
     /// One sample more waits in the queue of its priority, or one less.
     pub(crate) fn note_waiting(&mut self, waiting: u32) {
         self.waiting = waiting;
-        self.apart = waiting > 0 || self.priority != Priority::Normal;
+        self.apart = self.is_aside() || self.links == Links::All;
+    }
+
+    /// Whether its samples go beside the batch.
+    pub(crate) fn is_aside(&self) -> bool {
+        self.waiting > 0 || self.priority != Priority::Normal
+    }
+
+    /// The number of the sample that it took last.
+    pub(crate) fn newest(&self) -> u64 {
+        (self.sequence + self.gap + self.lost + self.parked.len() as u64).saturating_sub(1)
     }
 
     /// Whether a lossless lane takes a sample of so many bytes now.

@@ -37,6 +37,7 @@ use super::coarse::Coarse;
 use super::lane::{Lane, LaneId, Missing};
 use crate::bytes::Bytes;
 use crate::delivery::Delivery;
+use crate::links::Links;
 use crate::settings::Bounds;
 use crate::time::Timestamp;
 use crate::wire::control::Control;
@@ -47,6 +48,8 @@ use std::time::Duration;
 mod again;
 mod apart;
 mod control;
+mod copying;
+mod door;
 mod ending;
 mod full;
 mod kept;
@@ -57,6 +60,8 @@ mod some;
 mod taking;
 mod waits;
 
+pub(crate) use copying::Taken;
+pub(crate) use door::Door;
 pub(crate) use ending::Left;
 pub(crate) use full::Credited;
 pub(crate) use relay::Onward;
@@ -83,6 +88,8 @@ pub(crate) struct Outbox {
     lanes: Vec<Option<Lane>>,
     /// How many lanes were opened.
     openings: u32,
+    /// How many ended, by alias.
+    ends: Vec<u32>,
     /// Bytes parked in all lanes.
     parked: usize,
     /// The same of samples passed on that must not be lost.
@@ -127,6 +134,8 @@ pub(crate) enum Put {
     TooLarge,
     /// The lane or the link is gone.
     Closed,
+    /// It was taken, and has this number: a copy goes over each link that stands by.
+    Copied(Taken, u64),
 }
 
 /// A sample on its way out.
@@ -170,6 +179,7 @@ impl Outbox {
             apart: Apart::new(),
             lanes: Vec::new(),
             openings: 0,
+            ends: Vec::new(),
             parked: 0,
             held: 0,
             moved: Vec::new(),
@@ -229,6 +239,7 @@ impl Outbox {
             put_lost(bytes, alias, lane.lost);
             *counted += encode_counted(bytes, &Control::End { alias });
             self.note_ended(&lane);
+            self.count_end(alias);
         }
     }
 
@@ -308,22 +319,26 @@ impl Outbox {
         alone && sent - self.gate.last >= QUIET && size < BY_REFERENCE
     }
 
-    /// Sends a sample made earlier to a lane that has sent nothing yet, and does nothing to any other.
-    pub(crate) fn put_first(&mut self, id: LaneId, sample: Outgoing<'_>, sent: Timestamp) {
+    /// Sends a sample made earlier to a lane that has sent nothing yet, and does nothing to any other. True if a copy is to go
+    /// over each link that stands by.
+    pub(crate) fn put_first(&mut self, id: LaneId, sample: Outgoing<'_>, sent: Timestamp) -> bool {
         let (largest, closed) = (self.largest, self.closed);
-        let Some(lane) = self.lane_mut(id.alias).filter(|lane| lane.id == id) else { return };
+        let Some(lane) = self.lane_mut(id.alias).filter(|lane| lane.id == id) else { return false };
+        let copied = lane.links == Links::All;
         let fits = sample.payload.len() <= largest + lane.more() && !closed;
         let fresh = lane.sequence == 0 && lane.parked.is_empty() && lane.gap == 0;
         if fits && fresh && !lane.ending && lane.has_credit() {
             lane.window.sent(sample.payload.len());
             let apart = lane.apart;
             if apart || sample.payload.len() > self.whole {
-                return self.place(id.alias, sample, sent, Missing::default());
+                self.place(id.alias, sample, sent, Missing::default());
+                return copied;
             }
-            let Some(lane) = self.lane_mut(id.alias) else { return };
+            let Some(lane) = self.lane_mut(id.alias) else { return false };
             lane.sequence = 1;
             self.append(id.alias, sent, sample);
         }
+        false
     }
 
     #[inline]

@@ -16,6 +16,9 @@
 //!        └──────────────── HandOver ◄───────────────┤
 //!                                                   └── B is lost, or too slow ──► carried by none
 //! ```
+//! A peer that started anew is another one, by its instance; what waits for the one that it was is over once it is seen, by its
+//! path.
+//!
 //! A change can begin while A is well, too: it is let go of first. Nothing but RESUME is said on B until the
 //! session goes on there.
 //!
@@ -102,10 +105,15 @@ impl Engine {
         self.tell_resume(id);
     }
 
-    /// Whether a session goes on when its link ends for this reason.
+    /// Whether a session goes on when its link ends for this reason. Not where the peer started anew since: another one
+    /// under its path came later.
     pub(super) fn outlives(&self, id: SessionId, reason: &Reason) -> bool {
-        let resumes = self.sessions.get(&id).is_some_and(|session| session.terms.resumes);
-        resumes && !self.closed && matches!(reason.code(), ReasonCode::Lost | ReasonCode::Silent)
+        let Some(session) = self.sessions.get(&id).filter(|session| session.terms.resumes) else {
+            return false;
+        };
+        let passing = matches!(reason.code(), ReasonCode::Lost | ReasonCode::Silent);
+        let later = |other: &Session| other.path == session.path && other.began > session.began;
+        passing && !self.closed && !self.sessions.values().any(later)
     }
 
     /// The link that carries a session is lost, and the session is not.
@@ -205,7 +213,7 @@ impl Engine {
         link.phase = Phase::StandsBy;
         link.session = Some(session_id);
         let (line, peer) = (link.line, link.peer_name());
-        self.actions.push_back(Action::StandBy { link: line });
+        self.actions.push_back(Action::StandBy { link: line, session: session_id });
         self.timers.set(id, Timer::Silence, now + self.silence_of(id));
         if is_carried {
             self.tell(Event::LinkStandsBy { peer });

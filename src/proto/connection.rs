@@ -330,7 +330,8 @@ impl Engine {
         let not_advertised = std::mem::take(&mut link.not_advertised);
         self.by_line.remove(&line);
         let session = Session::new(terms, theirs.instance, theirs.path.clone(), peer.clone(), id);
-        self.sessions.insert(line, Session { not_advertised, ..session });
+        self.begun += 1;
+        self.sessions.insert(line, Session { not_advertised, began: self.begun, ..session });
         self.by_peer.insert(theirs.instance, line);
         self.actions.push_back(Action::Up {
             link: line,

@@ -145,8 +145,8 @@ pub(crate) enum Action {
     /// `fragments` says that they may be sent in pieces, `packs` that payloads may be packed, `resumes` that the session
     /// can go on over another connection.
     Up { link: LinkId, peer: Arc<PeerName>, max_frame: u32, fragments: bool, packs: bool, resumes: bool },
-    /// The handshake is done, and the link carries nothing yet but pings.
-    StandBy { link: LinkId },
+    /// The handshake is done, and the link carries nothing yet but pings, and copies of samples of `session`.
+    StandBy { link: LinkId, session: SessionId },
     /// A round trip was measured. The peer's time t is `t - offset` here, at most `error` wrong.
     Clock { link: LinkId, offset_micros: i64, error: Duration },
     /// Samples of `intent` go to this link as `alias`, once credit for it comes.

@@ -12,6 +12,7 @@ use super::outlets::{Outlet, Outlets, Retained};
 use super::source::{Source, SourceRef};
 use crate::delivery::Delivery;
 use crate::event::Event;
+use crate::links::Links;
 use crate::peer::PeerUrl;
 use crate::priority::Priority;
 use crate::proto::{Action, IntentId, InterestId, LinkId, Order, Packing};
@@ -55,8 +56,11 @@ impl Dispatcher {
                     line.release();
                 }
             }
-            Action::StandBy { link } => {
+            Action::StandBy { link, session } => {
                 if let Some(line) = self.lines.get(&link) {
+                    if let Some(session) = self.lines.get(&session) {
+                        session.has_standing_by(line);
+                    }
                     line.word(Word::StandBy);
                 }
             }
@@ -166,9 +170,11 @@ impl Dispatcher {
         }
         let Some(bye) = bye else { return line.abort() };
         let drains = bye.code == ReasonCode::Closing;
-        // Of one that said nothing yet, nothing can be under way that would destroy the BYE; and of those
-        // there may be very many.
-        let at_once = bye.code == ReasonCode::TooManyLinks || line.bytes_in.load(Ordering::Relaxed) == 0;
+        // Of one that said nothing yet, or nothing for long, nothing can be under way that would destroy the BYE. Of the
+        // first there may be very many, and the others are dialled again.
+        let silent = bye.code == ReasonCode::Silent && self.clock.now() - line.heard() >= LINGER;
+        let at_once =
+            silent || bye.code == ReasonCode::TooManyLinks || line.bytes_in.load(Ordering::Relaxed) == 0;
         line.finish(Some(&Control::Bye(bye)), drains, at_once);
         let span = if drains { self.engine.silence() } else { LINGER };
         let since = if drains { line.heard() } else { self.clock.now() };
@@ -202,6 +208,9 @@ impl Dispatcher {
         let sending = (delivery, outlets.priority);
         let (route, signal) = (outlets.route.clone(), Arc::clone(&outlets.signal));
         let lane = line.open_lane(alias, sending, route, signal, outlets.bounds);
+        if outlets.links != Links::Best {
+            line.set_links(alias, outlets.links.clone());
+        }
         let outlet = Outlet::remote(line, lane, delivery.is_lossless(), packed);
         self.edits.open(intent, Place::Remote(link, alias), outlet);
         self.outgoing.insert((link, alias), intent);

@@ -17,17 +17,22 @@ use crate::wire::fragment::Fragment;
 use crate::wire::{self, Limits, Stamp, StampReader};
 use std::sync::Arc;
 
+mod copies;
 mod numbers;
 mod open;
 #[cfg(feature = "lz4")]
 mod packed;
 mod relay;
 
+pub(crate) use copies::CopyAt;
+
 /// The receiving side of all aliases of one session.
 pub(crate) struct Inlets {
     slots: Vec<Slot>,
     /// Aliases with samples staged.
     staged: Vec<u32>,
+    /// How many pairs ended, by alias.
+    ends: Vec<u32>,
     stamps: StampReader,
     pool: Arc<Pool>,
     assemblies: Assemblies,
@@ -124,6 +129,7 @@ impl Inlets {
             large,
             slots: Vec::new(),
             staged: Vec::new(),
+            ends: Vec::new(),
             stamps: StampReader::default(),
             pool: Pool::new(STAGES_KEPT, STAGES_KEPT * STAGE_BYTES),
         }
@@ -279,11 +285,16 @@ impl Inlets {
         if before == 0 {
             stage.begin(*sequence);
         }
+        let (behind, mut sent) = (offset.saturating_neg(), None);
         while let Some((next, stamp, payload)) = wire::split_small(rest, limits) {
             if next != alias || *sequence >= *granted {
                 break;
             }
-            let sent = stamps.apply(stamp).shifted(offset.saturating_neg());
+            // Of most no time went by since the one before.
+            let sent = match sent.filter(|_| stamp == Stamp(0)) {
+                Some(same) => same,
+                None => *sent.insert(stamps.apply(stamp).shifted(behind)),
+            };
             let start = at + frames.len() - rest.len() + wire::SMALL_HEAD;
             stage.heads.push(Head { sent, start: start as u32, end: (start + payload.len()) as u32 });
             stage.bytes += payload.len();
@@ -351,7 +362,8 @@ impl Inlets {
     }
 
     /// The alias ends: no sample of it may be unfinished.
-    pub(crate) fn end(&self, alias: u32) -> Result<(), Reason> {
+    pub(crate) fn end(&mut self, alias: u32) -> Result<(), Reason> {
+        self.count_end(alias);
         self.assemblies.check_none(alias)
     }
 

@@ -14,7 +14,7 @@ use crate::delivery::Delivery;
 use crate::event::PeerName;
 use crate::flow::batch::Batch;
 use crate::flow::lane::LaneId;
-use crate::flow::outbox::{Left, Outbox, Outgoing, Put, QUIET};
+use crate::flow::outbox::{Door, Left, Outbox, Outgoing, Put, QUIET};
 use crate::priority::Priority;
 use crate::proto::health::Seen;
 use crate::proto::{LinkId, Order};
@@ -32,6 +32,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 mod carried;
+mod copies;
 mod incoming;
 mod packed;
 mod relay;
@@ -39,6 +40,7 @@ mod resuming;
 mod some;
 
 use carried::{Carried, Sizes};
+use copies::{Others, Standing};
 pub(crate) use resuming::Word;
 use resuming::Words;
 
@@ -71,6 +73,7 @@ pub(crate) struct Line {
     received: AtomicU64,
     /// What the dispatcher has to say to a reader that waits.
     words: Words,
+    others: Others,
     /// The reader drops what comes: a BYE was said or heard.
     pub(crate) discarding: AtomicBool,
     /// The writer ends the connection once it wrote the last frame.
@@ -91,7 +94,7 @@ pub(crate) struct Line {
 }
 
 struct Out {
-    outbox: Outbox,
+    outbox: Door,
     carried: Carried,
     /// Whom to wake when a lane has credit or the link has room again.
     rooms: Vec<Option<Arc<Signal>>>,
@@ -106,6 +109,7 @@ struct Out {
     spare: Batch,
     /// The batch that a sender wrote last, for the next one.
     due: Batch,
+    standing: Standing,
 }
 
 /// A change to what the reader does with an alias.
@@ -166,7 +170,7 @@ impl Line {
             carried: AtomicBool::new(true),
             sizes,
             out: Mutex::new(Out {
-                outbox,
+                outbox: Door::new(outbox),
                 carried: Carried::Yes,
                 rooms: Vec::new(),
                 routes: Vec::new(),
@@ -174,6 +178,7 @@ impl Line {
                 feeds: BTreeMap::new(),
                 spare: Batch::default(),
                 due: Batch::default(),
+                standing: Standing::default(),
             }),
             wake,
             woken,
@@ -187,6 +192,7 @@ impl Line {
             inlets: Mutex::new(Inlets::new()),
             received: AtomicU64::new(0),
             words: Words::default(),
+            others: Others::default(),
             discarding: AtomicBool::new(false),
             ends_written: AtomicBool::new(false),
             written: AtomicBool::new(false),
@@ -295,6 +301,20 @@ impl Line {
     #[inline]
     pub(crate) fn put(&self, lane: LaneId, sample: Outgoing<'_>, forced: bool, spare: &mut Batch) -> Put {
         let mut out = self.out.lock();
+        if out.outbox.put_next(lane, sample.payload) {
+            return Put::Queued;
+        }
+        self.put_any(out, lane, sample, forced, spare)
+    }
+
+    fn put_any(
+        &self,
+        mut out: MutexGuard<'_, Out>,
+        lane: LaneId,
+        sample: Outgoing<'_>,
+        forced: bool,
+        spare: &mut Batch,
+    ) -> Put {
         let put = out.outbox.put(lane, sample, forced, || self.clock.now());
         match put {
             Put::Queued | Put::Parked(_) if out.outbox.is_due() => self.write_due(out),
@@ -311,6 +331,7 @@ impl Line {
             Put::NoRoom | Put::NoCredit(_) | Put::TooManyBytes(_) => out.note_starved(lane.alias),
             Put::PassedOver(_) => self.wake_after(out),
             Put::NotOpen | Put::TooLarge | Put::Closed => {}
+            Put::Copied(taken, number) => return self.put_copied(out, lane, sample, (taken, number), spare),
         }
         put
     }
@@ -323,8 +344,11 @@ impl Line {
     /// Sends a retained sample to a lane that has sent nothing yet.
     pub(crate) fn put_first(&self, lane: LaneId, sample: Outgoing<'_>, sent: Timestamp) {
         let mut out = self.out.lock();
-        out.outbox.put_first(lane, sample, sent);
+        let copied = out.outbox.put_first(lane, sample, sent);
         self.wake_after(out);
+        if copied {
+            self.copy_first(lane, sample, sent);
+        }
     }
 
     /// Writes a full batch on the thread that filled it. Under load that saves two changes of threads for
@@ -374,6 +398,9 @@ impl Line {
     /// Sends a control frame. False if the peer does not read its answers.
     pub(crate) fn send(&self, frame: &Control, order: Order) -> bool {
         let mut out = self.out.lock();
+        if matches!(frame, Control::Resume { .. }) {
+            out.stop_copies();
+        }
         let taken = match order {
             Order::Ahead => out.outbox.urgent(frame),
             Order::InLine => {

@@ -18,7 +18,8 @@ use crate::event::PeerName;
 use crate::flow::Shared;
 use crate::flow::batch::Batch;
 use crate::flow::lane::LaneId;
-use crate::flow::outbox::{Outgoing, Put};
+use crate::flow::outbox::{Outgoing, Put, Taken};
+use crate::links::Links;
 use crate::outcome::{Fate, Outcome};
 use crate::priority::Priority;
 use crate::proto::IntentId;
@@ -43,6 +44,8 @@ pub(crate) struct Outlets {
     pub(crate) route: Route,
     pub(crate) exclusive: bool,
     pub(crate) priority: Priority,
+    /// Over which links to a peer its samples go.
+    pub(crate) links: Links,
     /// The Rust type of its messages.
     pub(crate) message: TypeId,
     list: Mutex<Arc<Vec<Outlet>>>,
@@ -119,6 +122,7 @@ impl Outlets {
             route,
             exclusive,
             priority: Priority::Normal,
+            links: Links::Best,
             message,
             list: Mutex::default(),
             edition: AtomicU64::new(0),
@@ -133,6 +137,11 @@ impl Outlets {
     /// The same with a priority.
     pub(crate) fn ranked(self, priority: Priority) -> Self {
         Self { priority, ..self }
+    }
+
+    /// The same over these links.
+    pub(crate) fn over(self, links: Links) -> Self {
+        Self { links, ..self }
     }
 
     pub(crate) fn retains(&self) -> bool {
@@ -525,6 +534,9 @@ fn fate_of(put: Put) -> Fate {
         Put::NotOpen => Fate::NoInterest,
         Put::TooLarge => Fate::TooLarge,
         Put::Closed => Fate::LinkDown,
+        Put::Copied(Taken::Inline, _) => Fate::Written,
+        Put::Copied(Taken::Queued | Taken::Parked(0), _) => Fate::Queued,
+        Put::Copied(Taken::Parked(_), _) => Fate::Replaced,
     }
 }
 

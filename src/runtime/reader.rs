@@ -5,17 +5,19 @@
 //! with here; every other control frame goes to the dispatcher. It waits for the socket and, when a
 //! peer floods control frames, for the dispatcher; never for an application.
 
-use super::inlets::{Inlets, Origin};
+use super::inlets::{CopyAt, Inlets, Origin};
 use super::input::LineInput;
 use super::line::{Line, Word};
 use crate::bytes::{Buffer, Bytes, Pool};
 use crate::event::LostAt;
 use crate::reason::{Reason, ReasonCode};
+use crate::time::Timestamp;
 use crate::transport::Connection;
 use crate::wire::control::Control;
+use crate::wire::copied::read_copied;
 use crate::wire::fragment::read_fragment;
-use crate::wire::kind::{AT, BYE, FRAGMENT, MARK, MARKED, PING, PONG, RESUME, STALLED};
-use crate::wire::{self, Frame, Limits, MessageHead, Split};
+use crate::wire::kind::{AT, BYE, COPY, FRAGMENT, MARK, MARKED, PING, PONG, RESUME, STALLED};
+use crate::wire::{self, Astray, Frame, Limits, MessageHead, Split};
 use std::io::{self, IoSliceMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -59,7 +61,10 @@ pub(crate) struct Reader {
     /// What was read and not yet cut lies between `start` and `end`.
     start: usize,
     end: usize,
+    /// When it was read.
+    read_at: Timestamp,
     limits: Limits,
+    astray: Astray,
     /// Nothing was cut yet.
     opening: bool,
     /// The other side said BYE.
@@ -76,6 +81,8 @@ pub(crate) struct Reader {
     large: Arc<Pool>,
     /// The large payload that is being read.
     filling: Option<Filling>,
+    /// Copies of samples of the session for which the line stands by, as they lie in the chunk.
+    copies: Vec<CopyAt>,
     /// All that comes is dropped.
     discarding: Option<Discarding>,
 }
@@ -132,6 +139,8 @@ impl Reader {
             start: 0,
             end: 0,
             limits,
+            read_at: Timestamp::ZERO,
+            astray: Astray::default(),
             opening: true,
             ended: false,
             stands_by: false,
@@ -140,6 +149,7 @@ impl Reader {
             after_large: false,
             large: Arc::clone(line.inlets.lock().large_buffers()),
             filling: None,
+            copies: Vec::new(),
             discarding: None,
         }
     }
@@ -164,19 +174,19 @@ impl Reader {
         if self.waits {
             return self.wait();
         }
-        let large = match self.filling.take() {
+        let taken = match self.filling.take() {
             Some(filling) => match self.fill(filling)? {
-                None => return Ok(()),
-                large => large,
+                None => Ok(()),
+                large => self.take_in(large),
             },
             None => {
                 if !std::mem::take(&mut self.unseen) {
                     self.read(None)?;
                 }
-                None
+                self.take_in(None)
             }
         };
-        if let Err(reason) = self.take_in(large) {
+        if let Err(reason) = taken.and_then(|()| self.look_inside()) {
             log::warn!("{}: {reason}", self.line.url);
             self.line.input(LineInput::Fault(reason));
             self.discarding = Some(Discarding { understood: false, skip: 0 });
@@ -214,12 +224,27 @@ impl Reader {
             }
             None => Ok(()),
         };
+        let before = self.start;
         let taken = taken.and_then(|()| match self.cut(&mut inlets, origin)? {
             Some(head) => self.begin_large(head, &mut inlets, origin),
             None => Ok(()),
         });
+        if self.start > before {
+            self.astray.frame_ended();
+        }
         inlets.flush(&chunk);
-        taken
+        drop(inlets);
+        taken.and(self.hand_copies(&chunk))
+    }
+
+    /// Hands the copies in the chunk to their session.
+    fn hand_copies(&mut self, chunk: &Arc<Buffer>) -> Result<(), Reason> {
+        if self.copies.is_empty() {
+            return Ok(());
+        }
+        let handed = self.line.hand_copies(chunk, &self.copies);
+        self.copies.clear();
+        handed
     }
 
     /// Waits for bytes: into the chunk, or first into `large` and what is over into the chunk.
@@ -251,7 +276,8 @@ impl Reader {
             }
             Err(error) => return Err(lost(format!("the connection broke: {error}"))),
         };
-        self.line.note_heard(self.line.clock.now());
+        self.read_at = self.line.clock.now();
+        self.line.note_heard(self.read_at);
         self.line.bytes_in.fetch_add(count as u64, Ordering::Relaxed);
         self.end += count.saturating_sub(wanted);
         Ok(count.min(wanted))
@@ -295,6 +321,21 @@ impl Reader {
         }
     }
 
+    /// An error where the frame that is coming cannot be one.
+    fn look_inside(&mut self) -> Result<(), Reason> {
+        let inside = match &self.filling {
+            Some(filling) => &filling.buffer.bytes()[..filling.filled],
+            None => &self.chunk.bytes()[self.start..self.end],
+        };
+        if !inside.is_empty() && !self.waits && self.astray.shows_in(inside, self.read_at) {
+            let came = inside.len();
+            let text =
+                format!("no frame ends: in the one of which {came} bytes came stands what answers a PING");
+            return Err(Reason::new(ReasonCode::Silent, text));
+        }
+        Ok(())
+    }
+
     /// Cuts all whole frames, or up to one that the dispatcher has a word on. Returns the head of a large message whose
     /// payload is not all there.
     fn cut(&mut self, inlets: &mut Inlets, origin: Origin<'_>) -> Result<Option<MessageHead>, Reason> {
@@ -306,6 +347,10 @@ impl Reader {
             inlets.apply_changes(origin.line);
         }
         while !self.waits {
+            if self.copies.len() == COPIES_AT_ONCE {
+                self.unseen = true;
+                return Ok(None);
+            }
             let rest = &bytes[self.start..];
             match wire::split(rest, self.limits)? {
                 Split::Frame { frame, consumed } => {
@@ -327,6 +372,13 @@ impl Reader {
                         }
                         Frame::Control { kind: FRAGMENT, body } if self.limits != Limits::HANDSHAKE => {
                             inlets.fragment(&read_fragment(body)?, origin)?;
+                        }
+                        Frame::Control { kind: COPY, body } => {
+                            if !self.line.stands_by() {
+                                let text = "COPY came on a link that does not stand by";
+                                return Err(Reason::new(ReasonCode::Malformed, text));
+                            }
+                            self.copies.push(CopyAt::new(&read_copied(body)?, self.start));
                         }
                         Frame::Control { kind, body } => {
                             self.control(wire::decode(kind, body)?, inlets, origin)?;
@@ -411,6 +463,7 @@ impl Reader {
         buffer.bytes_mut()[..there].copy_from_slice(&self.chunk.bytes()[from..from + there]);
         self.start += head.header_len + there;
         self.filling = Some(Filling { head, buffer, filled: there });
+        self.astray.moved();
         Ok(())
     }
 
@@ -424,6 +477,7 @@ impl Reader {
             return read.map(|_| None);
         }
         self.after_large = true;
+        self.astray.frame_ended();
         Ok(Some(filling))
     }
 
@@ -459,7 +513,7 @@ impl Reader {
 /// A frame on a link that stands by: whatever is of a session has no place there.
 fn check_standing_by(frame: &Frame<'_>) -> Result<(), Reason> {
     let what = match *frame {
-        Frame::Control { kind: PING | PONG | BYE | RESUME, .. } => return Ok(()),
+        Frame::Control { kind: PING | PONG | BYE | RESUME | COPY, .. } => return Ok(()),
         Frame::Control { kind: kind @ (AT | MARK | MARKED | STALLED), .. } => wire::kind::name(kind),
         // Of later versions.
         Frame::Control { kind: 0x10..=0x17, .. } => return Ok(()),
@@ -491,6 +545,9 @@ const FIRST_CHUNK: usize = 4 * 1024;
 
 /// From this payload on, a message is read into a buffer of its own rather than copied there.
 const LARGE: usize = 16 * 1024;
+
+/// How many copies are handed over at once.
+const COPIES_AT_ONCE: usize = 256;
 
 /// How many chunks a line keeps whose samples wait in mailboxes.
 const CHUNKS_KEPT: usize = 8;

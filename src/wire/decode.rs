@@ -19,8 +19,8 @@ use crate::time::Timestamp;
 /// # Errors
 /// [`WireError::UnknownKind`] and [`WireError::Body`]; the link has to be closed then.
 pub(crate) fn decode(kind: u32, body: &[u8]) -> Result<Control, WireError> {
-    // A piece of a sample is for `read_fragment`.
-    if !kind::is_taken(kind) || matches!(kind, kind::FRAGMENT | kind::MESSAGE..) {
+    // A piece of a sample is for `read_fragment`, a copy of one for `read_copied`.
+    if !kind::is_taken(kind) || matches!(kind, kind::FRAGMENT | kind::COPY | kind::MESSAGE..) {
         return Err(WireError::UnknownKind { kind });
     }
     let mut body = Body { rest: body };

@@ -25,6 +25,8 @@ pub(crate) const AT: u32 = 0x11;
 pub(crate) const MARK: u32 = 0x12;
 pub(crate) const STALLED: u32 = 0x14;
 pub(crate) const MARKED: u32 = 0x15;
+/// A copy of a sample, between two that both set [`RESUMES`].
+pub(crate) const COPY: u32 = 0x16;
 /// The tag of a MESSAGE of alias 0.
 pub(crate) const MESSAGE: u32 = 0x20;
 
@@ -84,7 +86,8 @@ pub(crate) const fn name(kind: u32) -> &'static str {
         MARK => "MARK",
         STALLED => "STALLED",
         MARKED => "MARKED",
-        0x10..=0x17 => "an unassigned kind",
+        COPY => "COPY",
+        0x13 | 0x17 => "an unassigned kind",
         MESSAGE.. => "MESSAGE",
         _ => "a reserved kind",
     }

@@ -1,6 +1,7 @@
 //! The test vectors of `PROTOCOL.md`, read out of the page itself.
 
 use super::control::*;
+use super::copied::{Copied, put_copied, read_copied};
 use super::error::WireError;
 use super::fragment::{Fragment, put_fragment_head, read_fragment};
 use super::message::put_message_head;
@@ -62,6 +63,7 @@ enum Meaning {
     Control(Control),
     Message { alias: u32, stamp: u16, payload: Vec<u8> },
     Fragment { alias: u32, stamp: Option<u16>, left: u32, bytes: Vec<u8> },
+    Copy { alias: u32, ends: u32, number: u64, sent: Timestamp, payload: Vec<u8> },
 }
 
 fn meaning(frame: Frame<'_>) -> Result<Meaning, WireError> {
@@ -69,6 +71,10 @@ fn meaning(frame: Frame<'_>) -> Result<Meaning, WireError> {
         Frame::Control { kind: kind::FRAGMENT, body } => {
             let Fragment { alias, first, left, bytes } = read_fragment(body)?;
             Meaning::Fragment { alias, stamp: first.map(|stamp| stamp.0), left, bytes: bytes.to_vec() }
+        }
+        Frame::Control { kind: kind::COPY, body } => {
+            let Copied { alias, ends, number, sent, payload } = read_copied(body)?;
+            Meaning::Copy { alias, ends, number, sent, payload: payload.to_vec() }
         }
         Frame::Control { kind, body } => Meaning::Control(decode(kind, body)?),
         Frame::Message { alias, stamp, payload } => {
@@ -99,6 +105,10 @@ fn write(meaning: &Meaning) -> Vec<u8> {
         Meaning::Fragment { alias, stamp, left, bytes: piece } => {
             put_fragment_head(&mut bytes, *alias, stamp.map(Stamp), *left, piece.len());
             bytes.extend_from_slice(piece);
+        }
+        Meaning::Copy { alias, ends, number, sent, payload } => {
+            let (alias, ends, number, sent) = (*alias, *ends, *number, *sent);
+            put_copied(&mut bytes, &Copied { alias, ends, number, sent, payload });
         }
         Meaning::Message { alias, stamp, payload } => {
             put_message_head(&mut bytes, *alias, Stamp(*stamp), payload.len());
@@ -272,6 +282,10 @@ fn expected(name: &str) -> Meaning {
             Meaning::Fragment { alias: 3, stamp: Some(500), left: 1000, bytes: b"ab".to_vec() }
         }
         "fragment-last" => Meaning::Fragment { alias: 300, stamp: None, left: 0, bytes: b"cde".to_vec() },
+        "copy" => {
+            let payload = b"stop".to_vec();
+            Meaning::Copy { alias: 3, ends: 1, number: 1000, sent: time(0), payload }
+        }
         "message-empty" => Meaning::Message { alias: 95, stamp: 0, payload: vec![] },
         "message-long" => Meaning::Message { alias: 300, stamp: 0x3400, payload: vec![0x5A; 200] },
         name => Meaning::Control(control(name).unwrap_or_else(|| panic!("nothing is expected of `{name}`"))),
@@ -297,6 +311,7 @@ fn form(meaning: &Meaning) -> Option<usize> {
         Meaning::Message { .. } => 0,
         Meaning::Fragment { stamp: Some(_), .. } => 18,
         Meaning::Fragment { stamp: None, .. } => 19,
+        Meaning::Copy { .. } => 24,
         Meaning::Control(control) => match control {
             Control::Hello(_) => 1,
             Control::Accept(_) => 2,
@@ -328,7 +343,7 @@ fn form(meaning: &Meaning) -> Option<usize> {
 fn every_kind_and_form_has_a_vector() {
     let vectors = blocks("hex", "vector");
     let forms: BTreeSet<_> = vectors.iter().filter_map(|block| form(&expected(block.name()))).collect();
-    assert_eq!(forms, (0..24).collect());
+    assert_eq!(forms, (0..25).collect());
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! The attacker writes the protocol's bytes by itself, over each kind of connection.
 #![cfg(target_os = "linux")]
 
+mod astray;
 mod established;
 mod frames;
 mod handshakes;

@@ -108,6 +108,7 @@ impl RawPeer {
     /// The first frame that `wanted` takes; others are passed over.
     pub fn wait_for<T>(&self, what: &str, mut wanted: impl FnMut(&Frame) -> Option<T>) -> T {
         let deadline = Instant::now() + SOON;
+        let mut seen = std::collections::BTreeMap::<u32, usize>::new();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.frames.recv_timeout(left) {
@@ -115,11 +116,12 @@ impl RawPeer {
                     if let Some(found) = wanted(&frame) {
                         return found;
                     }
+                    *seen.entry(frame.tag as u32).or_default() += 1;
                     if let Some((code, text)) = frame.bye() {
                         panic!("BYE {code} came instead of {what}: {text}");
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => panic!("{what} did not come in time"),
+                Err(RecvTimeoutError::Timeout) => panic!("{what} did not come in time, but {seen:?}"),
                 Err(RecvTimeoutError::Disconnected) => panic!("the stream ended before {what} came"),
             }
         }

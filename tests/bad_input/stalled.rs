@@ -1,5 +1,6 @@
 //! Peers that do not read.
 
+use super::handshakes::down;
 use super::*;
 
 /// What a peer that reads nothing costs this process beside the system's buffers: what waits to be
@@ -164,4 +165,33 @@ fn a_peer_that_lives_but_reads_nothing_delays_nobody() {
     speaker.join().expect("speaks");
     drop(deaf);
     scene.close();
+}
+
+#[test]
+fn a_peer_that_fell_silent_is_dialled_again_without_waiting_for_its_last_words() {
+    let _turn = turn();
+    let listener = Tcp.listen("127.0.0.1:0").expect("listens");
+    let desk = Endpoint::builder("desk")
+        .connect(format!("tcp://{}", listener.address()))
+        .ping_interval(Duration::from_millis(100))
+        .redial(Duration::from_millis(1), Duration::from_millis(1));
+    let desk = desk.start().expect("starts");
+    let mut peer = RawPeer::over(listener.accept().expect("dialled"));
+    let mut soonest = SOON;
+    for session in 1..=5 {
+        peer.wait_for("HANDSHAKE initial", |frame| frame.is_initial().then_some(()));
+        peer.send(&[Hello::of("robot").bytes(), frames::handshake_final(session)].concat());
+        peer.wait_for("PING", |frame| (frame.tag == frames::PING).then_some(()));
+        let reason = down(&desk);
+        assert_eq!(reason.code(), ReasonCode::Silent, "{reason}");
+        let found = Instant::now();
+        let next = RawPeer::over(listener.accept().expect("dialled again"));
+        soonest = soonest.min(found.elapsed());
+        // It is told all the same.
+        assert_eq!(peer.bye(), (ReasonCode::Silent as u8, reason.text().to_owned()));
+        peer = next;
+    }
+    // A quarter of a second is what words on their way have elsewhere.
+    assert!(soonest < Duration::from_millis(200), "{soonest:?}");
+    assert!(desk.close(SOON));
 }

@@ -4,14 +4,14 @@ use super::*;
 use bowline::LinkState;
 use std::thread;
 
-struct Two {
-    robot: Endpoint,
-    desk: Endpoint,
+pub struct Two {
+    pub robot: Endpoint,
+    pub desk: Endpoint,
     /// Those of the first and of the second link.
-    scissors: [Scissors; 2],
+    pub scissors: [Scissors; 2],
 }
 
-fn two(second: Kind) -> Two {
+pub fn two(second: Kind) -> Two {
     let robot =
         quick("robot").listen(Kind::Tcp.listen()).listen(second.listen()).start().expect("the robot starts");
     let scissors = [Scissors::default(), Scissors::default()];
@@ -27,7 +27,7 @@ fn two(second: Kind) -> Two {
     Two { robot, desk, scissors }
 }
 
-fn states(desk: &Endpoint) -> Vec<LinkState> {
+pub fn states(desk: &Endpoint) -> Vec<LinkState> {
     desk.links().into_iter().map(|link| link.state).collect()
 }
 

@@ -6,6 +6,7 @@ mod support;
 
 mod links;
 mod over;
+mod policy;
 mod samples;
 
 use bowline::transport::{Memory, Tcp, Transport, Udp};

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 pub(super) struct Known {
     /// Each lane as far as it was taken to be written, and those that ended.
     pub(super) lanes: BTreeMap<u32, Ended>,
-    /// Open lanes that may lose samples.
+    /// Open lanes that may lose samples, or of which copies came.
     pub(super) loose: Vec<u32>,
     /// How many of the counted control frames came.
     pub(super) came: u64,
@@ -57,6 +57,8 @@ struct Track {
     least: u64,
     /// The write in which the other side was told where it stands, if that holds.
     said: Option<usize>,
+    /// It was told at all, and there is more to come.
+    told: bool,
     /// A piece of a sample was sent that has others.
     within: bool,
 }
@@ -183,9 +185,10 @@ impl Walk {
                     Part::Control { kind: kind::GAP | kind::LOST, frame, .. } => {
                         self.missing(&part, frame, is_new)
                     }
-                    Part::Control { kind, frame, .. } if kind::is_counted(*kind) => {
+                    Part::Control { kind, frame, body } if kind::is_counted(*kind) => {
                         counted += 1;
                         if counted > known.came {
+                            self.ends(*kind, body);
                             self.out.batch.bytes().extend_from_slice(frame);
                             self.out.batch.counted += 1;
                         }
@@ -226,11 +229,27 @@ impl Walk {
         self.out.batch.bytes().extend_from_slice(frame);
     }
 
+    /// An alias ends: with the number it has there, and no more is to be told of it.
+    fn ends(&mut self, kind: u32, body: &[u8]) {
+        let Some(Ok(Control::End { alias })) = (kind == kind::END).then(|| decode(kind, body)) else {
+            return;
+        };
+        let Some(track) = self.tracks.get_mut(&alias) else { return };
+        if std::mem::take(&mut track.told) && track.said.is_none() {
+            self.out.at(alias, track);
+            track.told = false;
+        }
+    }
+
     /// Tells where the rest of the lanes stand of which something may have been lost on the way.
     fn end(mut self, known: &Known) -> VecDeque<Batch> {
         for (alias, track) in &self.tracks {
             let at = known.lanes.get(alias).map(|lane| lane.sequence);
             debug_assert_eq!(Some(track.number), at, "alias {alias}");
+        }
+        // Those that were told of, and of which something was left out since.
+        for (alias, track) in self.tracks.iter_mut().filter(|(_, track)| track.told && track.said.is_none()) {
+            self.out.at(*alias, track);
         }
         for alias in &known.loose {
             let Some(lane) = known.lanes.get(alias) else { continue };
@@ -260,7 +279,7 @@ impl Writes {
     /// Says where an alias stands, once in each write.
     fn at(&mut self, alias: u32, track: &mut Track) {
         if track.said != Some(self.done.len()) {
-            track.said = Some(self.done.len());
+            (track.said, track.told) = (Some(self.done.len()), true);
             encode(self.batch.bytes(), &Control::At { alias, number: track.number });
         }
     }

@@ -16,6 +16,7 @@ use crate::flow::batch::Batch;
 use crate::flow::gauge::Gauge;
 use crate::flow::lane::{Lane, LaneId, Missing};
 use crate::flow::queues::{Cut, Queues, Waiting};
+use crate::links::Links;
 use crate::priority::Priority;
 use crate::settings::Bounds;
 use crate::time::Timestamp;
@@ -147,7 +148,7 @@ impl Outbox {
 
     /// Whether there is room for a sample of a lane.
     pub(super) fn has_room_for(&self, lane: &Lane, size: usize) -> bool {
-        if !lane.apart && size <= self.whole {
+        if !lane.is_aside() && size <= self.whole {
             self.has_room(size)
         } else if self.is_hasty(lane, size) {
             if lane.batched == self.apart.edition {
@@ -162,6 +163,20 @@ impl Outbox {
 
     /// Takes a sample that does not simply go into the batch, and that was granted.
     pub(super) fn put_apart(
+        &mut self,
+        alias: u32,
+        sample: Outgoing<'_>,
+        forced: bool,
+        now: impl FnOnce() -> Timestamp,
+    ) -> Put {
+        let put = self.put_aside(alias, sample, forced, now);
+        match self.lane(alias).filter(|lane| lane.links == Links::All) {
+            Some(lane) => put.copied(lane.newest()),
+            None => put,
+        }
+    }
+
+    fn put_aside(
         &mut self,
         alias: u32,
         sample: Outgoing<'_>,
@@ -208,7 +223,8 @@ impl Outbox {
         lane.sequence += missing.gap + missing.lost + 1;
         let fits = lane.waiting == 0 && size <= whole;
         // Behind another of its own in the batch it does not overtake that.
-        if fits && (quiet || (lane.priority == Priority::Urgent && lane.batched == edition)) {
+        let behind = lane.priority == Priority::Urgent && lane.batched == edition;
+        if fits && (quiet || behind || lane.priority == Priority::Normal) {
             lane.batched = edition;
             put_gap(self.batch.bytes(), alias, missing.gap);
             put_lost(self.batch.bytes(), alias, missing.lost);

@@ -62,7 +62,7 @@ pub(super) struct Kept {
     stopped: bool,
     /// How lanes ended, by alias, until that is opened anew.
     pub(super) ended: BTreeMap<u32, Ended>,
-    /// Lanes without credit, that may lose samples, which another link was not told of.
+    /// Lanes without credit, that may lose samples or have copies, which another link was not told of.
     pub(super) untold: Vec<u32>,
     /// How many of the last samples of each alias were never written to their end when the link ended.
     pub(super) cut: BTreeMap<u32, u64>,

@@ -26,7 +26,7 @@ impl Outbox {
             idle += 1;
             let Some(lane) = &self.lanes[place] else { continue };
             let Some(size) = lane.parked.front().map(|sample| sample.payload.len()) else { continue };
-            let aside = lane.apart || size > self.whole;
+            let aside = lane.is_aside() || size > self.whole;
             let has_room = if aside { self.has_room_for(lane, size) } else { self.batch.len() < until };
             if !has_room && until < usize::MAX {
                 continue;

@@ -5,6 +5,7 @@ use super::again::{Known, again};
 use super::kept::{Ended, is_kept};
 use crate::flow::batch::{Batch, Part, frames_of};
 use crate::flow::lane::Lane;
+use crate::links::Links;
 use crate::priority::Priority;
 use crate::reason::{Reason, ReasonCode};
 use crate::wire::control::Control;
@@ -105,7 +106,8 @@ impl Outbox {
         let lanes = self.lanes_taken();
         let base = if self.batch.messages() > 0 { self.batch.base } else { self.stamps.time() };
         let (loose, untold): (Vec<&Lane>, Vec<&Lane>) = (self.lanes.iter().flatten())
-            .filter(|lane| !lane.delivery.is_lossless())
+            // Where samples came by copies, what is left out of those that came is not what it seems.
+            .filter(|lane| !lane.delivery.is_lossless() || lane.links == Links::All)
             .partition(|lane| lane.limit.is_some());
         let [loose, untold] = [loose, untold].map(|lanes| lanes.iter().map(|lane| lane.id.alias).collect());
         let Some(kept) = &mut self.kept else { return };

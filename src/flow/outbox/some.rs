@@ -2,6 +2,7 @@
 
 use super::{Outbox, Outgoing, Put, put_sample};
 use crate::flow::lane::LaneId;
+use crate::links::Links;
 use crate::time::Timestamp;
 
 impl Outbox {
@@ -14,6 +15,10 @@ impl Outbox {
         now: impl Fn() -> Timestamp,
     ) -> (usize, bool) {
         let (mut count, mut replaced) = (0, false);
+        if self.lane(id.alias).is_some_and(|lane| lane.links != Links::Best) {
+            // Each goes its own ways.
+            return (0, false);
+        }
         while let Some(payload) = payloads.get(count) {
             // Turning a sample away is left to `put` for one: it looks at the time, and may cut the interest off.
             let is_full = |limit| self.lane(id.alias).is_some_and(|lane| !lane.takes(limit, payload.len()));

@@ -28,7 +28,7 @@ impl Bench {
                 let session = Session { resumes, ..Session::default() };
                 assert!(self.sessions.insert(link, session).is_none(), "the session is there already");
             }
-            Action::StandBy { link } => {
+            Action::StandBy { link, .. } => {
                 let line = self.line(link);
                 assert_eq!(line.stage, Stage::Handshaking, "it stands by already");
                 line.stage = Stage::StandsBy;

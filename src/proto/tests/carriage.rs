@@ -166,6 +166,21 @@ fn a_dialler_that_started_anew_ends_the_session_that_waits_for_it() {
 }
 
 #[test]
+fn the_session_of_a_peer_that_started_anew_unnoticed_does_not_wait_for_it() {
+    let (mut bed, _) = linked();
+    // Its machine lost power: the other side hears nothing of it.
+    let back = *bed.engines[1].sessions.keys().next().unwrap();
+    let gone = bed.joined.remove(&(1, back)).unwrap();
+    bed.joined.remove(&gone);
+    bed.engines[0] = Engine::new(leased("desk", 3));
+    bed.interest(0, 0, "Imu@robot.arm.imu", 1);
+    bed.dial(0, "memory://robot.arm/robot.arm");
+    assert_eq!(pairs(&bed), (1, 2), "both seem to be there");
+    bed.pass(seconds(5.0));
+    assert_eq!((pairs(&bed), bed.engines[1].sessions.len()), ((1, 1), 1));
+}
+
+#[test]
 fn who_did_not_notice_the_loss_goes_on_all_the_same() {
     for place in 0..2 {
         let (mut bed, link) = linked();

@@ -101,7 +101,13 @@ impl Inlets {
     }
 
     /// The next `count` samples of an alias will not come.
-    fn miss(&mut self, alias: u32, count: u64, at: LostAt, origin: Origin<'_>) -> Result<(), Reason> {
+    pub(super) fn miss(
+        &mut self,
+        alias: u32,
+        count: u64,
+        at: LostAt,
+        origin: Origin<'_>,
+    ) -> Result<(), Reason> {
         let slot = self.slot(alias, origin)?;
         let Some(numbers) = slot.numbers_mut() else { return Ok(()) };
         let next = numbers.sequence.checked_add(count).filter(|next| *next <= LAST_SEQUENCE);

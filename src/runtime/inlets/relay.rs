@@ -34,6 +34,11 @@ impl Relay {
         Ok(())
     }
 
+    /// Whether no sample of it may go missing: what is granted of others has no end.
+    pub(super) fn is_lossless(&self) -> bool {
+        self.passage.feed.granted() != u64::MAX
+    }
+
     /// False where it must not be lost, and there is no room to keep it.
     pub(super) fn pass(&mut self, alias: u32, sent: Timestamp, sample: Outgoing<'_>) -> Result<bool, Reason> {
         self.check_grant(alias)?;

@@ -23,6 +23,8 @@ use crossbeam_channel::Receiver;
 use std::any::TypeId;
 use std::sync::{Arc, Mutex};
 
+mod copies;
+
 struct Bed {
     script: Arc<Script>,
     line: Arc<Line>,
