@@ -123,6 +123,24 @@ impl Engine {
         session.carriage = Carriage::None { since: now, received: None };
         self.timers.set(id, Timer::Lease, now + self.settings.lease);
         self.actions.push_back(Action::LetGo { session: id });
+        self.thin_out();
+    }
+
+    /// No more sessions wait for a link than there may be links: else whoever comes and goes would leave any number of them
+    /// behind. Those that waited longest are over.
+    fn thin_out(&mut self) {
+        let waiting = self.sessions.iter().filter_map(|(id, session)| match session.carriage {
+            Carriage::None { since, .. } => Some((since, *id)),
+            Carriage::By(_) => None,
+        });
+        let mut waiting: Vec<_> = waiting.collect();
+        let most = self.settings.max_links;
+        if waiting.len() > most {
+            waiting.sort_unstable();
+            for (_, id) in &waiting[..waiting.len() - most] {
+                self.give_up(*id, words::too_many_waiting(&self.settings.path, most));
+            }
+        }
     }
 
     /// No link came in time.

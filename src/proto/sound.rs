@@ -43,6 +43,8 @@ impl Engine {
                 assert_eq!(places.insert(waiting, *id), None, "{waiting:?} is counted twice");
             }
         }
+        let waiting = self.sessions.values().filter(|session| session.carrier().is_none()).count();
+        assert!(waiting <= self.settings.max_links, "{waiting} sessions wait for a link");
         assert_eq!(self.by_peer.len(), self.sessions.len(), "a peer has a session that is over");
         for (id, link) in &self.links {
             let agreed = link.is_agreed();

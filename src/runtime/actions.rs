@@ -61,7 +61,7 @@ impl Dispatcher {
                     if let Some(session) = self.lines.get(&session) {
                         session.has_standing_by(line);
                     }
-                    line.word(Word::GoOn);
+                    line.word(Word::StandBy);
                 }
             }
             Action::HandOver { session, line, peer, received } => {

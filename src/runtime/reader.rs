@@ -16,7 +16,7 @@ use crate::transport::Connection;
 use crate::wire::control::Control;
 use crate::wire::copied::read_copied;
 use crate::wire::fragment::read_fragment;
-use crate::wire::kind::{BYE, COPY, FRAGMENT};
+use crate::wire::kind::{AT, BYE, COPY, FRAGMENT, MARK, MARKED, PING, PONG, RESUME, STALLED};
 use crate::wire::{self, Astray, Frame, Limits, MessageHead, Split};
 use std::io::{self, IoSliceMut};
 use std::sync::Arc;
@@ -69,6 +69,8 @@ pub(crate) struct Reader {
     opening: bool,
     /// The other side said BYE.
     ended: bool,
+    /// It carries no session.
+    stands_by: bool,
     /// Nothing is cut before the dispatcher's word on what was read last.
     waits: bool,
     /// There are bytes that were not looked at yet: no more are read before.
@@ -141,6 +143,7 @@ impl Reader {
             astray: Astray::default(),
             opening: true,
             ended: false,
+            stands_by: false,
             waits: false,
             unseen: false,
             after_large: false,
@@ -196,7 +199,8 @@ impl Reader {
     /// Waits until it is known whose frames come next.
     fn wait(&mut self) -> Result<(), Halt> {
         match self.line.next_word() {
-            Some(Word::GoOn) => {
+            Some(word @ (Word::GoOn | Word::StandBy)) => {
+                self.stands_by = matches!(word, Word::StandBy);
                 self.waits = false;
                 self.unseen = self.start < self.end;
             }
@@ -352,6 +356,9 @@ impl Reader {
                 Split::Frame { frame, consumed } => {
                     self.start += consumed;
                     self.opening = false;
+                    if self.stands_by {
+                        check_standing_by(&frame)?;
+                    }
                     match frame {
                         Frame::Message { alias, stamp, payload } => {
                             inlets.message(alias, stamp, payload, self.start, origin)?;
@@ -501,6 +508,20 @@ impl Reader {
         self.discarding = Some(state);
         self.read(None).map(drop)
     }
+}
+
+/// A frame on a link that stands by: whatever is of a session has no place there.
+fn check_standing_by(frame: &Frame<'_>) -> Result<(), Reason> {
+    let what = match *frame {
+        Frame::Control { kind: PING | PONG | BYE | RESUME, .. } => return Ok(()),
+        Frame::Control { kind: kind @ (AT | MARK | MARKED | STALLED), .. } => wire::kind::name(kind),
+        // COPY, and those of later versions.
+        Frame::Control { kind: 0x10..=0x17, .. } => return Ok(()),
+        Frame::Control { kind, .. } => wire::kind::name(kind),
+        Frame::Message { .. } => "a sample",
+    };
+    let text = format!("{what} came on a link that stands by");
+    Err(Reason::new(ReasonCode::Malformed, text))
 }
 
 fn lost(text: String) -> Halt {

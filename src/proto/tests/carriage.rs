@@ -312,7 +312,7 @@ fn a_link_that_stands_by_carries_pings_and_nothing_else() {
 /// A stranger shakes hands with `place`, and asks to go on with a session. Returns its link.
 fn comes(bed: &mut Bed, place: usize, instance: u8, session: u64, joins: bool) -> LinkId {
     let stranger = bed.stranger(place);
-    let hello = crate::proto::handshake::tests::hello("robot.base", instance, (1, 1), None);
+    let hello = crate::proto::handshake::tests::hello(&format!("robot.b{instance}"), instance, (1, 1), None);
     let capabilities = crate::proto::handshake::CAPABILITIES;
     let hello = crate::wire::control::Hello { session, joins, capabilities, ..hello };
     bed.actions[place].clear();
@@ -345,4 +345,23 @@ fn links_that_stand_by_count_towards_the_limit() {
     assert_eq!(bed.engines[0].links.len(), 4, "one that goes on takes the place of the one that carries");
     assert_eq!(ups(&bed, 0), 0);
     bed.engines[0].check();
+}
+
+#[test]
+fn whoever_comes_and_goes_leaves_no_more_sessions_than_links() {
+    let settings = EngineSettings { max_links: 3, ..leased("robot.arm", 2) };
+    let mut bed = Bed::with(vec![settings]);
+    for instance in 10..20 {
+        let link = comes(&mut bed, 0, instance, 0, false);
+        bed.ended(0, link, "gone");
+        bed.settle();
+        bed.engines[0].check();
+        bed.now = bed.now + seconds(0.1);
+    }
+    let left: Vec<_> = bed.engines[0].sessions.values().map(|session| session.instance[0]).collect();
+    assert_eq!(left, [17, 18, 19], "those that waited longest are over");
+    let number = bed.engines[0].sessions.values().next().unwrap().terms.number;
+    let link = comes(&mut bed, 0, 17, number, false);
+    bed.say(0, link, Control::Resume { received: 0 });
+    assert_eq!((ups(&bed, 0), resumed(&bed.events(0))), (1, 1));
 }
