@@ -75,7 +75,7 @@ fn a_peer_that_reads_nothing_is_cut_off_and_costs_what_was_set() {
             let received = honest.counts().received;
             println!("{scheme} {delivery}: {sent} sent, {received} received, {} KiB more", more / 1024);
             assert!(more < STALLED, "{} KiB more", more / 1024);
-            assert!(received > 100, "the honest peer got {received} of {sent}");
+            assert!(received > (sent / 4).min(100), "the honest peer got {received} of {sent}");
             scene.close();
         }
     }
