@@ -63,6 +63,13 @@ fn fan_in_and_fan_out_reach_everyone_in_order() {
 }
 
 #[test]
+fn a_serial_line_takes_over_from_a_cable_that_is_pulled_and_nothing_is_lost() {
+    let text = run("failover", &[]);
+    assert!(text.contains(", missing 0, twice or out of order 0;"), "{text}");
+    assert_eq!(text.matches("the session goes on over robot.arm (").count(), 2, "{text}");
+}
+
+#[test]
 fn a_slow_reader_gets_what_it_asked_for_and_one_that_hangs_is_cut_off_and_comes_back() {
     let text = run("slow_reader", &[]);
     let lossless = text.lines().find(|line| line.contains("lossless(16)")).unwrap_or_default();

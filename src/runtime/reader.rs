@@ -515,7 +515,7 @@ fn check_standing_by(frame: &Frame<'_>) -> Result<(), Reason> {
     let what = match *frame {
         Frame::Control { kind: PING | PONG | BYE | RESUME | COPY, .. } => return Ok(()),
         Frame::Control { kind: kind @ (AT | MARK | MARKED | STALLED), .. } => wire::kind::name(kind),
-        // Of later versions.
+        // COPY, and those of later versions.
         Frame::Control { kind: 0x10..=0x17, .. } => return Ok(()),
         Frame::Control { kind, .. } => wire::kind::name(kind),
         Frame::Message { .. } => "a sample",

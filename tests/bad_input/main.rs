@@ -18,7 +18,9 @@ mod scene;
 mod stalled;
 
 use bowline::transport::{Cancel, Memory, Tcp, Transport};
-use bowline::{Bytes, Endpoint, Event, Intent, Interest, InterestSettings, ReasonCode, Scope};
+use bowline::{
+    Bytes, Endpoint, Event, Fate, Intent, Interest, InterestSettings, PeerName, ReasonCode, Scope,
+};
 use frames::{Hello, frame, head, message_head, varint};
 use measure::{descriptors, eventually, forget_peak, peak, resident, threads};
 use raw_peer::{RawPeer, SOON};

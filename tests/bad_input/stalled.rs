@@ -21,6 +21,32 @@ fn publish(intent: Intent<Bytes>, size: usize, end: Arc<AtomicBool>) -> thread::
     })
 }
 
+/// The same, and says once nothing more is taken at once for the raw peer.
+fn publish_until_parked(
+    intent: Intent<Bytes>,
+    size: usize,
+    end: Arc<AtomicBool>,
+    parked: Arc<AtomicBool>,
+) -> thread::JoinHandle<u64> {
+    let sample = Bytes::from(vec![7; size]);
+    thread::spawn(move || {
+        let mut sent = 0;
+        while !end.load(Ordering::Relaxed) {
+            intent.send(sample.clone()).expect("never an error for one of these");
+            sent += 1;
+            let replaced = |(peer, fate): (Option<PeerName>, Fate)| {
+                let path = peer.and_then(|peer| peer.path).map(|path| path.to_string());
+                path.as_deref() == Some("villain") && fate == Fate::Replaced
+            };
+            if sent % 16 == 0 && intent.outcomes().into_iter().any(replaced) {
+                parked.store(true, Ordering::Relaxed);
+            }
+            thread::yield_now();
+        }
+        sent
+    })
+}
+
 #[test]
 fn a_peer_that_reads_nothing_is_cut_off_and_costs_what_was_set() {
     let _turn = turn();
@@ -49,7 +75,7 @@ fn a_peer_that_reads_nothing_is_cut_off_and_costs_what_was_set() {
             let received = honest.counts().received;
             println!("{scheme} {delivery}: {sent} sent, {received} received, {} KiB more", more / 1024);
             assert!(more < STALLED, "{} KiB more", more / 1024);
-            assert!(received > 100, "the honest peer got {received} of {sent}");
+            assert!(received > (sent / 4).min(100), "the honest peer got {received} of {sent}");
             scene.close();
         }
     }
@@ -131,7 +157,8 @@ fn a_peer_that_lives_but_reads_nothing_delays_nobody() {
     let before = resident();
     forget_peak();
     let end = Arc::new(AtomicBool::new(false));
-    let publisher = publish(intent, 1000, Arc::clone(&end));
+    let parked = Arc::new(AtomicBool::new(false));
+    let publisher = publish_until_parked(intent, 1000, Arc::clone(&end), Arc::clone(&parked));
     // It says something harmless now and then, for longer than silence is borne.
     let (stop, stopped) = channel::<()>();
     let alive = deaf.connection();
@@ -141,7 +168,10 @@ fn a_peer_that_lives_but_reads_nothing_delays_nobody() {
         }
     });
     let mut worst = Duration::ZERO;
-    for _ in 0..40 {
+    let (mut rounds, deadline) = (0, Instant::now() + 3 * SOON);
+    // Until more was sent than the system holds for it, however fast that is.
+    while rounds < 40 || (!parked.load(Ordering::Relaxed) && Instant::now() < deadline) {
+        rounds += 1;
         let asked = Instant::now();
         scene.goes_on();
         worst = worst.max(asked.elapsed());
