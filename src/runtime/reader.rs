@@ -513,7 +513,7 @@ impl Reader {
 /// A frame on a link that stands by: whatever is of a session has no place there.
 fn check_standing_by(frame: &Frame<'_>) -> Result<(), Reason> {
     let what = match *frame {
-        Frame::Control { kind: PING | PONG | BYE | RESUME | COPY, .. } => return Ok(()),
+        Frame::Control { kind: PING | PONG | BYE | RESUME, .. } => return Ok(()),
         Frame::Control { kind: kind @ (AT | MARK | MARKED | STALLED), .. } => wire::kind::name(kind),
         // COPY, and those of later versions.
         Frame::Control { kind: 0x10..=0x17, .. } => return Ok(()),
