@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::flow::outbox::kept::MARK_EVERY;
+use crate::links::Links;
 use crate::wire::control::{Entry, Notify};
 use proptest::prelude::*;
 use there::{Answer, There};
@@ -29,6 +30,9 @@ struct World {
     stamp: u64,
     slow: Option<u64>,
     largest: usize,
+    /// Every other pair goes by `tcp` alone.
+    choosy: bool,
+    way: &'static str,
 }
 
 /// What was sent by one pair.
@@ -40,6 +44,8 @@ struct Pair {
     dropped: u64,
     ended: bool,
     taken: u64,
+    /// It ended while it was barred, or may have.
+    given_up: bool,
 }
 
 const KINDS: [(Delivery, Priority); 6] = [
@@ -76,6 +82,8 @@ impl World {
             stamp: 0,
             slow,
             largest: 0,
+            choosy: false,
+            way: "tcp://here",
         }
     }
 
@@ -89,7 +97,12 @@ impl World {
         let (delivery, priority) = KINDS[alias as usize % KINDS.len()];
         let lane = self.outbox.open_ranked(alias, delivery, priority, Bounds::default());
         let pair = self.pairs.len() as u32;
-        self.pairs.push(Pair { lane, delivery, sent: Vec::new(), dropped: 0, ended: false, taken: 0 });
+        if self.choosy && pair % 2 == 1 {
+            self.outbox.set_links(alias, Links::only("tcp"));
+        }
+        let new =
+            Pair { lane, delivery, sent: Vec::new(), dropped: 0, ended: false, taken: 0, given_up: false };
+        self.pairs.push(new);
         let linked = Control::Notify(Notify::Linked { mine: pair, yours: 0, alias });
         if pair % 2 == 0 {
             assert!(self.outbox.urgent(&linked));
@@ -110,7 +123,7 @@ impl World {
         let put = self.outbox.put(lane, Outgoing { payload: &bytes, shared: None }, false, || now);
         self.largest = self.largest.max(bytes.len());
         match put {
-            Put::Queued | Put::Inline => {}
+            Put::Queued | Put::Inline | Put::Held => {}
             Put::Parked(dropped) => self.pair(alias)?.1.dropped += dropped,
             Put::NoRoom | Put::NoCredit(_) | Put::NotOpen | Put::TooManyBytes(_) => return Some(put),
             other => panic!("{other:?}"),
@@ -151,8 +164,9 @@ impl World {
     }
 
     fn end(&mut self, alias: u32) {
+        let barred = self.up && self.outbox.lane(alias).is_some_and(|lane| lane.barred);
         if let Some((_, pair)) = self.pair(alias) {
-            pair.ended = true;
+            (pair.ended, pair.given_up) = (true, barred);
             self.outbox.end(alias);
             self.ended.push(alias);
         }
@@ -262,6 +276,13 @@ impl World {
             }
         }
         assert!(self.outbox.resume(u64::MAX, None).is_err());
+        self.outbox.set_way(self.way);
+        self.there.barred = self.choosy && self.way != "tcp://here";
+        let over: Vec<_> = self.there.ended.keys().copied().collect();
+        for (place, pair) in (0..).zip(&mut self.pairs) {
+            let choosy = self.there.barred && place % 2 == 1;
+            pair.given_up |= choosy && pair.ended && !over.contains(&place);
+        }
         assert_eq!(self.outbox.resume(self.there.received, self.slow), Ok(()));
         self.up = true;
     }
@@ -275,6 +296,11 @@ impl World {
     /// All that can come comes, and is what it should be.
     fn finish(mut self) {
         self.end_inline();
+        if self.choosy {
+            // All goes on, and none of it is missing.
+            self.cut(usize::MAX);
+            self.way = "tcp://here";
+        }
         self.resume();
         for alias in 0..KINDS.len() as u32 {
             self.end(alias);
@@ -304,9 +330,9 @@ impl World {
             let count = came.samples.len() as u64;
             assert_eq!(count + came.gaps + came.lost, pair.sent.len() as u64, "pair {place}");
             assert_eq!(came.sequence, pair.sent.len() as u64);
-            assert_eq!(came.gaps, pair.dropped);
+            assert!(came.gaps == pair.dropped || pair.given_up, "{} and {}", came.gaps, pair.dropped);
             assert!(came.samples.windows(2).all(|pair| pair[0].0 < pair[1].0));
-            if self.slow.is_none() || pair.delivery.is_lossless() {
+            if (self.slow.is_none() || pair.delivery.is_lossless()) && !pair.given_up {
                 assert_eq!(came.lost, 0, "pair {place}");
             }
             for (number, sent, bytes) in &came.samples {
@@ -315,7 +341,7 @@ impl World {
                 let right = times.iter().any(|at| sent.abs_diff(*at) <= 1050);
                 assert!(right, "{number} of pair {place}: {sent} is none of {times:?}");
             }
-            if !pair.sent.is_empty() {
+            if !pair.sent.is_empty() && !pair.given_up {
                 assert_eq!(came.samples.last().map(|last| last.0 + 1), Some(pair.sent.len() as u64));
             }
         }
@@ -349,6 +375,7 @@ enum Step {
     Wait(u64),
     Cut(usize),
     Resume,
+    Way(bool),
     Flow,
 }
 
@@ -374,13 +401,17 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (0..40_000_u64).prop_map(Step::Wait),
         2 => bytes().prop_map(Step::Cut),
         3 => Just(Step::Resume),
+        2 => any::<bool>().prop_map(Step::Way),
         4 => Just(Step::Flow),
     ];
     proptest::collection::vec(step, 1..300)
 }
 
 fn run(steps: Vec<Step>, capacity: usize, limit: Option<usize>, slow: Option<u64>) {
-    let mut world = World::new(capacity, limit, slow);
+    run_in(World::new(capacity, limit, slow), steps);
+}
+
+fn run_in(mut world: World, steps: Vec<Step>) {
     (0..KINDS.len() as u32).for_each(|alias| world.open(alias));
     for step in steps {
         world.step(step);
@@ -432,6 +463,7 @@ impl World {
             Step::Wait(micros) => self.now = self.now + Duration::from_micros(micros),
             Step::Cut(read) => self.cut(read),
             Step::Resume => self.resume(),
+            Step::Way(fits) => self.way = if fits { "tcp://here" } else { "udp://here" },
             Step::Flow => {
                 self.resume();
                 self.end_inline();
@@ -464,6 +496,16 @@ proptest! {
         rate in 1_000..200_000_u64,
     ) {
         run(steps, 4096, None, Some(rate));
+    }
+
+    #[test]
+    fn lanes_that_not_every_link_fits_wait_for_one_that_does_and_nothing_is_lost_or_doubled(
+        steps in steps(),
+        capacity in prop_oneof![Just(4096_usize), Just(20_000)],
+        limit in prop::option::of(2000..20_000_usize),
+        slow in prop::option::weighted(0.2, 1_000..200_000_u64),
+    ) {
+        run_in(World { choosy: true, ..World::new(capacity, limit, slow) }, steps);
     }
 }
 
@@ -624,4 +666,22 @@ fn numbers_that_were_left_out_before_are_told_again() {
         Step::Cut(0),
     ];
     run(steps, 4096, None, Some(1000));
+}
+
+#[test]
+fn what_went_in_part_over_a_link_that_fits_goes_on_over_the_next_of_those() {
+    let steps = vec![
+        Step::Resume,
+        Step::Flow,
+        Step::Put(1, 3884, None),
+        Step::Urgent,
+        Step::Put(1, 21, None),
+        Step::Cut(0),
+        Step::Flow,
+        Step::Credit(1),
+        Step::Cut(0),
+        Step::Way(false),
+        Step::Flow,
+    ];
+    run_in(World { choosy: true, ..World::new(4096, None, None) }, steps);
 }
