@@ -1,5 +1,5 @@
 //! What a lossless reader that is stuck costs a route beside it, on the same link: a sample in each millisecond,
-//! timed from `send` to `recv`.
+//! timed from `send` to `recv`. `chrt --rr 10` before it keeps what else the machine does out of it.
 //!
 //!     cargo bench --bench stuck
 
@@ -10,22 +10,35 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const WAIT: Duration = Duration::from_secs(5);
-const ROUNDS: usize = 5;
+
+/// Of so many samples each the percentiles are taken, and of these the median.
+const WINDOW: usize = 500;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let quick = std::env::args().any(|arg| arg == "--quick");
-    let samples = if quick { 200 } else { 2000 };
+    let (rounds, samples) = if quick { (2, WINDOW) } else { (20, 2 * WINDOW) };
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
     // In turn, as what else the machine does changes with the time.
-    for _ in 0..ROUNDS {
-        alone.extend(ages(false, samples)?);
-        beside.extend(ages(true, samples)?);
+    for round in 0..rounds {
+        for stuck in [round % 2 == 1, round % 2 == 0] {
+            let ages = ages(stuck, samples)?;
+            (if stuck { &mut beside } else { &mut alone }).extend(ages.chunks(WINDOW).map(figures));
+        }
     }
-    let (alone, beside) = (figures(&mut alone), figures(&mut beside));
-    println!("1 kHz over TCP, {} samples each    p50        p99", ROUNDS * samples);
+    // What the halves of the first differ by is what else the machine does.
+    let half = |first| middle(&alone.iter().skip(first).step_by(2).copied().collect::<Vec<_>>());
+    let (even, odd) = (half(0), half(1));
+    let (alone, beside) = (middle(&alone), middle(&beside));
+    println!("1 kHz over TCP, {} samples each    p50        p99", rounds * samples);
     println!("alone                         {:>8.1} µs {:>8.1} µs", alone.0, alone.1);
     println!("beside a stuck lossless route {:>8.1} µs {:>8.1} µs", beside.0, beside.1);
     println!("ratio                         {:>8.2}    {:>8.2}", beside.0 / alone.0, beside.1 / alone.1);
+    let differ = |a: f64, b: f64| a.max(b) / a.min(b);
+    println!(
+        "ratio of alone to itself      {:>8.2}    {:>8.2}",
+        differ(even.0, odd.0),
+        differ(even.1, odd.1)
+    );
     Ok(())
 }
 
@@ -68,7 +81,20 @@ fn ages(stuck: bool, samples: usize) -> Result<Vec<f64>, Box<dyn Error>> {
     })
 }
 
-fn figures(ages: &mut [f64]) -> (f64, f64) {
-    ages.sort_by(f64::total_cmp);
-    (ages[ages.len() / 2], ages[ages.len() * 99 / 100])
+/// The median and the 99th percentile.
+fn figures(ages: &[f64]) -> (f64, f64) {
+    let sorted = sorted(ages.iter().copied());
+    (sorted[sorted.len() / 2], sorted[sorted.len() * 99 / 100])
+}
+
+/// The medians of both.
+fn middle(figures: &[(f64, f64)]) -> (f64, f64) {
+    let half = figures.len() / 2;
+    (sorted(figures.iter().map(|(p50, _)| *p50))[half], sorted(figures.iter().map(|(_, p99)| *p99))[half])
+}
+
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values
 }

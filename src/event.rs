@@ -227,6 +227,9 @@ pub enum Event {
     /// Samples were lost since the last such event of this route and peer. It comes about once a second
     /// while there are losses; and when a link ends, for those that this side took and that never left it
     /// whole: the peer does not have them.
+    ///
+    /// Each interest is counted by itself. Where a peer began anew, and it is not known yet that its last run is
+    /// over, samples go to both: what the one lost the other may have.
     SamplesLost {
         /// The route.
         route: Route,

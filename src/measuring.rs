@@ -6,7 +6,7 @@ use crate::event::PeerName;
 use crate::flow::batch::Batch;
 use crate::flow::lane::LaneId;
 use crate::flow::mailbox::Mailbox;
-use crate::flow::outbox::{Outbox, Outgoing, Put};
+use crate::flow::outbox::{Door, Outbox, Outgoing, Put};
 use crate::flow::run::{Content, Head, Run};
 use crate::path::Path;
 use crate::proto::group::{MemberClock, Supply};
@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 /// The outgoing buffer of a link with one open lane.
 pub struct Outgo {
-    outbox: Outbox,
+    outbox: Door,
     lane: LaneId,
     batch: Batch,
     urgent: Vec<u8>,
@@ -40,17 +40,19 @@ impl Default for Outgo {
         outbox.set_peer(1 << 20, true);
         let lane = outbox.open(0, Delivery::Queue(16), Bounds::default());
         outbox.credit(Credit { alias: 0, limit: u64::MAX, taken: 0, lost: 0 });
-        Self { outbox, lane, batch: Batch::default(), urgent: Vec::new() }
+        Self { outbox: Door::new(outbox), lane, batch: Batch::default(), urgent: Vec::new() }
     }
 }
 
 impl Outgo {
     /// Puts `count` samples in, then takes the batch as the writer does.
     pub fn put_and_take(&mut self, payload: &[u8], count: usize) {
+        let Self { outbox, lane, .. } = self;
         for _ in 0..count {
             let sample = Outgoing { payload, shared: None };
-            let put = self.outbox.put(self.lane, sample, false, || Timestamp::from_micros(1));
+            let put = outbox.put(*lane, sample, false, || Timestamp::from_micros(1));
             assert!(matches!(put, Put::Queued | Put::Inline), "the outbox is not emptied: {put:?}");
+            outbox.wake();
         }
         let Self { outbox, batch, urgent, .. } = self;
         black_box(outbox.take(urgent, batch, || Timestamp::from_micros(2), true));

@@ -29,7 +29,7 @@ pub enum ReasonCode {
     UnknownAlias = 10,
     /// An advertisement the peer has no right to.
     NoRight = 11,
-    /// Nothing was heard for 3.5 ping intervals.
+    /// Nothing was heard for 3.5 ping intervals; or no frame ends any more, as the length of one was damaged on its way.
     Silent = 12,
     /// Too many links, or too many whose handshake is unfinished.
     TooManyLinks = 13,

@@ -157,20 +157,22 @@ fn a_cut_ends_all_connections_and_they_come_back() {
 
 #[test]
 fn a_flipped_bit_harms_its_link_only_and_the_link_comes_back() {
-    let scene = scene("tcp", PING);
-    let mut desk = Watch::new(&scene.desk);
-    let intent: Intent<Vec<u8>> = scene.robot.intent("robot.bulk").expect("an intent");
-    let _interest: Interest<Vec<u8>> = scene.desk.interest("robot.bulk").expect("an interest");
-    assert!(intent.wait_interest(SOON));
-    scene.switch.set_in(Faults::none().corrupt(1.0));
-    // A length that is wrong shows as such once there are so many bytes.
-    let begun = Instant::now();
-    while scene.desk.links()[0].state.is_up() && begun.elapsed() < SOON {
-        let _ = intent.send_timeout(vec![0; 60_000], Duration::from_millis(10));
+    for busy in [true, false] {
+        let scene = scene("tcp", PING);
+        let mut desk = Watch::new(&scene.desk);
+        let intent: Intent<Vec<u8>> = scene.robot.intent("robot.bulk").expect("an intent");
+        let _interest: Interest<Vec<u8>> = scene.desk.interest("robot.bulk").expect("an interest");
+        assert!(intent.wait_interest(SOON));
+        scene.switch.set_in(Faults::none().corrupt(1.0));
+        // A length that is wrong shows as such once there are so many bytes, or by what stands inside.
+        let begun = Instant::now();
+        while busy && scene.desk.links()[0].state.is_up() && begun.elapsed() < SOON {
+            let _ = intent.send_timeout(vec![0; 60_000], Duration::from_millis(10));
+        }
+        desk.wait(|event| matches!(event, Event::LinkDown { .. }));
+        scene.switch.heal();
+        desk.link_is_up();
     }
-    desk.wait(|event| matches!(event, Event::LinkDown { .. }));
-    scene.switch.heal();
-    desk.link_is_up();
 }
 
 #[test]

@@ -24,6 +24,17 @@ impl Coarse {
         self.now
     }
 
+    /// How many more samples the last reading serves.
+    pub(crate) fn left(&self) -> u32 {
+        self.left
+    }
+
+    /// The last reading serves one more of those that are left.
+    #[inline]
+    pub(crate) fn again(&mut self) {
+        self.left = self.left.saturating_sub(1);
+    }
+
     #[inline]
     pub(crate) fn now(&mut self, fresh: bool, read: impl FnOnce() -> Timestamp) -> Timestamp {
         if self.left > 0 && !fresh {

@@ -51,6 +51,7 @@ mod apart;
 mod barred;
 mod control;
 mod copying;
+mod door;
 mod ending;
 mod full;
 mod kept;
@@ -62,6 +63,7 @@ mod taking;
 mod waits;
 
 pub(crate) use copying::Taken;
+pub(crate) use door::Door;
 pub(crate) use ending::Left;
 pub(crate) use full::Credited;
 pub(crate) use relay::Onward;

@@ -20,8 +20,8 @@ use std::time::Duration;
 pub(crate) struct Window {
     bounds: Bounds,
     bytes: u64,
-    /// How large they are, oldest first, and how many in a row are so.
-    sizes: VecDeque<(u32, u64)>,
+    /// How large they are, oldest first, and how many in a row are so. `None`: numbers without a sample.
+    sizes: VecDeque<(Option<u32>, u64)>,
     /// When the intent was turned away first since a sample was taken.
     full_since: Option<Timestamp>,
     cut_off: bool,
@@ -43,24 +43,42 @@ impl Window {
         self.cut_off
     }
 
+    /// How many bytes more may be sent.
+    pub(crate) fn room(&self) -> usize {
+        if self.cut_off {
+            return 0;
+        }
+        usize::try_from(self.bounds.bytes.saturating_sub(self.bytes)).unwrap_or(usize::MAX)
+    }
+
     /// A sample was sent.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn sent(&mut self, size: usize) {
         self.bytes += size as u64;
         // A payload fits a frame, whose length has 32 bits.
-        let size = u32::try_from(size).unwrap_or(u32::MAX);
+        let size = Some(u32::try_from(size).unwrap_or(u32::MAX));
         match self.sizes.back_mut() {
             Some((last, count)) if *last == size => *count += 1,
-            _ => self.sizes.push_back((size, 1)),
+            _ => self.sent_another(size),
         }
+    }
+
+    /// One of another size than the last.
+    fn sent_another(&mut self, size: Option<u32>) {
+        self.sizes.push_back((size, 1));
     }
 
     /// Numbers went by without a sample.
     pub(crate) fn skipped(&mut self, count: u64) {
         match self.sizes.back_mut() {
-            Some((0, skipped)) => *skipped += count,
-            _ => self.sizes.push_back((0, count)),
+            Some((None, skipped)) => *skipped += count,
+            _ => self.sizes.push_back((None, count)),
         }
+    }
+
+    /// How many numbers without a sample were not said to be taken.
+    pub(crate) fn skips(&self) -> u64 {
+        self.sizes.iter().filter(|(size, _)| size.is_none()).map(|(_, count)| count).sum()
     }
 
     /// So many more were taken. True if the interest had been cut off.
@@ -72,7 +90,7 @@ impl Window {
         while count > 0 {
             let Some((size, waiting)) = self.sizes.front_mut() else { break };
             let some = count.min(*waiting);
-            self.bytes = self.bytes.saturating_sub(u64::from(*size).saturating_mul(some));
+            self.bytes = self.bytes.saturating_sub(u64::from(size.unwrap_or(0)).saturating_mul(some));
             *waiting -= some;
             count -= some;
             if *waiting == 0 {
@@ -120,7 +138,10 @@ mod tests {
         assert!(window.has_room(40) && !window.has_room(41));
         window.skipped(5);
         window.sent(10);
-        window.taken(2 + 5);
+        assert_eq!(window.skips(), 5);
+        window.taken(2 + 4);
+        assert_eq!(window.skips(), 1);
+        window.taken(1);
         assert!(window.has_room(90) && !window.has_room(91));
         window.taken(1);
         assert!(window.has_room(1000), "one sample is sent whatever its size");

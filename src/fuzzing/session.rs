@@ -15,14 +15,16 @@ use crate::transport::Connection;
 use crate::wire::control::{
     Accept, Control, Credit, Declared, Entry, Hello, Intent, Interest, Notify, Ping, Pong,
 };
+use crate::wire::fragment::put_fragment_head;
 use crate::wire::message::put_message_head;
 use crate::wire::{Frame, Limits, Split, Stamp, decode, encode, split};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// An endpoint with intents and interests, an honest peer on a lossless route, and a stranger whose frames are made of
-/// the bytes: most of them of an established session, in any order. Whatever it says, the endpoint does not panic,
-/// says only frames that can be read, and the honest peer gets every sample in order.
+/// the bytes: most of them of an established session, in any order. It comes again and again, goes on with sessions of its own
+/// or not, and has several links at once. Whatever it says, the endpoint does not panic, says only frames that can be read,
+/// and the honest peer gets every sample in order.
 ///
 /// # Panics
 /// Where one of these is not so.
@@ -45,14 +47,23 @@ pub fn session(input: &[u8]) {
     let heard = kinds.map(|kind| robot.interest_with::<String>("desk.words", kind).expect("an interest"));
     assert!(count.wait_interest(SOON), "the honest peer is not linked");
 
-    let mut stranger = Stranger::new(&world, &mut choices);
+    let mut numbers = Vec::new();
+    let mut strangers = vec![Stranger::new(&world, &mut numbers, &mut choices)];
     let mut number = 0;
     for _ in 0..STEPS {
         if choices.is_used_up() {
             break;
         }
         match choices.below(20) {
-            0 => stranger = Stranger::new(&world, &mut choices),
+            0 | 7 => {
+                // Some end without a word, the others stay.
+                if strangers.len() == LINKS || choices.flag() {
+                    let place = choices.below(strangers.len() as u64) as usize;
+                    strangers.swap_remove(place).connection.close();
+                }
+                world.run_for(Duration::from_millis(choices.below(3)));
+                strangers.push(Stranger::new(&world, &mut numbers, &mut choices));
+            }
             1 => world.run_for(Duration::from_millis(choices.below(3000))),
             2 | 3 => {
                 let _ = words.try_send(choices.text(40));
@@ -66,10 +77,13 @@ pub fn session(input: &[u8]) {
                 assert_eq!(*counted.recv_timeout(SOON).expect("it comes"), number);
                 number += 1;
             }
-            _ => stranger.step(&mut choices),
+            _ => {
+                let place = choices.below(strangers.len() as u64) as usize;
+                strangers[place].step(&mut choices);
+            }
         }
         world.run_for(Duration::from_micros(choices.below(2000)));
-        stranger.listen();
+        strangers.iter_mut().for_each(Stranger::listen);
     }
     for number in number..number + 6 {
         count.send_timeout(number, SOON).expect("the honest peer has room");
@@ -92,22 +106,31 @@ struct Stranger {
     pings: Vec<Ping>,
     /// What the endpoint linked: the aliases it supplies under.
     aliases: Vec<u32>,
+    /// The last MARK that came.
+    mark: u64,
     next_id: u32,
 }
 
 impl Stranger {
-    /// Comes, and most often shakes hands.
-    fn new(world: &World, choices: &mut Choices<'_>) -> Self {
+    /// Comes, and most often shakes hands: for a session of which it knows the number, or for any.
+    fn new(world: &World, numbers: &mut Vec<u64>, choices: &mut Choices<'_>) -> Self {
         let connection = world.stranger("robot");
         let (accept, pings, aliases) = Default::default();
-        let mut stranger = Self { connection, bytes: Vec::new(), accept, pings, aliases, next_id: 0 };
+        let mut stranger =
+            Self { connection, bytes: Vec::new(), accept, pings, aliases, mark: 0, next_id: 0 };
         world.run_for(Duration::from_millis(1));
         if choices.below(8) > 0 {
-            stranger.say(&Control::Hello(hello(choices)));
+            let place = choices.below(numbers.len() as u64 + 1) as usize;
+            let session = numbers.get(place).copied().unwrap_or_else(|| choices.below(3));
+            stranger.say(&Control::Hello(Hello { session, ..hello(choices) }));
             world.run_for(Duration::from_millis(1));
             stranger.listen();
             let accept = stranger.accept.unwrap_or(Accept { version: 1, capabilities: 0, session: 1 });
+            numbers.push(accept.session);
             stranger.say(&Control::Accept(accept));
+            if session == accept.session && choices.below(4) > 0 {
+                stranger.say(&Control::Resume { received: choices.below(12) });
+            }
             world.run_for(Duration::from_millis(1));
             stranger.listen();
         }
@@ -115,7 +138,7 @@ impl Stranger {
     }
 
     fn step(&mut self, choices: &mut Choices<'_>) {
-        let control = match choices.below(16) {
+        let control = match choices.below(22) {
             0 => return self.write(choices.raw(200)),
             1 => choices.control(),
             2 | 3 => Control::Intents(vec![self.entry(choices, |choices| Intent {
@@ -168,6 +191,13 @@ impl Stranger {
                 _ => Control::Lost { alias: choices.below(5) as u32, count: choices.u64() },
             },
             14 => Control::Time(choices.time()),
+            16 => Control::Resume { received: choices.below(12) },
+            17 => Control::At { alias: choices.below(5) as u32, number: choices.below(12) },
+            18 => Control::Mark { number: choices.u64() },
+            19 | 20 => {
+                Control::Marked { number: if choices.below(8) > 0 { self.mark } else { choices.below(4) } }
+            }
+            21 => return self.write(&piece(choices)),
             _ => match self.pings.pop() {
                 Some(ping) => Control::Pong(Pong { echo: ping.sent, received: ping.sent, sent: ping.sent }),
                 None => Control::Ping(Ping { sent: choices.time() }),
@@ -219,6 +249,7 @@ impl Stranger {
                     self.pings.truncate(8);
                 }
                 Control::Notify(Notify::Linked { alias, .. }) => self.aliases.push(alias),
+                Control::Mark { number } => self.mark = number,
                 _ => {}
             }
         }
@@ -230,11 +261,11 @@ fn hello(choices: &mut Choices<'_>) -> Hello {
     Hello {
         version_min: 1,
         version_max: 1,
-        capabilities: choices.u32(),
-        instance: [5 + choices.below(4) as u8; 16],
-        session: choices.below(3),
+        capabilities: if choices.below(4) > 0 { u32::MAX } else { choices.u32() },
+        instance: [if choices.flag() { 5 } else { 5 + choices.below(4) as u8 }; 16],
+        session: 0,
         scope_own: choices.below(8) == 0,
-        joins: choices.below(8) == 0,
+        joins: choices.flag(),
         max_frame: 1 << 20,
         ping_millis: 1000,
         clock: choices.time(),
@@ -255,12 +286,28 @@ fn declared(path: &str, choices: &mut Choices<'_>) -> Declared {
     }
 }
 
+/// A piece of a sample: the first, one between, the last, or one of another.
+fn piece(choices: &mut Choices<'_>) -> Vec<u8> {
+    let bytes = encoded(&"ab".to_owned());
+    let at = choices.below(bytes.len() as u64) as usize;
+    let length = (1 + choices.below(3) as usize).min(bytes.len() - at);
+    let first = (at == 0 || choices.below(8) == 0).then(|| Stamp(choices.below(3000) as u16));
+    let left = (bytes.len() - at - length) as u32 + u32::from(choices.below(8) == 0);
+    let mut frame = Vec::new();
+    put_fragment_head(&mut frame, choices.below(5) as u32, first, left, length);
+    frame.extend_from_slice(&bytes[at..at + length]);
+    frame
+}
+
 /// A message as it is sent.
 fn encoded(message: &String) -> Vec<u8> {
     let mut bytes = Vec::new();
     message.encode(&mut bytes).expect("a text can be encoded");
     bytes
 }
+
+/// How many links the stranger has at most.
+const LINKS: usize = 3;
 
 /// How much is done with one input.
 const STEPS: usize = 120;

@@ -5,6 +5,7 @@
 //! | [`concepts`] | everybody: endpoints, peers, intents, interests, delivery, outcomes, events |
 //! | [`wrappers`] | whoever wants fewer samples, or others: rates, filters, maps |
 //! | [`threads`] | whoever wants to know what may block, what runs where, and how it all ends |
+//! | [`sessions`] | whoever must not lose a sample: what a lost link means, and several links to one peer |
 //! | [`health`] | whoever has lines that fail: what is found out and when, and what brings a link back |
 //! | [`relay`] | whoever has peers that do not reach each other, such as boards on serial lines |
 //! | [`tuning`] | whoever wants it faster, smaller, or sooner to notice |
@@ -22,6 +23,9 @@ pub mod wrappers {}
 #[doc = include_str!("threads.md")]
 #[doc = include_str!("shutdown.md")]
 pub mod threads {}
+
+#[doc = include_str!("sessions.md")]
+pub mod sessions {}
 
 #[doc = include_str!("health.md")]
 pub mod health {}

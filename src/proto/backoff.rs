@@ -34,10 +34,11 @@ impl Backoff {
         jitter(wait.min(self.longest), rng)
     }
 
-    /// A moment below `min`: the way is free again, yet both sides may have seen it.
+    /// A moment below `min`: the way is free again, yet both sides may have seen it. It is a fifth at least, as the other
+    /// end of a cable may carry a little later, and what is lost until then (ARP) is sent again after a second.
     pub(super) fn soon(&self, rng: &mut Rng) -> Duration {
         let min = u64::try_from(self.min.as_micros()).unwrap_or(u64::MAX);
-        Duration::from_micros(rng.u64(0..=min))
+        Duration::from_micros(rng.u64(min / 5..=min))
     }
 
     /// The peer answers: the next waits are at most eight times `min`.
@@ -82,7 +83,8 @@ mod tests {
             assert!(refused >= max * 9 / 2 && refused <= max * 15 / 2);
             assert!(Backoff::new(min, max, min).refused(max, &mut rng) <= min * 5 / 4);
             assert!(backoff.next(&mut rng) >= max * 3 / 4, "after a refusal it goes on slowly");
-            assert!(backoff.soon(&mut rng) <= min);
+            let soon = backoff.soon(&mut rng);
+            assert!(soon >= min / 5 && soon <= min, "{soon:?}");
             backoff.ease();
             assert!(backoff.next(&mut rng) <= min * 10);
         }

@@ -16,6 +16,9 @@
 //!        └──────────────── HandOver ◄───────────────┤
 //!                                                   └── B is lost, or too slow ──► carried by none
 //! ```
+//! A peer that started anew is another one, by its instance; what waits for the one that it was is over once it is seen, by its
+//! path.
+//!
 //! A change can begin while A is well, too: it is let go of first. Nothing but RESUME is said on B until the
 //! session goes on there.
 //!
@@ -102,10 +105,15 @@ impl Engine {
         self.tell_resume(id);
     }
 
-    /// Whether a session goes on when its link ends for this reason.
+    /// Whether a session goes on when its link ends for this reason. Not where the peer started anew since: another one
+    /// under its path came later.
     pub(super) fn outlives(&self, id: SessionId, reason: &Reason) -> bool {
-        let resumes = self.sessions.get(&id).is_some_and(|session| session.terms.resumes);
-        resumes && !self.closed && matches!(reason.code(), ReasonCode::Lost | ReasonCode::Silent)
+        let Some(session) = self.sessions.get(&id).filter(|session| session.terms.resumes) else {
+            return false;
+        };
+        let passing = matches!(reason.code(), ReasonCode::Lost | ReasonCode::Silent);
+        let later = |other: &Session| other.path == session.path && other.began > session.began;
+        passing && !self.closed && !self.sessions.values().any(later)
     }
 
     /// The link that carries a session is lost, and the session is not.
@@ -115,6 +123,24 @@ impl Engine {
         session.carriage = Carriage::None { since: now, received: None };
         self.timers.set(id, Timer::Lease, now + self.settings.lease);
         self.actions.push_back(Action::LetGo { session: id });
+        self.thin_out();
+    }
+
+    /// No more sessions wait for a link than there may be links: else whoever comes and goes would leave any number of them
+    /// behind. Those that waited longest are over.
+    fn thin_out(&mut self) {
+        let waiting = self.sessions.iter().filter_map(|(id, session)| match session.carriage {
+            Carriage::None { since, .. } => Some((since, *id)),
+            Carriage::By(_) => None,
+        });
+        let mut waiting: Vec<_> = waiting.collect();
+        let most = self.settings.max_links;
+        if waiting.len() > most {
+            waiting.sort_unstable();
+            for (_, id) in &waiting[..waiting.len() - most] {
+                self.give_up(*id, words::too_many_waiting(&self.settings.path, most));
+            }
+        }
     }
 
     /// No link came in time.

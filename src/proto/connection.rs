@@ -207,7 +207,7 @@ impl Engine {
 
     /// The session that the dialler of a link asked to go on with, where this side has it with that peer; and whether it only
     /// joins it, as another link carries it.
-    fn asked(&self, id: LinkId) -> Option<(SessionId, bool)> {
+    pub(super) fn asked(&self, id: LinkId) -> Option<(SessionId, bool)> {
         let link = self.links.get(&id)?;
         let Phase::Handshaking(handshake) = &link.phase else { return None };
         let theirs = handshake.theirs()?;
@@ -330,7 +330,8 @@ impl Engine {
         let not_advertised = std::mem::take(&mut link.not_advertised);
         self.by_line.remove(&line);
         let session = Session::new(terms, theirs.instance, theirs.path.clone(), peer.clone(), id);
-        self.sessions.insert(line, Session { not_advertised, ..session });
+        self.begun += 1;
+        self.sessions.insert(line, Session { not_advertised, began: self.begun, ..session });
         self.by_peer.insert(theirs.instance, line);
         self.actions.push_back(Action::Up {
             link: line,

@@ -101,6 +101,8 @@ pub(crate) struct Engine {
     pub(super) pending: BTreeSet<LinkId>,
     /// Sessions with peers, one for each instance.
     pub(super) sessions: BTreeMap<SessionId, Session>,
+    /// How many sessions began.
+    pub(super) begun: u64,
     pub(super) by_peer: BTreeMap<[u8; 16], SessionId>,
     /// The links of connections that go by another number.
     pub(super) by_line: BTreeMap<LinkId, LinkId>,
@@ -143,6 +145,7 @@ impl Engine {
             next_link: 0,
             pending: BTreeSet::new(),
             sessions: BTreeMap::new(),
+            begun: 0,
             by_peer: BTreeMap::new(),
             by_line: BTreeMap::new(),
             by_instance: BTreeMap::new(),
@@ -159,7 +162,7 @@ impl Engine {
     }
 
     /// Keeps a link to `url` from now on: dials at once, and again whenever it is down.
-    #[cfg(any(test, feature = "fuzzing", feature = "measuring"))]
+    #[cfg(test)]
     pub(crate) fn dialler(&mut self, now: Timestamp, url: Arc<PeerUrl>) -> LinkId {
         self.diallers(now, &[url])[0].0
     }

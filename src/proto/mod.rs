@@ -53,6 +53,8 @@ mod rivals;
 mod session;
 #[cfg(test)]
 mod simulation;
+#[cfg(any(test, feature = "fuzzing"))]
+mod sound;
 mod tables;
 #[cfg(test)]
 mod testbed;

@@ -11,6 +11,7 @@
 use super::LinkId;
 use super::engine::Engine;
 use super::link::Link;
+use super::session::Session;
 use super::timers::Timer;
 use super::words;
 use crate::reason::Reason;
@@ -66,10 +67,17 @@ impl Engine {
     }
 
     /// Whether there are links enough without this one, which was accepted. Those whose handshake is not
-    /// done have a limit of their own, and those this one would replace do not count.
+    /// done have a limit of their own, and those this one would replace do not count: all others to that peer, or, where
+    /// it goes on with a session, the one that carries it.
     pub(super) fn is_full(&self, id: LinkId) -> bool {
         let accepted = |id| self.links.get(&id).is_some_and(|link| link.dialler.is_none());
-        let replaced = self.rivals(id).filter(|(other, ..)| accepted(*other)).count();
+        let replaces = |other| match self.asked(id) {
+            Some((session, joins)) => {
+                !joins && self.sessions.get(&session).and_then(Session::carrier) == Some(other)
+            }
+            None => true,
+        };
+        let replaced = self.rivals(id).filter(|(other, ..)| accepted(*other) && replaces(*other)).count();
         accepted(id) && self.links.len() - self.pending.len() - replaced >= self.settings.max_links
     }
 

@@ -83,6 +83,8 @@ pub(super) struct Session {
     pub(super) instance: [u8; 16],
     /// Who is at the other end, by the link that carries it or did last.
     pub(super) peer: Arc<PeerName>,
+    /// Which of an endpoint's sessions it is.
+    pub(super) began: u64,
     pub(super) carriage: Carriage,
     /// The link that carried it before it had none.
     pub(super) last: Option<LinkId>,
@@ -136,6 +138,7 @@ impl Session {
             instance,
             path,
             peer,
+            began: 0,
             carriage: Carriage::By(by),
             last: None,
             change: None,

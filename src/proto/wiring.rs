@@ -83,7 +83,7 @@ impl Engine {
             Party::TheirInterest(link, id) => self.meet_their_interest(link, id, &route),
         }
         let gone = match party {
-            Party::TheirIntent(link, _) | Party::TheirInterest(link, _) => self.sessions.get(&link).is_none(),
+            Party::TheirIntent(link, _) | Party::TheirInterest(link, _) => !self.sessions.contains_key(&link),
             Party::Intent(_) | Party::Interest(_) => false,
         };
         if gone {

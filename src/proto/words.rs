@@ -93,6 +93,11 @@ pub(super) fn session_over(own: &Path, peer: &Path) -> Reason {
     )
 }
 
+pub(super) fn too_many_waiting(path: &Path, most: usize) -> Reason {
+    let text = format!("`{path}` keeps {most} sessions that have no link, and this one waited longest");
+    Reason::new(ReasonCode::TooManyLinks, text)
+}
+
 pub(super) fn session_moves(to: &str) -> Reason {
     Reason::new(ReasonCode::Lost, format!("the session goes on over {to}"))
 }

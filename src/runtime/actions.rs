@@ -61,7 +61,7 @@ impl Dispatcher {
                     if let Some(session) = self.lines.get(&session) {
                         session.has_standing_by(line);
                     }
-                    line.word(Word::GoOn);
+                    line.word(Word::StandBy);
                 }
             }
             Action::HandOver { session, line, peer, received } => {
@@ -170,9 +170,11 @@ impl Dispatcher {
         }
         let Some(bye) = bye else { return line.abort() };
         let drains = bye.code == ReasonCode::Closing;
-        // Of one that said nothing yet, nothing can be under way that would destroy the BYE; and of those
-        // there may be very many.
-        let at_once = bye.code == ReasonCode::TooManyLinks || line.bytes_in.load(Ordering::Relaxed) == 0;
+        // Of one that said nothing yet, or nothing for long, nothing can be under way that would destroy the BYE. Of the
+        // first there may be very many, and the others are dialled again.
+        let silent = bye.code == ReasonCode::Silent && self.clock.now() - line.heard() >= LINGER;
+        let at_once =
+            silent || bye.code == ReasonCode::TooManyLinks || line.bytes_in.load(Ordering::Relaxed) == 0;
         line.finish(Some(&Control::Bye(bye)), drains, at_once);
         let span = if drains { self.engine.silence() } else { LINGER };
         let since = if drains { line.heard() } else { self.clock.now() };

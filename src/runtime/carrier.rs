@@ -4,11 +4,11 @@ use crate::diagnosis::{Diagnosis, LineCounts};
 use crate::priority::Priority;
 use crate::sync::Mutex;
 use crate::transport::Connection;
-use std::io::{IoSlice, Result};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What carries a line now. It is looked up for every call: whoever reads or writes is let go of before it changes.
+/// What carries a line now. The threads that read and write are let go of before it changes. A sender that writes by itself
+/// may still be about to then: it holds on to the connection that it took its bytes for.
 pub(crate) struct Carrier(Mutex<Arc<dyn Connection>>);
 
 impl Carrier {
@@ -24,14 +24,6 @@ impl Carrier {
     /// Has another connection carry the line.
     pub(crate) fn replace(&self, connection: Arc<dyn Connection>) {
         *self.0.lock() = connection;
-    }
-
-    pub(crate) fn try_write(&self, bytes: &[u8]) -> Result<usize> {
-        self.current().try_write(bytes)
-    }
-
-    pub(crate) fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> Result<usize> {
-        self.current().try_write_vectored(buffers)
     }
 
     pub(crate) fn rate(&self) -> Option<u64> {

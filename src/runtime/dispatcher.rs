@@ -242,8 +242,9 @@ impl Dispatcher {
             }
             Input::LetGo(line, received, reason) => {
                 self.open_lines = self.open_lines.saturating_sub(1);
-                // What came by it comes first.
-                if let Some(link) = line.id() {
+                // What came by it comes first. It may have been hung up meanwhile, and another go by its number.
+                let is_this = |link: &LinkId| self.lines.get(link).is_some_and(|own| Arc::ptr_eq(own, &line));
+                if let Some(link) = line.id().filter(is_this) {
                     while let Some(input) = line.next_input() {
                         self.take_line_input(link, &line, input);
                     }

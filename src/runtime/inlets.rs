@@ -285,11 +285,16 @@ impl Inlets {
         if before == 0 {
             stage.begin(*sequence);
         }
+        let (behind, mut sent) = (offset.saturating_neg(), None);
         while let Some((next, stamp, payload)) = wire::split_small(rest, limits) {
             if next != alias || *sequence >= *granted {
                 break;
             }
-            let sent = stamps.apply(stamp).shifted(offset.saturating_neg());
+            // Of most no time went by since the one before.
+            let sent = match sent.filter(|_| stamp == Stamp(0)) {
+                Some(same) => same,
+                None => *sent.insert(stamps.apply(stamp).shifted(behind)),
+            };
             let start = at + frames.len() - rest.len() + wire::SMALL_HEAD;
             stage.heads.push(Head { sent, start: start as u32, end: (start + payload.len()) as u32 });
             stage.bytes += payload.len();

@@ -14,7 +14,7 @@ use crate::delivery::Delivery;
 use crate::event::PeerName;
 use crate::flow::batch::Batch;
 use crate::flow::lane::LaneId;
-use crate::flow::outbox::{Left, Outbox, Outgoing, Put, QUIET};
+use crate::flow::outbox::{Door, Left, Outbox, Outgoing, Put, QUIET};
 use crate::priority::Priority;
 use crate::proto::health::Seen;
 use crate::proto::{LinkId, Order};
@@ -94,7 +94,7 @@ pub(crate) struct Line {
 }
 
 struct Out {
-    outbox: Outbox,
+    outbox: Door,
     carried: Carried,
     /// Whom to wake when a lane has credit or the link has room again.
     rooms: Vec<Option<Arc<Signal>>>,
@@ -170,7 +170,7 @@ impl Line {
             carried: AtomicBool::new(true),
             sizes,
             out: Mutex::new(Out {
-                outbox,
+                outbox: Door::new(outbox),
                 carried: Carried::Yes,
                 rooms: Vec::new(),
                 routes: Vec::new(),
@@ -303,6 +303,20 @@ impl Line {
     #[inline]
     pub(crate) fn put(&self, lane: LaneId, sample: Outgoing<'_>, forced: bool, spare: &mut Batch) -> Put {
         let mut out = self.out.lock();
+        if out.outbox.put_next(lane, sample.payload) {
+            return Put::Queued;
+        }
+        self.put_any(out, lane, sample, forced, spare)
+    }
+
+    fn put_any(
+        &self,
+        mut out: MutexGuard<'_, Out>,
+        lane: LaneId,
+        sample: Outgoing<'_>,
+        forced: bool,
+        spare: &mut Batch,
+    ) -> Put {
         let put = out.outbox.put(lane, sample, forced, || self.clock.now());
         match put {
             Put::Queued | Put::Parked(_) if out.outbox.is_due() => self.write_due(out),
@@ -310,8 +324,7 @@ impl Line {
             Put::Queued | Put::Parked(_) => self.wake_after(out),
             Put::Inline if is_calm(out.outbox.now()) => {
                 out.outbox.take_inline(spare);
-                drop(out);
-                self.write_inline(spare);
+                self.write_inline(out, spare);
             }
             Put::Inline => {
                 self.wake_after(out);
@@ -345,8 +358,7 @@ impl Line {
     fn write_due(&self, mut out: MutexGuard<'_, Out>) {
         let mut batch = std::mem::take(&mut out.due);
         out.outbox.take_due(&mut batch);
-        drop(out);
-        let mut out = self.write_now(&mut batch);
+        let mut out = self.write_now(out, &mut batch);
         out.due = batch;
         let made = out.room_made();
         self.wake_after(out);
@@ -354,19 +366,22 @@ impl Line {
     }
 
     /// Writes one sample at once.
-    fn write_inline(&self, batch: &mut Batch) {
-        let out = self.write_now(batch);
+    fn write_inline(&self, out: MutexGuard<'_, Out>, batch: &mut Batch) {
+        let out = self.write_now(out, batch);
         self.wake_after(out);
     }
 
     /// Writes without waiting, without the lock. The writer takes over what did not fit.
-    fn write_now(&self, batch: &mut Batch) -> MutexGuard<'_, Out> {
+    fn write_now(&self, out: MutexGuard<'_, Out>, batch: &mut Batch) -> MutexGuard<'_, Out> {
+        // What was taken is for this one, which another may replace as soon as the lock is free.
+        let connection = self.connection.current();
+        drop(out);
         let written = match batch.as_one_piece() {
-            Some(bytes) => self.connection.try_write(bytes),
+            Some(bytes) => connection.try_write(bytes),
             None => {
                 let mut slices = Vec::new();
                 batch.slices(&mut slices);
-                self.connection.try_write_vectored(&slices)
+                connection.try_write_vectored(&slices)
             }
         };
         // Any real fault will meet the writer or the reader too, and they report it.
@@ -425,8 +440,7 @@ impl Line {
         }
         let mut batch = std::mem::take(&mut out.spare);
         if out.outbox.take_urgent_inline(&mut batch) {
-            drop(out);
-            self.write_inline(&mut batch);
+            self.write_inline(out, &mut batch);
             self.out.lock().spare = batch;
         } else {
             out.spare = batch;

@@ -84,7 +84,13 @@
 //! - An outbox of 64 KiB beats one of 256 KiB by a third at 64 B and at 64 KiB, and one of 4 MiB by more: what is
 //!   written is still in the cache.
 //! - Samples of raw bytes held in place (up to 64 B inside the value) were slower than ones shared by count: each
-//!   move of a value just written costs more than counting.
+//!   move of a value just written costs more than counting. (Tried twice; the second time the reading thread took 40 to 45 ns a
+//!   sample instead of 14 to 17.)
+//! - A thread that keeps the count of the source it dropped for the next sample was no faster, but 3 ns slower: of the four
+//!   counts of a sample of raw bytes the first costs most, whichever it is, as it waits for all that was written before.
+//! - Once a sample was simply queued, the outbox lets those pass that follow it while nothing else is done to it: a sample of
+//!   16 B sent one by one takes 228 instructions of the sending thread instead of 406, and 24 ns instead of 32, of
+//!   which the system has about 10.
 //! - Credit written by the thread that took the samples, instead of by the writer thread, gave 20 to 35 %: on
 //!   a busy core the writer comes late.
 //! - A sender that writes the batch it filled, rather than sleep until the writer has taken it, gave some 10 to
@@ -101,6 +107,9 @@
 //!   clock but the coarse one: 14 M samples a second instead of 8 M, where a plain channel made 13 M.
 //! - A writer that lets others run once before it takes a small batch on a busy line showed no gain at 64 B or
 //!   in fan-out, where rounds differed threefold. Optimising across crates (`lto`) made the text of `perf` 4 % smaller.
+//! - Of the memory of an idle subscriber nine tenths are program text: nearly all of the 2.4 MB of `perf`, as the system maps
+//!   64 KiB around what is touched, 1.3 MB of the C library and 0.2 MB of the loader. All processes share it.
+//! - `CARGO_INCREMENTAL=1` costs the sending thread 6 ns a sample: small functions are not inlined across crates then.
 //! - A reading of the clock takes 37 ns here, so under load one serves up to 32 samples.
 #![doc = include_str!("../guide/shutdown.md")]
 

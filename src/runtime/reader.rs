@@ -11,12 +11,13 @@ use super::line::{Line, Word};
 use crate::bytes::{Buffer, Bytes, Pool};
 use crate::event::LostAt;
 use crate::reason::{Reason, ReasonCode};
+use crate::time::Timestamp;
 use crate::transport::Connection;
 use crate::wire::control::Control;
 use crate::wire::copied::read_copied;
 use crate::wire::fragment::read_fragment;
-use crate::wire::kind::{BYE, COPY, FRAGMENT};
-use crate::wire::{self, Frame, Limits, MessageHead, Split};
+use crate::wire::kind::{AT, BYE, COPY, FRAGMENT, MARK, MARKED, PING, PONG, RESUME, STALLED};
+use crate::wire::{self, Astray, Frame, Limits, MessageHead, Split};
 use std::io::{self, IoSliceMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -60,11 +61,16 @@ pub(crate) struct Reader {
     /// What was read and not yet cut lies between `start` and `end`.
     start: usize,
     end: usize,
+    /// When it was read.
+    read_at: Timestamp,
     limits: Limits,
+    astray: Astray,
     /// Nothing was cut yet.
     opening: bool,
     /// The other side said BYE.
     ended: bool,
+    /// It carries no session.
+    stands_by: bool,
     /// Nothing is cut before the dispatcher's word on what was read last.
     waits: bool,
     /// There are bytes that were not looked at yet: no more are read before.
@@ -133,8 +139,11 @@ impl Reader {
             start: 0,
             end: 0,
             limits,
+            read_at: Timestamp::ZERO,
+            astray: Astray::default(),
             opening: true,
             ended: false,
+            stands_by: false,
             waits: false,
             unseen: false,
             after_large: false,
@@ -165,19 +174,19 @@ impl Reader {
         if self.waits {
             return self.wait();
         }
-        let large = match self.filling.take() {
+        let taken = match self.filling.take() {
             Some(filling) => match self.fill(filling)? {
-                None => return Ok(()),
-                large => large,
+                None => Ok(()),
+                large => self.take_in(large),
             },
             None => {
                 if !std::mem::take(&mut self.unseen) {
                     self.read(None)?;
                 }
-                None
+                self.take_in(None)
             }
         };
-        if let Err(reason) = self.take_in(large) {
+        if let Err(reason) = taken.and_then(|()| self.look_inside()) {
             log::warn!("{}: {reason}", self.line.url);
             self.line.input(LineInput::Fault(reason));
             self.discarding = Some(Discarding { understood: false, skip: 0 });
@@ -190,7 +199,8 @@ impl Reader {
     /// Waits until it is known whose frames come next.
     fn wait(&mut self) -> Result<(), Halt> {
         match self.line.next_word() {
-            Some(Word::GoOn) => {
+            Some(word @ (Word::GoOn | Word::StandBy)) => {
+                self.stands_by = matches!(word, Word::StandBy);
                 self.waits = false;
                 self.unseen = self.start < self.end;
             }
@@ -214,10 +224,14 @@ impl Reader {
             }
             None => Ok(()),
         };
+        let before = self.start;
         let taken = taken.and_then(|()| match self.cut(&mut inlets, origin)? {
             Some(head) => self.begin_large(head, &mut inlets, origin),
             None => Ok(()),
         });
+        if self.start > before {
+            self.astray.frame_ended();
+        }
         inlets.flush(&chunk);
         drop(inlets);
         taken.and(self.hand_copies(&chunk))
@@ -262,7 +276,8 @@ impl Reader {
             }
             Err(error) => return Err(lost(format!("the connection broke: {error}"))),
         };
-        self.line.note_heard(self.line.clock.now());
+        self.read_at = self.line.clock.now();
+        self.line.note_heard(self.read_at);
         self.line.bytes_in.fetch_add(count as u64, Ordering::Relaxed);
         self.end += count.saturating_sub(wanted);
         Ok(count.min(wanted))
@@ -306,6 +321,21 @@ impl Reader {
         }
     }
 
+    /// An error where the frame that is coming cannot be one.
+    fn look_inside(&mut self) -> Result<(), Reason> {
+        let inside = match &self.filling {
+            Some(filling) => &filling.buffer.bytes()[..filling.filled],
+            None => &self.chunk.bytes()[self.start..self.end],
+        };
+        if !inside.is_empty() && !self.waits && self.astray.shows_in(inside, self.read_at) {
+            let came = inside.len();
+            let text =
+                format!("no frame ends: in the one of which {came} bytes came stands what answers a PING");
+            return Err(Reason::new(ReasonCode::Silent, text));
+        }
+        Ok(())
+    }
+
     /// Cuts all whole frames, or up to one that the dispatcher has a word on. Returns the head of a large message whose
     /// payload is not all there.
     fn cut(&mut self, inlets: &mut Inlets, origin: Origin<'_>) -> Result<Option<MessageHead>, Reason> {
@@ -326,6 +356,9 @@ impl Reader {
                 Split::Frame { frame, consumed } => {
                     self.start += consumed;
                     self.opening = false;
+                    if self.stands_by {
+                        check_standing_by(&frame)?;
+                    }
                     match frame {
                         Frame::Message { alias, stamp, payload } => {
                             inlets.message(alias, stamp, payload, self.start, origin)?;
@@ -430,6 +463,7 @@ impl Reader {
         buffer.bytes_mut()[..there].copy_from_slice(&self.chunk.bytes()[from..from + there]);
         self.start += head.header_len + there;
         self.filling = Some(Filling { head, buffer, filled: there });
+        self.astray.moved();
         Ok(())
     }
 
@@ -443,6 +477,7 @@ impl Reader {
             return read.map(|_| None);
         }
         self.after_large = true;
+        self.astray.frame_ended();
         Ok(Some(filling))
     }
 
@@ -473,6 +508,20 @@ impl Reader {
         self.discarding = Some(state);
         self.read(None).map(drop)
     }
+}
+
+/// A frame on a link that stands by: whatever is of a session has no place there.
+fn check_standing_by(frame: &Frame<'_>) -> Result<(), Reason> {
+    let what = match *frame {
+        Frame::Control { kind: PING | PONG | BYE | RESUME, .. } => return Ok(()),
+        Frame::Control { kind: kind @ (AT | MARK | MARKED | STALLED), .. } => wire::kind::name(kind),
+        // COPY, and those of later versions.
+        Frame::Control { kind: 0x10..=0x17, .. } => return Ok(()),
+        Frame::Control { kind, .. } => wire::kind::name(kind),
+        Frame::Message { .. } => "a sample",
+    };
+    let text = format!("{what} came on a link that stands by");
+    Err(Reason::new(ReasonCode::Malformed, text))
 }
 
 fn lost(text: String) -> Halt {

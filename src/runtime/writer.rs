@@ -109,7 +109,7 @@ impl Writer {
                     slices.push(IoSlice::new(&self.load.urgent[self.ahead..]));
                 }
                 self.load.batch.slices(&mut slices);
-                line.connection.try_write_vectored(&slices)
+                line.connection.current().try_write_vectored(&slices)
             };
             match written {
                 Ok(count) => {

@@ -245,37 +245,32 @@ impl Core {
         }
     }
 
-    /// Does what is next, at `until` at the latest. False if it is that late, or nothing is left.
-    pub(super) fn step_until(&self, until: Option<Timestamp>) -> bool {
-        match self.busy.get() {
-            Busy::Free => {}
-            Busy::Loop => {
-                self.settle_now();
-                return false;
-            }
-            Busy::Settling => return false,
-        }
+    /// Does what is to be done, up to `until`.
+    pub(super) fn run_until(&self, until: Timestamp) {
         self.settle_now();
+        if self.busy.get() == Busy::Free {
+            while self.step_until(Some(until)) {}
+        }
+    }
+
+    /// Where all is settled, does what is next, at `until` at the latest. False if it is that late, or nothing is left.
+    pub(super) fn step_until(&self, until: Option<Timestamp>) -> bool {
+        if self.busy.get() != Busy::Free {
+            return false;
+        }
         let now = self.now();
         let next = self.next_time().map(|next| next.max(now + Duration::from_micros(1)));
-        match (next, until) {
-            (Some(next), Some(until)) if next > until => {
-                self.set_now(until.max(now));
-                self.settle_now();
-                false
-            }
-            (Some(next), _) => {
-                self.set_now(next);
-                self.run_loops();
-                self.settle_now();
-                true
-            }
-            (None, Some(until)) => {
-                self.set_now(until.max(now));
-                false
-            }
-            (None, None) => false,
+        let last = until.filter(|until| next.is_none_or(|next| next > *until));
+        if let Some(until) = last {
+            // Until then there is nothing to do.
+            self.set_now(until.max(now));
+            return false;
         }
+        let Some(next) = next else { return false };
+        self.set_now(next);
+        self.run_loops();
+        self.settle_now();
+        true
     }
 
     /// When something happens next.
@@ -463,7 +458,8 @@ impl Core {
 impl Steps for Core {
     fn step(&self, until: Option<Instant>) -> bool {
         // What is waited for may have come without any time.
-        (self.busy.get() == Busy::Free && self.settle_now()) || self.step_until(until.map(world::time_of))
+        let settled = self.settle_now();
+        self.busy.get() == Busy::Free && (settled || self.step_until(until.map(world::time_of)))
     }
 
     fn settle(&self) {

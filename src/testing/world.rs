@@ -117,8 +117,7 @@ impl World {
 
     /// Lets so much time pass.
     pub fn run_for(&self, span: Duration) {
-        let until = self.0.now() + span.min(world::LONGEST);
-        while self.0.step_until(Some(until)) {}
+        self.0.run_until(self.0.now() + span.min(world::LONGEST));
     }
 
     /// Lets time pass until `condition` holds, which is looked at whenever something happened, and for at most
@@ -142,8 +141,8 @@ impl World {
             if condition() {
                 return true;
             }
+            self.0.settle_now();
             if !self.0.step_until(Some(until)) {
-                self.0.settle_now();
                 return condition();
             }
         }

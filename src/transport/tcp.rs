@@ -37,6 +37,12 @@ use std::time::{Duration, Instant};
 /// carry, an attempt fails at once and names it (Linux, IPv4). What happens beyond the next switch cannot be seen: then the
 /// [waits](crate::EndpointBuilder::redial) have to do.
 ///
+/// One wait is the system's: whatever is sent to a neighbour while its cable is out, were it the rest of a dead
+/// connection, has the system ask who has that address, and ask anew each second. What is dialled after the return gets
+/// out with the answer, up to a second later; a second attempt would wait for the same answer. Where this counts, let
+/// both machines ask more often (Linux, as root): `sysctl net.ipv4.neigh.eth0.retrans_time_ms=200`, and for IPv6
+/// likewise.
+///
 /// A host name is looked up anew at each attempt to dial; every address it has is tried, each for
 /// its share of the time. Listening at a name takes the first of its addresses that can be had;
 /// `0.0.0.0` listens at all IPv4 addresses of the machine, `[::]` at all of both kinds.

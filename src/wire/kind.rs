@@ -87,7 +87,7 @@ pub(crate) const fn name(kind: u32) -> &'static str {
         STALLED => "STALLED",
         MARKED => "MARKED",
         COPY => "COPY",
-        0x10..=0x17 => "an unassigned kind",
+        0x13 | 0x17 => "an unassigned kind",
         MESSAGE.. => "MESSAGE",
         _ => "a reserved kind",
     }

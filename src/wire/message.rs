@@ -29,7 +29,6 @@ impl Stamp {
 }
 
 /// The most bytes before a payload.
-#[cfg(test)]
 pub(crate) const MESSAGE_HEAD_MAX: usize = varint::MAX_BYTES_U32 + MAX_INNER;
 
 /// The most bytes between the length and a payload.

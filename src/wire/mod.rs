@@ -2,6 +2,7 @@
 //!
 //! `PROTOCOL.md` beside this file is the specification.
 
+mod astray;
 pub(crate) mod cobs;
 pub(crate) mod control;
 pub(crate) mod copied;
@@ -20,6 +21,7 @@ pub(crate) mod packet;
 pub(crate) mod stamp;
 pub(crate) mod varint;
 
+pub(crate) use astray::Astray;
 pub(crate) use crc::crc32c;
 pub(crate) use decode::decode;
 pub(crate) use encode::{Advertised, batches, encode};

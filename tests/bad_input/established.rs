@@ -266,7 +266,7 @@ fn a_peer_that_stops_in_the_middle_of_a_frame_falls_silent() {
 }
 
 /// An attacker whose intent is linked under an alias to the interest of the robot in `villain.data`.
-fn supplier(scene: &Scene, alias: u32) -> RawPeer {
+pub fn supplier(scene: &Scene, alias: u32) -> RawPeer {
     let peer = RawPeer::dial(scene.url());
     peer.send(&Hello::of("villain").bytes());
     let mut session = 0;

@@ -6,7 +6,12 @@ pub const PONG: u32 = 0x04;
 pub const INTENTS: u32 = 0x05;
 pub const INTERESTS: u32 = 0x06;
 pub const NOTIFY: u32 = 0x07;
+pub const RESUME: u32 = 0x10;
+pub const MARK: u32 = 0x12;
 pub const MESSAGE: u32 = 0x20;
+
+/// The capability of sessions that outlive links.
+pub const RESUMES: u32 = 1 << 6;
 
 /// One frame as it came.
 #[derive(Clone, Debug)]
@@ -32,6 +37,11 @@ impl Frame {
 
     pub fn is_final(&self) -> bool {
         self.tag == 0x01 && self.body[0] == 1
+    }
+
+    /// What a frame says that is one number.
+    pub fn number(&self, tag: u32) -> Option<u64> {
+        if self.tag == tag { read_varint(&self.body).map(|(number, _)| number) } else { None }
     }
 
     /// The sender, the receiver and the alias of a NOTIFY linked.
@@ -105,6 +115,9 @@ pub struct Hello {
     pub path: String,
     pub expected: String,
     pub capabilities: u32,
+    /// The session it asks to go on with, and whether it only joins that.
+    pub session: u64,
+    pub joins: bool,
 }
 
 impl Hello {
@@ -114,7 +127,13 @@ impl Hello {
         for (to, from) in instance.iter_mut().zip(path.bytes()) {
             *to = from;
         }
-        Self { versions: (1, 1), instance, path: path.to_owned(), expected: String::new(), capabilities: 0 }
+        let (path, expected) = (path.to_owned(), String::new());
+        Self { versions: (1, 1), instance, path, expected, capabilities: 0, session: 0, joins: false }
+    }
+
+    /// Of one that knows sessions that outlive links.
+    pub fn resuming(path: &str, session: u64) -> Self {
+        Self { capabilities: RESUMES, session, ..Self::of(path) }
     }
 
     pub fn bytes(&self) -> Vec<u8> {
@@ -124,8 +143,8 @@ impl Hello {
             vec![self.versions.0, self.versions.1],
             self.capabilities.to_le_bytes().to_vec(),
             self.instance.to_vec(),
-            vec![0; 8],
-            vec![0],
+            self.session.to_le_bytes().to_vec(),
+            vec![u8::from(self.joins) << 1],
             (1u32 << 20).to_le_bytes().to_vec(),
             1000u32.to_le_bytes().to_vec(),
             1_700_000_000_000_000u64.to_le_bytes().to_vec(),
@@ -195,4 +214,20 @@ pub fn end(alias: u32) -> Vec<u8> {
 
 pub fn message(alias: u32, payload: &[u8]) -> Vec<u8> {
     frame(MESSAGE + alias, &[vec![0, 0], payload.to_vec()].concat())
+}
+
+pub fn resume(received: u64) -> Vec<u8> {
+    frame(RESUME, &varint(received))
+}
+
+pub fn at(alias: u32, number: u64) -> Vec<u8> {
+    frame(0x11, &[varint(alias.into()), varint(number)].concat())
+}
+
+pub fn mark(number: u64) -> Vec<u8> {
+    frame(MARK, &varint(number))
+}
+
+pub fn marked(number: u64) -> Vec<u8> {
+    frame(0x15, &varint(number))
 }

@@ -151,7 +151,7 @@ fn what_a_peer_says_cannot_forge_a_log_or_move_a_cursor() {
     });
 }
 
-fn down(robot: &Endpoint) -> bowline::Reason {
+pub fn down(robot: &Endpoint) -> bowline::Reason {
     loop {
         if let Event::LinkDown { reason, .. } = robot.events().recv_timeout(SOON).expect("in time") {
             return reason;

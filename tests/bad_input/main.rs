@@ -4,6 +4,7 @@
 //! The attacker writes the protocol's bytes by itself, over each kind of connection.
 #![cfg(target_os = "linux")]
 
+mod astray;
 mod established;
 mod frames;
 mod handshakes;
@@ -12,11 +13,14 @@ mod measure;
 #[cfg(feature = "lz4")]
 mod packed;
 mod raw_peer;
+mod resumed;
 mod scene;
 mod stalled;
 
 use bowline::transport::{Cancel, Memory, Tcp, Transport};
-use bowline::{Bytes, Endpoint, Event, Intent, Interest, InterestSettings, ReasonCode, Scope};
+use bowline::{
+    Bytes, Endpoint, Event, Fate, Intent, Interest, InterestSettings, PeerName, ReasonCode, Scope,
+};
 use frames::{Hello, frame, head, message_head, varint};
 use measure::{descriptors, eventually, forget_peak, peak, resident, threads};
 use raw_peer::{RawPeer, SOON};

@@ -72,6 +72,14 @@ impl RawPeer {
 
     /// The same, and says this of itself.
     pub fn join_as(url: &str, hello: Hello) -> Self {
+        let (peer, _) = Self::shake_hands(url, &hello);
+        // The first PING says that the other side sees it up too.
+        peer.wait_for("PING", |frame| (frame.tag == frames::PING).then_some(()));
+        peer
+    }
+
+    /// Connects and says all of the handshake. Returns the number of the session too.
+    pub fn shake_hands(url: &str, hello: &Hello) -> (Self, u64) {
         let peer = Self::dial(url);
         peer.send(&hello.bytes());
         peer.wait_for("HANDSHAKE initial", |frame| frame.is_initial().then_some(()));
@@ -79,9 +87,7 @@ impl RawPeer {
             frame.is_final().then(|| u64::from_le_bytes(frame.body[6..14].try_into().expect("8 bytes")))
         });
         peer.send(&frames::handshake_final_with(session, hello.capabilities));
-        // The first PING says that the other side sees it up too.
-        peer.wait_for("PING", |frame| (frame.tag == frames::PING).then_some(()));
-        peer
+        (peer, session)
     }
 
     /// Writes all of it; false where the connection was ended first.
@@ -102,6 +108,7 @@ impl RawPeer {
     /// The first frame that `wanted` takes; others are passed over.
     pub fn wait_for<T>(&self, what: &str, mut wanted: impl FnMut(&Frame) -> Option<T>) -> T {
         let deadline = Instant::now() + SOON;
+        let mut seen = std::collections::BTreeMap::<u32, usize>::new();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.frames.recv_timeout(left) {
@@ -109,11 +116,12 @@ impl RawPeer {
                     if let Some(found) = wanted(&frame) {
                         return found;
                     }
+                    *seen.entry(frame.tag as u32).or_default() += 1;
                     if let Some((code, text)) = frame.bye() {
                         panic!("BYE {code} came instead of {what}: {text}");
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => panic!("{what} did not come in time"),
+                Err(RecvTimeoutError::Timeout) => panic!("{what} did not come in time, but {seen:?}"),
                 Err(RecvTimeoutError::Disconnected) => panic!("the stream ended before {what} came"),
             }
         }

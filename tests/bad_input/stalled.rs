@@ -1,5 +1,6 @@
 //! Peers that do not read.
 
+use super::handshakes::down;
 use super::*;
 
 /// What a peer that reads nothing costs this process beside the system's buffers: what waits to be
@@ -14,6 +15,32 @@ fn publish(intent: Intent<Bytes>, size: usize, end: Arc<AtomicBool>) -> thread::
         while !end.load(Ordering::Relaxed) {
             intent.send(sample.clone()).expect("never an error for one of these");
             sent += 1;
+            thread::yield_now();
+        }
+        sent
+    })
+}
+
+/// The same, and says once nothing more is taken at once for the raw peer.
+fn publish_until_parked(
+    intent: Intent<Bytes>,
+    size: usize,
+    end: Arc<AtomicBool>,
+    parked: Arc<AtomicBool>,
+) -> thread::JoinHandle<u64> {
+    let sample = Bytes::from(vec![7; size]);
+    thread::spawn(move || {
+        let mut sent = 0;
+        while !end.load(Ordering::Relaxed) {
+            intent.send(sample.clone()).expect("never an error for one of these");
+            sent += 1;
+            let replaced = |(peer, fate): (Option<PeerName>, Fate)| {
+                let path = peer.and_then(|peer| peer.path).map(|path| path.to_string());
+                path.as_deref() == Some("villain") && fate == Fate::Replaced
+            };
+            if sent % 16 == 0 && intent.outcomes().into_iter().any(replaced) {
+                parked.store(true, Ordering::Relaxed);
+            }
             thread::yield_now();
         }
         sent
@@ -130,7 +157,8 @@ fn a_peer_that_lives_but_reads_nothing_delays_nobody() {
     let before = resident();
     forget_peak();
     let end = Arc::new(AtomicBool::new(false));
-    let publisher = publish(intent, 1000, Arc::clone(&end));
+    let parked = Arc::new(AtomicBool::new(false));
+    let publisher = publish_until_parked(intent, 1000, Arc::clone(&end), Arc::clone(&parked));
     // It says something harmless now and then, for longer than silence is borne.
     let (stop, stopped) = channel::<()>();
     let alive = deaf.connection();
@@ -140,7 +168,10 @@ fn a_peer_that_lives_but_reads_nothing_delays_nobody() {
         }
     });
     let mut worst = Duration::ZERO;
-    for _ in 0..40 {
+    let (mut rounds, deadline) = (0, Instant::now() + 3 * SOON);
+    // Until more was sent than the system holds for it, however fast that is.
+    while rounds < 40 || (!parked.load(Ordering::Relaxed) && Instant::now() < deadline) {
+        rounds += 1;
         let asked = Instant::now();
         scene.goes_on();
         worst = worst.max(asked.elapsed());
@@ -164,4 +195,33 @@ fn a_peer_that_lives_but_reads_nothing_delays_nobody() {
     speaker.join().expect("speaks");
     drop(deaf);
     scene.close();
+}
+
+#[test]
+fn a_peer_that_fell_silent_is_dialled_again_without_waiting_for_its_last_words() {
+    let _turn = turn();
+    let listener = Tcp.listen("127.0.0.1:0").expect("listens");
+    let desk = Endpoint::builder("desk")
+        .connect(format!("tcp://{}", listener.address()))
+        .ping_interval(Duration::from_millis(100))
+        .redial(Duration::from_millis(1), Duration::from_millis(1));
+    let desk = desk.start().expect("starts");
+    let mut peer = RawPeer::over(listener.accept().expect("dialled"));
+    let mut soonest = SOON;
+    for session in 1..=5 {
+        peer.wait_for("HANDSHAKE initial", |frame| frame.is_initial().then_some(()));
+        peer.send(&[Hello::of("robot").bytes(), frames::handshake_final(session)].concat());
+        peer.wait_for("PING", |frame| (frame.tag == frames::PING).then_some(()));
+        let reason = down(&desk);
+        assert_eq!(reason.code(), ReasonCode::Silent, "{reason}");
+        let found = Instant::now();
+        let next = RawPeer::over(listener.accept().expect("dialled again"));
+        soonest = soonest.min(found.elapsed());
+        // It is told all the same.
+        assert_eq!(peer.bye(), (ReasonCode::Silent as u8, reason.text().to_owned()));
+        peer = next;
+    }
+    // A quarter of a second is what words on their way have elsewhere.
+    assert!(soonest < Duration::from_millis(200), "{soonest:?}");
+    assert!(desk.close(SOON));
 }

@@ -8,11 +8,16 @@
 //! - A dead link is found within 3.5 ping intervals and 100 ms, and samples flow within 1 s of the return.
 //! - Threads and descriptors are as many in the end as in the beginning.
 //!
-//! The normal run has a few of each. All of them, some eight minutes, which is quiet time for the machine:
+//! The normal run has a few of each. All of them take some eight minutes, in which the machine should do nothing else, or
+//! nothing before this (`chrt`, util-linux); `BOWLINE_OUTAGES=40` pulls so many cables and has a quarter as many readers:
 //!
 //! ```text
-//! cargo test --release --test outages -- --ignored --nocapture --test-threads=1
+//! cargo test --release --test outages --no-run
+//! chrt --rr 10 cargo test --release --test outages -- --ignored --nocapture
 //! ```
+//!
+//! The longest returns are of cables that were pulled at the robot. The desk's system then asks who has the robot's address,
+//! and asks again each second: what is dialled after the return waits for that, see `Tcp`.
 #![cfg(target_os = "linux")]
 
 #[path = "../process/child.rs"]
@@ -72,9 +77,10 @@ fn a_frozen_reader_is_found_and_goes_on_when_it_thaws() {
 #[ignore = "takes some eight minutes: cargo test --release --test outages -- --ignored --nocapture --test-threads=1"]
 fn two_hundred_pulled_cables_fifty_killed_and_fifty_frozen_readers() {
     let Some(mut scene) = Scene::begin("all", Setting::default()) else { return };
-    scene.pull_cables(200);
-    scene.freeze_readers(50);
-    scene.kill_readers(50);
+    let cables = std::env::var("BOWLINE_OUTAGES").map_or(200, |text| text.parse().expect("a number"));
+    scene.pull_cables(cables);
+    scene.freeze_readers(cables / 4);
+    scene.kill_readers(cables / 4);
     let report = scene.end();
     strictly(&report);
 }

@@ -77,12 +77,13 @@ impl Scene {
             let span = if round % 20 == 4 { 7000 } else { [600, 2500, 800, 1200][round / 2 % 4] };
             let began = now();
             self.cable.pull(end);
-            self.report.found.add(since(began, &self.robot, "down"));
-            self.report.found.add(since(began, &self.desk, "down"));
+            let what = format!("{span} ms at the {end:?}");
+            self.report.found.add(since(began, &self.robot, "down"), &what);
+            self.report.found.add(since(began, &self.desk, "down"), &what);
             pause(Duration::from_millis(span).saturating_sub(Duration::from_micros(now() - began)));
             let plugged = now();
             self.cable.plug(end);
-            self.report.back.add(since(plugged, &self.desk, "flow"));
+            self.report.back.add(since(plugged, &self.desk, "flow"), &what);
             pause(Duration::from_millis(300));
         }
     }
@@ -92,11 +93,13 @@ impl Scene {
         for round in 0..count {
             let began = now();
             self.desk.signal("STOP");
-            self.report.found.add(since(began, &self.robot, "down"));
-            pause(Duration::from_millis([50, 300, 1500][round % 3]));
+            self.report.found.add(since(began, &self.robot, "down"), "frozen");
+            let span = [50, 300, 1500][round % 3];
+            pause(Duration::from_millis(span));
             let thawed = now();
             self.desk.signal("CONT");
-            self.report.back.add(since(thawed, &self.desk, "flow"));
+            let what = format!("thawed {span} ms later");
+            self.report.back.add(since(thawed, &self.desk, "flow"), &what);
             pause(Duration::from_millis(300));
         }
     }
@@ -107,10 +110,10 @@ impl Scene {
         for _ in 0..count {
             let began = now();
             self.desk.signal("KILL");
-            self.report.found.add(since(began, &self.robot, "down"));
+            self.report.found.add(since(began, &self.robot, "down"), "killed");
             let started = now();
             self.desk = start(&self.cable, self.setting, "desk", &self.faults);
-            self.report.back.add(since(started, &self.desk, "flow"));
+            self.report.back.add(since(started, &self.desk, "flow"), "started anew");
             pause(Duration::from_millis(300));
         }
     }
@@ -167,30 +170,32 @@ impl fmt::Display for Report {
     }
 }
 
-/// Spans of time.
+/// Spans of time, and what each was the time of.
 #[derive(Default)]
-pub struct Times(Vec<Duration>);
+pub struct Times(Vec<(Duration, String)>);
 
 impl Times {
-    fn add(&mut self, time: Duration) {
-        self.0.push(time);
+    fn add(&mut self, time: Duration, what: &str) {
+        self.0.push((time, what.to_owned()));
     }
 
     pub fn median(&self) -> Duration {
-        let mut sorted = self.0.clone();
+        let mut sorted: Vec<Duration> = self.0.iter().map(|(time, _)| *time).collect();
         sorted.sort_unstable();
         sorted.get(sorted.len() / 2).copied().unwrap_or_default()
     }
 
     pub fn most(&self) -> Duration {
-        self.0.iter().max().copied().unwrap_or_default()
+        self.0.iter().map(|(time, _)| *time).max().unwrap_or_default()
     }
 }
 
 impl fmt::Display for Times {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (median, most) = (self.median().as_secs_f64() * 1e3, self.most().as_secs_f64() * 1e3);
-        write!(f, "{median:.0} ms (median of {}), {most:.0} ms at most", self.0.len())
+        let millis = |time: Duration| time.as_secs_f64() * 1e3;
+        let worst = self.0.iter().max().map_or("nothing", |(_, what)| what);
+        let (median, most) = (millis(self.median()), millis(self.most()));
+        write!(f, "{median:.0} ms (median of {}), {most:.0} ms at most ({worst})", self.0.len())
     }
 }
 

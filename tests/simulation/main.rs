@@ -7,6 +7,7 @@
 //! ```text
 //! cargo test --release --features testing --test simulation                       # 200 seeds
 //! BOWLINE_SEEDS=5000 cargo test --release --features testing --test simulation -- --nocapture
+//! BOWLINE_FIRST=5000 BOWLINE_SEEDS=5000 cargo test --release --features testing --test simulation  # 5000..10000
 //! BOWLINE_SEED=17 cargo test --features testing --test simulation -- --nocapture  # one, told step by step
 //! ```
 #![cfg(feature = "testing")]
@@ -41,14 +42,15 @@ fn whatever_lines_and_machines_do_samples_are_safe_and_flow_again() {
         return;
     }
     let seeds = from_environment("BOWLINE_SEEDS").unwrap_or(if cfg!(debug_assertions) { 40 } else { 200 });
+    let first = from_environment("BOWLINE_FIRST").unwrap_or(0);
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let begun = Instant::now();
     let mut failed = std::thread::scope(|scope| {
-        let run_some = |first| {
-            let own = (first..seeds).step_by(threads as usize);
+        let run_some = |thread| {
+            let own = (first + thread..first + seeds).step_by(threads as usize);
             own.filter(|seed| catch_unwind(|| run(*seed, false)).is_err()).collect::<Vec<_>>()
         };
-        let threads: Vec<_> = (0..threads).map(|first| scope.spawn(move || run_some(first))).collect();
+        let threads: Vec<_> = (0..threads).map(|thread| scope.spawn(move || run_some(thread))).collect();
         let failed = threads.into_iter().map(|thread| thread.join().expect("it catches panics"));
         failed.flatten().collect::<Vec<_>>()
     });

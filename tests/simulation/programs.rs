@@ -16,8 +16,8 @@ pub struct Count {
     /// Which life of its program it is of.
     life: u32,
     number: u64,
-    /// To be of some size.
-    load: Vec<u8>,
+    /// To be of some size: text is encoded at once, where bytes would be one by one.
+    load: String,
 }
 
 /// One route of the scene.
@@ -107,13 +107,14 @@ impl Program {
             }
             let life = plan.checker.life(self.life);
             let (life_number, next) = (self.life, life.taken);
-            let count = Count { life: life_number, number: next, load: vec![0x5A; plan.load] };
-            // One that nobody takes is offered again with its number.
-            match intent.try_send(count) {
-                Ok(outcome) if outcome.taken() > 0 => life.taken += 1,
-                // It is told as lost, though it comes later.
-                Ok(outcome) if outcome.worst() == Fate::PassedOver => life.passed += 1,
-                _ => {}
+            let count = Count { life: life_number, number: next, load: "z".repeat(plan.load) };
+            if let Ok(outcome) = intent.try_send(count) {
+                // One that nobody takes is offered again with its number.
+                life.taken += u64::from(outcome.taken() > 0);
+                life.given += u64::from(outcome.taken());
+                // It is told as lost to each of them.
+                let passed_over = |(_, fate): &(_, Fate)| *fate == Fate::PassedOver;
+                life.given += intent.outcomes().into_iter().filter(passed_over).count() as u64;
             }
         }
     }

@@ -84,13 +84,13 @@ impl<'a> Scene<'a> {
 
     fn turn(&mut self, sends: bool) {
         self.turn += 1;
+        // What happened before a sample came is known before it is looked at.
+        for program in self.programs.iter().flatten() {
+            program.hear(&mut self.plans, self.told);
+        }
         for name in 0..3 {
             if self.frozen[name] {
                 continue;
-            }
-            // What happened before a sample came is known before it is looked at.
-            for program in self.programs.iter().flatten() {
-                program.hear(&mut self.plans, self.told);
             }
             if let Some(program) = &self.programs[name] {
                 let rng = &mut self.rng;

@@ -34,6 +34,8 @@ pub(super) struct StreamOut {
     /// When the wait for an acknowledgement ends.
     timer: Option<Timestamp>,
     congestion: Option<Congestion>,
+    /// The end of what was sent when a wait ended in vain, and how often one did until all of that is acknowledged.
+    overdue: (u64, u32),
     /// Losses of what was sent before this are one and the same to the congestion window.
     recover: u64,
     /// How many later ones must have arrived before one counts as lost.
@@ -96,6 +98,7 @@ impl StreamOut {
             rtt: start.rtt,
             timer: None,
             congestion: start.congestion,
+            overdue: (0, 0),
             recover: 0,
             patience: start.patience,
             most: start.window.max(LEAST_HELD),
@@ -154,6 +157,8 @@ impl StreamOut {
         }
         self.timer = None;
         self.rtt.expired();
+        let before = if self.acked < self.overdue.0 { self.overdue.1 } else { 0 };
+        self.overdue = (self.sent, before.saturating_add(1));
         if let Some(congestion) = &mut self.congestion {
             congestion.expired(self.flying);
         }
@@ -245,7 +250,9 @@ impl StreamOut {
         }
         let opened = next + u64::from(window.min(MOST_WINDOW)) > self.limit;
         self.limit = self.limit.max(next + u64::from(window.min(MOST_WINDOW)));
-        let mut news = News::default();
+        // Once a wait ended twice, the first copies are lost, and the line may be faster than it ever was.
+        let believed = self.acked < self.overdue.0 && self.overdue.1 > 1;
+        let mut news = News { believed, ..News::default() };
         while let Some(first) = self.segments.front_mut() {
             if first.end <= next {
                 news.note(first, &self.rtt, now);
@@ -276,7 +283,7 @@ impl StreamOut {
             self.take_range(from, at, now, &mut news);
         }
         self.heard = self.heard.max(news.order);
-        if let Some(sent_at) = news.measured {
+        if let Some(sent_at) = news.measured.filter(|_| !news.repeated) {
             self.rtt.measured(now - sent_at);
         }
         if let Some(congestion) = &mut self.congestion {
@@ -371,6 +378,10 @@ struct News {
     bytes: usize,
     /// When the latest of those that were sent once was sent.
     measured: Option<Timestamp>,
+    /// One was sent again: so long the others may have waited for it, or for this word of them.
+    repeated: bool,
+    /// An acknowledgement of a repeat is for the repeat, however soon it comes.
+    believed: bool,
 }
 
 impl News {
@@ -380,9 +391,11 @@ impl News {
         }
         if segment.once {
             self.measured = self.measured.max(Some(segment.sent_at));
+        } else {
+            self.repeated = true;
         }
         // An acknowledgement that comes too soon is for the first copy, and tells nothing of the order.
-        if segment.once || rtt.is_plausible(now - segment.sent_at) {
+        if segment.once || self.believed || rtt.is_plausible(now - segment.sent_at) {
             self.order = self.order.max(segment.order);
         }
     }

@@ -93,6 +93,8 @@ struct Track {
     least: u64,
     /// The write in which the other side was told where it stands, if that holds.
     said: Option<usize>,
+    /// It was told at all, and there is more to come.
+    told: bool,
     /// A piece of a sample was sent that has others.
     within: bool,
 }
@@ -226,10 +228,10 @@ impl Walk {
                         let takes = part.numbers().is_some_and(|(alias, _)| self.takes(alias, known));
                         self.missing(&part, frame, is_new && takes)
                     }
-                    Part::Control { kind, frame, .. } if kind::is_counted(*kind) => {
+                    Part::Control { kind, frame, body } if kind::is_counted(*kind) => {
                         counted += 1;
                         if counted > known.came && !self.holds {
-                            self.end_of(&part, known);
+                            self.ends(*kind, body, known);
                             self.out.batch.bytes().extend_from_slice(frame);
                             self.out.batch.counted += 1;
                         }
@@ -250,17 +252,6 @@ impl Walk {
     /// Whether what is made has samples of an alias.
     fn takes(&self, alias: u32, known: &Known) -> bool {
         known.barred.contains(&alias) == self.holds && !known.gone.contains(&alias)
-    }
-
-    /// Says where a lane that ended stands, if its samples may not go ahead of the end, or did not before.
-    fn end_of(&mut self, part: &Part<'_>, known: &Known) {
-        let Part::Control { kind: kind::END, body, .. } = part else { return };
-        let Ok(Control::End { alias }) = decode(kind::END, body) else { return };
-        if known.lanes.get(&alias).is_some_and(|lane| lane.links.is_some()) {
-            if let Some(track) = self.tracks.get_mut(&alias) {
-                self.out.at(alias, track);
-            }
-        }
     }
 
     fn sample(&mut self, piece: &Piece<'_>, is_new: bool, times: &mut StampReader) {
@@ -291,6 +282,20 @@ impl Walk {
         self.out.batch.bytes().extend_from_slice(frame);
     }
 
+    /// An alias ends: with the number it has there, and no more is to be told of it.
+    fn ends(&mut self, kind: u32, body: &[u8], known: &Known) {
+        let Some(Ok(Control::End { alias })) = (kind == kind::END).then(|| decode(kind, body)) else {
+            return;
+        };
+        let Some(track) = self.tracks.get_mut(&alias) else { return };
+        // Of one that not every link fits samples may be left out that were never told of.
+        let choosy = known.lanes.get(&alias).is_some_and(|lane| lane.links.is_some());
+        if (std::mem::take(&mut track.told) || choosy) && track.said.is_none() {
+            self.out.at(alias, track);
+            track.told = false;
+        }
+    }
+
     /// Tells where the rest of the lanes stand of which something may have been lost on the way.
     fn end(mut self, known: &Known) -> VecDeque<Batch> {
         if self.holds {
@@ -299,6 +304,10 @@ impl Walk {
         for (alias, track) in &self.tracks {
             let at = known.lanes.get(alias).map(|lane| lane.sequence);
             debug_assert_eq!(Some(track.number), at, "alias {alias}");
+        }
+        // Those that were told of, and of which something was left out since.
+        for (alias, track) in self.tracks.iter_mut().filter(|(_, track)| track.told && track.said.is_none()) {
+            self.out.at(*alias, track);
         }
         for alias in &known.loose {
             let Some(lane) = known.lanes.get(alias) else { continue };
@@ -328,7 +337,7 @@ impl Writes {
     /// Says where an alias stands, once in each write.
     fn at(&mut self, alias: u32, track: &mut Track) {
         if track.said != Some(self.done.len()) {
-            track.said = Some(self.done.len());
+            (track.said, track.told) = (Some(self.done.len()), true);
             encode(self.batch.bytes(), &Control::At { alias, number: track.number });
         }
     }

@@ -110,8 +110,10 @@ impl Outbox {
         self.free();
         for (alias, lane) in (0..).zip(std::mem::take(&mut self.lanes)) {
             let Some(lane) = lane.filter(|lane| lane.delivery.is_lossless()) else { continue };
-            if lane.sequence > lane.taken {
-                self.left.entry(alias).or_default().unconfirmed = lane.sequence - lane.taken;
+            // What went past it is told as lost already.
+            let unconfirmed = lane.sequence.saturating_sub(lane.taken + lane.window.skips());
+            if unconfirmed > 0 {
+                self.left.entry(alias).or_default().unconfirmed = unconfirmed;
             }
         }
         let left = std::mem::take(&mut self.left);

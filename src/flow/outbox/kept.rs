@@ -304,6 +304,8 @@ impl Kept {
     /// Nothing will be sent again on another link. With `drains` what was to be sent again still is on this one.
     pub(super) fn stop(&mut self, drains: bool) {
         self.stopped = true;
+        // Where a connection is there all the same, it takes the last words.
+        self.suspended = false;
         self.answer = None;
         self.pings.clear();
         self.resuming = None;

@@ -23,7 +23,7 @@ mod writing;
 
 /// An outbox with a clock that stands, its writer, and the reader at the other end.
 pub(super) struct Bench {
-    pub(super) outbox: Outbox,
+    pub(super) outbox: Door,
     pub(super) now: Timestamp,
     /// Bytes that were written and make no whole frame yet.
     rest: Vec<u8>,
@@ -54,7 +54,7 @@ impl Bench {
         let mut outbox = Outbox::new(capacity);
         outbox.set_peer(1 << 20, false);
         Self {
-            outbox,
+            outbox: Door::new(outbox),
             now: Timestamp::from_micros(1_000_000),
             rest: Vec::new(),
             stamps: StampReader::default(),

@@ -166,6 +166,21 @@ fn a_dialler_that_started_anew_ends_the_session_that_waits_for_it() {
 }
 
 #[test]
+fn the_session_of_a_peer_that_started_anew_unnoticed_does_not_wait_for_it() {
+    let (mut bed, _) = linked();
+    // Its machine lost power: the other side hears nothing of it.
+    let back = *bed.engines[1].sessions.keys().next().unwrap();
+    let gone = bed.joined.remove(&(1, back)).unwrap();
+    bed.joined.remove(&gone);
+    bed.engines[0] = Engine::new(leased("desk", 3));
+    bed.interest(0, 0, "Imu@robot.arm.imu", 1);
+    bed.dial(0, "memory://robot.arm/robot.arm");
+    assert_eq!(pairs(&bed), (1, 2), "both seem to be there");
+    bed.pass(seconds(5.0));
+    assert_eq!((pairs(&bed), bed.engines[1].sessions.len()), ((1, 1), 1));
+}
+
+#[test]
 fn who_did_not_notice_the_loss_goes_on_all_the_same() {
     for place in 0..2 {
         let (mut bed, link) = linked();
@@ -292,4 +307,61 @@ fn a_link_that_stands_by_carries_pings_and_nothing_else() {
     assert_eq!(state(&bed, links[1]), LinkState::StandsBy);
     let session = bed.engines[0].sessions.values().next().unwrap();
     assert!(matches!(session.carriage, Carriage::By(_)));
+}
+
+/// A stranger shakes hands with `place`, and asks to go on with a session. Returns its link.
+fn comes(bed: &mut Bed, place: usize, instance: u8, session: u64, joins: bool) -> LinkId {
+    let stranger = bed.stranger(place);
+    let hello = crate::proto::handshake::tests::hello(&format!("robot.b{instance}"), instance, (1, 1), None);
+    let capabilities = crate::proto::handshake::CAPABILITIES;
+    let hello = crate::wire::control::Hello { session, joins, capabilities, ..hello };
+    bed.actions[place].clear();
+    bed.say(place, stranger, Control::Hello(hello));
+    let offered = bed.actions[place].iter().find_map(|action| match action {
+        Action::Send { frame: Control::Accept(accept), .. } => Some(*accept),
+        _ => None,
+    });
+    if let Some(accept) = offered {
+        bed.say(place, stranger, Control::Accept(accept));
+    }
+    stranger
+}
+
+#[test]
+fn links_that_stand_by_count_towards_the_limit() {
+    let settings = EngineSettings { max_links: 4, ..leased("robot.arm", 2) };
+    let mut bed = Bed::with(vec![settings]);
+    comes(&mut bed, 0, 9, 0, false);
+    let number = bed.engines[0].sessions.values().next().unwrap().terms.number;
+    for _ in 0..3 {
+        comes(&mut bed, 0, 9, number, true);
+    }
+    assert_eq!(bed.engines[0].links.len(), 4);
+    comes(&mut bed, 0, 9, number, true);
+    assert_eq!(bed.engines[0].links.len(), 4);
+    let codes: Vec<_> = downs(&mut bed, 0).iter().map(Reason::code).collect();
+    assert_eq!(codes, [ReasonCode::TooManyLinks]);
+    comes(&mut bed, 0, 9, number, false);
+    assert_eq!(bed.engines[0].links.len(), 4, "one that goes on takes the place of the one that carries");
+    assert_eq!(ups(&bed, 0), 0);
+    bed.engines[0].check();
+}
+
+#[test]
+fn whoever_comes_and_goes_leaves_no_more_sessions_than_links() {
+    let settings = EngineSettings { max_links: 3, ..leased("robot.arm", 2) };
+    let mut bed = Bed::with(vec![settings]);
+    for instance in 10..20 {
+        let link = comes(&mut bed, 0, instance, 0, false);
+        bed.ended(0, link, "gone");
+        bed.settle();
+        bed.engines[0].check();
+        bed.now = bed.now + seconds(0.1);
+    }
+    let left: Vec<_> = bed.engines[0].sessions.values().map(|session| session.instance[0]).collect();
+    assert_eq!(left, [17, 18, 19], "those that waited longest are over");
+    let number = bed.engines[0].sessions.values().next().unwrap().terms.number;
+    let link = comes(&mut bed, 0, 17, number, false);
+    bed.say(0, link, Control::Resume { received: 0 });
+    assert_eq!((ups(&bed, 0), resumed(&bed.events(0))), (1, 1));
 }

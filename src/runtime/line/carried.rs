@@ -107,10 +107,9 @@ impl Line {
             return false;
         }
         self.sizes.fit(&mut out.outbox, rate);
-        out.outbox.set_way(&way);
-        let resumed = out.outbox.resume(received, rate);
         let lanes: Vec<_> = out.outbox.ranks().collect();
         drop(out);
+        // Before anything is written there.
         for (alias, lossless, priority) in lanes {
             connection.lane(alias, lossless);
             connection.priority(alias, priority);
@@ -122,7 +121,11 @@ impl Line {
         ] {
             count.store(others.load(Ordering::Relaxed), Ordering::Relaxed);
         }
-        self.out.lock().carried = Carried::Yes;
+        let mut out = self.out.lock();
+        out.outbox.set_way(&way);
+        let resumed = out.outbox.resume(received, rate);
+        out.carried = Carried::Yes;
+        drop(out);
         self.carried.store(true, Ordering::Relaxed);
         if let Err(reason) = resumed {
             self.input(LineInput::Fault(reason));

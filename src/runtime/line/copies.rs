@@ -62,8 +62,7 @@ impl Line {
         let put = match taken {
             Taken::Inline if is_calm(out.outbox.now()) => {
                 out.outbox.take_inline(spare);
-                drop(out);
-                self.write_inline(spare);
+                self.write_inline(out, spare);
                 Put::Inline
             }
             Taken::Queued | Taken::Inline | Taken::Parked(_) => {

@@ -146,10 +146,15 @@ struct Bench {
 
 /// A line with a lane for each delivery, and its writer.
 fn bench(deliveries: &[Delivery]) -> Bench {
+    bench_of(deliveries, false)
+}
+
+/// The same, of a session that can go on over another connection.
+fn bench_of(deliveries: &[Delivery], resumes: bool) -> Bench {
     let wire = Arc::<Wire>::default();
     let (dispatcher, _inputs) = crossbeam_channel::bounded(64);
     let line = Line::new("model://".to_owned(), wire.clone(), Clock::start(), 16, dispatcher);
-    line.up(Arc::new(PeerName { path: None, url: line.url.clone() }), 1024, false);
+    line.up(Arc::new(PeerName { path: None, url: line.url.clone() }), 1024, false, resumes);
     let (room, route) = (Arc::<Signal>::default(), Route::parse("Imu@robot.imu").unwrap());
     let open = |(alias, delivery): (u32, &Delivery)| {
         let sending = (*delivery, Priority::Normal);
@@ -303,5 +308,114 @@ fn a_reader_that_waits_for_a_word_hears_it_or_that_the_line_is_over() {
         saying.join().unwrap();
         line.abort();
         writer.join().unwrap();
+    });
+}
+
+/// What the other side takes of the connections of one session, in turn.
+#[derive(Default)]
+struct Peer {
+    /// The payloads of each alias, and how many of the next ones were here already.
+    samples: BTreeMap<u32, (Vec<u8>, usize)>,
+    counted: Vec<Control>,
+    marks: Vec<u64>,
+}
+
+impl Peer {
+    fn of(connections: &[&[u8]]) -> Self {
+        let mut peer = Self::default();
+        for bytes in connections {
+            peer.read(bytes);
+        }
+        peer
+    }
+
+    fn read(&mut self, mut bytes: &[u8]) {
+        while let Some((total, message)) = frame_ahead(bytes).filter(|(total, _)| *total <= bytes.len()) {
+            let (frame, rest) = bytes.split_at(total);
+            bytes = rest;
+            if let Some((alias, ..)) = message {
+                let (samples, behind) = self.samples.entry(alias).or_default();
+                match *behind {
+                    0 => samples.push(frame[total - 1]),
+                    _ => {
+                        let again = samples[samples.len() - *behind];
+                        assert_eq!(again, frame[total - 1], "another one under the same number");
+                        *behind -= 1;
+                    }
+                }
+                continue;
+            }
+            let Ok(Split::Frame { frame: Frame::Control { kind, body }, .. }) =
+                split(frame, Limits::HANDSHAKE)
+            else {
+                panic!("no frame");
+            };
+            match decode(kind, body).unwrap() {
+                Control::At { alias, number } => {
+                    let (samples, behind) = self.samples.entry(alias).or_default();
+                    *behind =
+                        samples.len().checked_sub(usize::try_from(number).unwrap()).expect("some are lost");
+                }
+                Control::Mark { number } => self.marks.push(number),
+                frame if frame.is_counted() => self.counted.push(frame),
+                Control::Time(_) | Control::Ping(_) => {}
+                frame => panic!("{frame:?}"),
+            }
+        }
+    }
+
+    fn has_all(&self) -> bool {
+        let whole = |(samples, _): &(Vec<u8>, usize)| samples.len() == usize::from(SAMPLES);
+        self.samples.len() == 2 && self.samples.values().all(whole) && self.counted.len() == 3
+    }
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_between_two_connections_of_a_session() {
+    interleave(ROUNDS, || {
+        let bench = bench_of(&[Delivery::Lossless(100), Delivery::Lossless(100)], true);
+        let line = &bench.line;
+        let senders: Vec<_> = bench.lanes.iter().map(|lane| bench.sender(*lane)).collect();
+        let ended = AtomicBool::new(false);
+        let grant = |limit| line.send_credit(|| Credit { alias: 7, limit, taken: 0, lost: 0 }, &ended);
+        grant(1);
+        assert!(line.send(&ping(1), Order::Ahead));
+        grant(2);
+        let marks = Peer::of(&[&bench.wire.taken.lock().bytes]).marks;
+        if let Some(mark) = marks.last() {
+            line.marked(*mark).unwrap();
+        }
+        assert!(line.release());
+        let first = std::mem::take(&mut bench.wire.taken.lock().bytes);
+        bench.writer.join().unwrap();
+        assert!(line.let_go());
+        grant(3);
+
+        let wire = Arc::<Wire>::default();
+        let (dispatcher, _others) = crossbeam_channel::bounded(64);
+        let other = Line::new("model://2".to_owned(), wire.clone(), Clock::start(), 16, dispatcher);
+        let received = u64::try_from(Peer::of(&[&first]).counted.len()).unwrap();
+        assert!(line.attach(&other, received));
+        let writing = Arc::clone(line);
+        let writer = spawn(move || writer::run(&writing));
+        let mut taken = wire.taken.lock();
+        while !Peer::of(&[&first, &taken.bytes]).has_all() {
+            wire.more.wait(&mut taken);
+        }
+        drop(taken);
+        for sender in senders {
+            assert_eq!(sender.join().unwrap(), usize::from(SAMPLES));
+        }
+        line.finish(None, true, true);
+        writer.join().unwrap();
+        let peer = Peer::of(&[&first, &wire.taken.lock().bytes]);
+        for (samples, behind) in peer.samples.values() {
+            assert_eq!((samples, *behind), (&(0..SAMPLES).collect::<Vec<_>>(), 0));
+        }
+        let limits = peer.counted.iter().map(|frame| match frame {
+            Control::Credit(credit) => credit.limit,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(limits.collect::<Vec<_>>(), [1, 2, 3]);
     });
 }

@@ -54,8 +54,7 @@ impl Line {
         match put {
             Put::Inline if is_calm(out.outbox.now()) => {
                 out.outbox.take_inline(spare);
-                drop(out);
-                self.write_inline(spare);
+                self.write_inline(out, spare);
             }
             Put::NoRoom => return false,
             _ => self.wake_after(out),

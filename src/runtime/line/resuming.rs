@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub(crate) enum Word {
     /// It stays with its line.
     GoOn,
+    /// The same, but it carries no session yet.
+    StandBy,
     /// The session of another line goes on over it: of that, the peer has so many frames that are counted.
     HandOver(Arc<Line>, u64),
 }

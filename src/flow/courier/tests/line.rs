@@ -48,7 +48,12 @@ impl Line {
         self.weather.loss = 0;
     }
 
-    /// From now on everything is.
+    /// From now on nothing is late either.
+    pub(super) fn hasten(&mut self) {
+        (self.weather.delay, self.weather.jitter) = (0, 0);
+    }
+
+    /// From now on everything is lost.
     pub(super) fn cut(&mut self) {
         self.weather.loss = 1000;
     }

@@ -330,3 +330,37 @@ fn a_sample_that_a_burst_overtook_is_not_taken_for_one_after_it() {
     assert_eq!(there.got.iter().find(lost), Some(&Got::Control(Control::Lost { alias: 3, count: 1 })));
     assert_eq!(there.got.iter().filter(lost).count(), 1);
 }
+
+#[test]
+fn what_was_under_way_in_an_outage_comes_as_soon_as_the_line_is_tried_again() {
+    for delay in [50_000, 5_000] {
+        let weather = Weather { loss: 0, doubled: 0, delay, jitter: 0, fifo: false };
+        let mut bench = Bench::new(udp(), weather, 1);
+        bench.greet();
+        bench.link(0, 7, true);
+        bench.run(START + Duration::from_secs(1), 3000);
+        // Acknowledgements are lost first: of what came, the other side speaks again much later.
+        for (cut, count) in [(1, 2), (0, 8)] {
+            bench.lines[cut].cut();
+            for _ in 0..count {
+                bench.sides[0].message(bench.now, 7, &[0; 1000]);
+            }
+            bench.run(bench.now + Duration::from_millis(delay / 2000), 3000);
+        }
+        bench.run(bench.now + Duration::from_secs(1), 3000);
+        assert_eq!(messages(&bench.sides[1], 7).len(), 2);
+        // It comes back, and is faster than ever.
+        for line in &mut bench.lines {
+            line.heal();
+            line.hasten();
+        }
+        bench.run(bench.now + Duration::from_secs(2), 3000);
+        assert_eq!(messages(&bench.sides[1], 7).len(), 10, "delay {delay}");
+        // How long the outage was is not how long an acknowledgement takes.
+        bench.lines[0].cut();
+        bench.sides[0].message(bench.now, 7, &[0; 1000]);
+        bench.settle(3000);
+        let wait = bench.sides[0].courier.stream_out.wake().map(|at| at - bench.now);
+        assert!(wait.is_some_and(|wait| wait < Duration::from_millis(400)), "delay {delay}: {wait:?}");
+    }
+}

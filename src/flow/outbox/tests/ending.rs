@@ -86,6 +86,26 @@ fn what_waits_when_a_link_dies_is_lost_and_counted_by_route() {
 }
 
 #[test]
+fn what_went_past_an_interest_that_was_cut_off_is_lost_and_not_unsure_too() {
+    let mut bench = Bench::new(CAPACITY);
+    bench.bounds = Bounds { bytes: u64::MAX, stall: Duration::from_secs(1) };
+    bench.open(0, Delivery::Lossless(2));
+    for number in 0..2 {
+        bench.put(0, &[number]);
+    }
+    bench.admits(0, 1);
+    bench.now = bench.now + Duration::from_secs(1);
+    assert_eq!(bench.put(0, &[2]), Put::PassedOver(Some(2)));
+    assert_eq!(bench.put(0, &[2]), Put::PassedOver(None));
+    // It takes one and grants another: it is told of the two, and has not said that it knows.
+    let missed = Credited { first: false, missed: Some(2) };
+    assert_eq!(bench.outbox.credit(Credit { alias: 0, limit: 3, taken: 1, lost: 0 }), Some(missed));
+    bench.write_all();
+    bench.outbox.close(None, false);
+    assert_eq!(left(&mut bench), [(0, 0, 1)]);
+}
+
+#[test]
 fn a_write_that_breaks_within_a_batch_loses_what_did_not_get_through_whole() {
     let mut bench = Bench::new(CAPACITY);
     bench.open(0, Delivery::Queue(10));

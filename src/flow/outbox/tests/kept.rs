@@ -38,7 +38,8 @@ fn a_lossless_sample_that_was_admitted_is_taken_though_others_filled_the_line_si
 fn a_retained_sample_is_only_ever_the_first() {
     let retained = |bench: &mut Bench, alias| {
         let sample = Outgoing { payload: &[42], shared: None };
-        bench.outbox.put_first(bench.lane(alias), sample, Timestamp::from_micros(5));
+        let lane = bench.lane(alias);
+        bench.outbox.put_first(lane, sample, Timestamp::from_micros(5));
     };
     let mut bench = Bench::new(CAPACITY);
     bench.open(0, Delivery::Lossless(1));
