@@ -13,7 +13,8 @@ pub enum Fate {
     /// In the outgoing buffer of the link; its writer thread writes it.
     Queued,
     /// The link is lost, and its session waits for the next one, on which this is sent: see
-    /// [`lease`](crate::EndpointBuilder::lease).
+    /// [`lease`](crate::EndpointBuilder::lease). Or it may not go over the link that carries the session:
+    /// [`Links::Only`](crate::Links::Only).
     Waits,
     /// Accepted, and an older sample not yet sent or read was dropped for it, and counted.
     Replaced,

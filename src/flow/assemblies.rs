@@ -39,6 +39,8 @@ struct Assembly {
     unwanted: bool,
     /// Pieces of it that are here come again.
     again: bool,
+    /// None of it came by this connection: it may not be what that is for.
+    rests: bool,
 }
 
 /// A sample that is whole.
@@ -94,8 +96,8 @@ impl Assemblies {
         let Fragment { alias, left, bytes, .. } = *fragment;
         let place = self.place(alias);
         if let Some(open) = place.map(|place| &mut self.open[place]) {
+            (open.heard, open.rests) = (now, false);
             if open.again && left >= open.left {
-                open.heard = now;
                 return Ok(None);
             }
         }
@@ -141,10 +143,10 @@ impl Assemblies {
         }
     }
 
-    /// Another connection goes on with the session: what nobody could send until now is not late.
-    pub(crate) fn go_on(&mut self, now: Timestamp) {
+    /// Another connection goes on with the session: what is not sent there, or not yet, is not late.
+    pub(crate) fn go_on(&mut self) {
         for assembly in &mut self.open {
-            assembly.heard = now;
+            assembly.rests = true;
         }
     }
 
@@ -155,7 +157,8 @@ impl Assemblies {
 
     /// Gives up on a peer that begins samples and does not end them.
     fn check_heard(&self, now: Timestamp) -> Result<(), Reason> {
-        match self.open.iter().find(|assembly| now - assembly.heard > LONGEST_PAUSE) {
+        let is_late = |assembly: &&Assembly| !assembly.rests && now - assembly.heard > LONGEST_PAUSE;
+        match self.open.iter().find(is_late) {
             None => Ok(()),
             Some(Assembly { alias, left, .. }) => Err(malformed(format!(
                 "nothing came for {LONGEST_PAUSE:?} of a sample under alias {alias} that lacks {left} bytes"
@@ -170,13 +173,23 @@ impl Assemblies {
             let text = format!("a sample of {total} bytes in pieces: at most {} are taken", self.max_frame);
             return Err(Reason::new(ReasonCode::FrameTooLarge, text));
         }
-        if self.open.len() >= MOST {
+        let active = self.open.iter().filter(|assembly| !assembly.rests).count();
+        if active >= MOST || self.open.len() >= MOST_IN_ALL {
             return Err(too_many());
         }
         let bytes = Buffer::growing(total as usize, &self.pool);
         // Within `max_frame`, which is a `u32`.
         let (alias, left) = (fragment.alias, total as u32);
-        self.open.push(Assembly { alias, sent, bytes, left, heard: now, unwanted: false, again: false });
+        self.open.push(Assembly {
+            alias,
+            sent,
+            bytes,
+            left,
+            heard: now,
+            unwanted: false,
+            again: false,
+            rests: false,
+        });
         Ok(self.open.len() - 1)
     }
 
@@ -213,6 +226,9 @@ fn too_many() -> Reason {
 
 /// How many samples of a link may be unfinished at once. This library sends three: one for each priority.
 pub(crate) const MOST: usize = 4;
+
+/// The same with those that were begun on other links of the session, and wait for such.
+pub(crate) const MOST_IN_ALL: usize = 2 * MOST;
 
 /// How long a sample may lack its next piece while others come.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -327,7 +343,7 @@ mod tests {
         let mut all = assemblies(1000);
         assert_eq!(take(&mut all, piece(1, true, 1, &[7])), Ok(None));
         let late = Timestamp::ZERO + LONGEST_PAUSE + LONGEST_PAUSE;
-        all.go_on(late);
+        all.go_on();
         let last = piece(1, false, 0, &[8]);
         let whole = all.take(late, &last, None, true).expect("it is in time").expect("it is whole");
         assert_eq!(*whole.bytes, [7, 8]);

@@ -24,6 +24,8 @@ pub(crate) struct Lane {
     /// which links they go.
     pub(crate) apart: bool,
     pub(crate) links: Links,
+    /// They may not go over the link there is.
+    pub(crate) barred: bool,
     /// Samples that wait in the queue of its priority.
     pub(crate) waiting: u32,
     /// The last batch that one of its samples went into, where it is not of normal priority.
@@ -93,6 +95,7 @@ impl Lane {
             priority: Priority::Normal,
             apart: false,
             links: Links::Best,
+            barred: false,
             waiting: 0,
             batched: 0,
             sequence: 0,
@@ -129,7 +132,7 @@ impl Lane {
     /// One sample more waits in the queue of its priority, or one less.
     pub(crate) fn note_waiting(&mut self, waiting: u32) {
         self.waiting = waiting;
-        self.apart = self.is_aside() || self.links == Links::All;
+        self.apart = self.is_aside() || self.links == Links::All || self.is_held();
     }
 
     /// Whether its samples go beside the batch.

@@ -31,6 +31,7 @@
 //! [again](again) on the next link.
 
 use self::apart::{Apart, put_sample};
+use self::barred::is_only;
 use self::kept::Kept;
 use super::batch::{BY_REFERENCE, Batch, encode_counted};
 use super::coarse::Coarse;
@@ -47,6 +48,7 @@ use std::time::Duration;
 
 mod again;
 mod apart;
+mod barred;
 mod control;
 mod copying;
 mod door;
@@ -108,6 +110,8 @@ pub(crate) struct Outbox {
     left: BTreeMap<u32, Left>,
     /// What was written, where the session outlives its links.
     kept: Option<Box<Kept>>,
+    /// The link that carries it, as a URL.
+    way: Box<str>,
 }
 
 /// What became of a sample that was offered.
@@ -119,6 +123,8 @@ pub(crate) enum Put {
     Inline,
     /// Parked; this many older ones had to go.
     Parked(u64),
+    /// Parked, as it may not go over the link there is.
+    Held,
     /// The line has no room for a sample that must not be lost.
     NoRoom,
     /// A lossless interest granted no more; in so long it will be cut off.
@@ -191,6 +197,7 @@ impl Outbox {
             drains: false,
             left: BTreeMap::new(),
             kept: None,
+            way: Box::default(),
         }
     }
 
@@ -221,6 +228,9 @@ impl Outbox {
         }
         let Some(lane) = self.lane_mut(alias) else { return };
         lane.ending = true;
+        if lane.barred {
+            return self.end_barred(alias);
+        }
         if lane.is_through() {
             // Not ahead of a control frame that waits for the end of another.
             self.finish_lane(alias, self.apart.endings > 0);
@@ -229,12 +239,26 @@ impl Outbox {
         }
     }
 
+    /// Ends a barred lane: at once, or once it is known which link is next.
+    fn end_barred(&mut self, alias: u32) {
+        if self.is_suspended() {
+            self.apart.endings += 1;
+            return;
+        }
+        self.give_up(alias);
+        self.finish_lane(alias, self.apart.endings > 0);
+    }
+
     fn finish_lane(&mut self, alias: u32, late: bool) {
         if let Some(lane) = self.lanes.get_mut(alias as usize).and_then(Option::take) {
             let (bytes, counted) = match late {
                 true => (&mut self.apart.late, &mut self.apart.late_counted),
                 false => self.batch.control_place(),
             };
+            if is_only(&lane.links) && lane.limit.is_some() && self.kept.is_some() {
+                // Samples before may not go ahead of it after all.
+                encode(bytes, &Control::At { alias, number: lane.sequence });
+            }
             put_gap(bytes, alias, lane.gap);
             put_lost(bytes, alias, lane.lost);
             *counted += encode_counted(bytes, &Control::End { alias });
@@ -329,6 +353,10 @@ impl Outbox {
         let fresh = lane.sequence == 0 && lane.parked.is_empty() && lane.gap == 0;
         if fits && fresh && !lane.ending && lane.has_credit() {
             lane.window.sent(sample.payload.len());
+            if lane.is_held() {
+                self.hold_one(id.alias, sample, sent);
+                return false;
+            }
             let apart = lane.apart;
             if apart || sample.payload.len() > self.whole {
                 self.place(id.alias, sample, sent, Missing::default());

@@ -54,6 +54,11 @@ impl Waiting {
     pub(crate) fn new(alias: u32, sent: Timestamp, payload: Bytes, missing: Missing) -> Self {
         Self { alias, sent, payload, missing, at: 0, since: None }
     }
+
+    /// The numbers that it takes, with those missing before it.
+    pub(crate) fn numbers(&self) -> u64 {
+        self.missing.gap + self.missing.lost + 1
+    }
 }
 
 /// What goes next: a sample, or a piece of one.
@@ -95,6 +100,16 @@ impl Queues {
         }
         queue.bytes += sample.payload.len() + WAITING_COST;
         queue.waiting.push_back(sample);
+    }
+
+    /// Puts one in that was [taken out](Self::take_out): behind the others, but for one of which a part went.
+    pub(crate) fn put_back(&mut self, priority: Priority, sample: Waiting) {
+        if sample.at == 0 {
+            return self.push(priority, sample);
+        }
+        let queue = &mut self.queues[priority.index()];
+        queue.bytes += sample.payload.len() + WAITING_COST;
+        queue.waiting.push_front(sample);
     }
 
     /// Takes what goes next: samples of up to `whole` bytes at once, others in pieces of up to `piece`.
@@ -143,10 +158,26 @@ impl Queues {
         self.queues.iter().filter_map(|queue| queue.waiting.front()?.since).min()
     }
 
+    /// Takes out the samples of some aliases, those of one alias in their order.
+    pub(crate) fn take_out(&mut self, is_one: impl Fn(u32) -> bool) -> Vec<Waiting> {
+        let mut out = Vec::new();
+        for queue in &mut self.queues {
+            for sample in std::mem::take(&mut queue.waiting) {
+                if is_one(sample.alias) {
+                    queue.bytes -= sample.payload.len() + WAITING_COST;
+                    out.push(sample);
+                } else {
+                    queue.waiting.push_back(sample);
+                }
+            }
+        }
+        out
+    }
+
     /// Calls `each` with the alias of every sample that waits, and the numbers that it takes, with those missing before it.
     pub(crate) fn numbers(&self, mut each: impl FnMut(u32, u64)) {
         for sample in self.queues.iter().flat_map(|queue| &queue.waiting) {
-            each(sample.alias, sample.missing.gap + sample.missing.lost + 1);
+            each(sample.alias, sample.numbers());
         }
     }
 

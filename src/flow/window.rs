@@ -100,6 +100,11 @@ impl Window {
         std::mem::take(&mut self.cut_off)
     }
 
+    /// Nothing could be taken so far: the time begins anew.
+    pub(crate) fn look_anew(&mut self) {
+        self.full_since = None;
+    }
+
     /// The intent was turned away: how long it is until the interest is to be cut off, or that it is by now.
     pub(crate) fn turned_away(&mut self, now: Timestamp) -> Option<Duration> {
         let since = *self.full_since.get_or_insert(now);

@@ -147,8 +147,8 @@ impl Inlets {
     }
 
     /// Another connection goes on with the session.
-    pub(crate) fn go_on(&mut self, now: Timestamp) {
-        self.assemblies.go_on(now);
+    pub(crate) fn go_on(&mut self) {
+        self.assemblies.go_on();
     }
 
     /// Where buffers of large payloads come from.

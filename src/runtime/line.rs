@@ -229,8 +229,10 @@ impl Line {
 
     /// The handshake is done.
     pub(crate) fn up(&self, peer: Arc<PeerName>, max_frame: u32, fragments: bool, resumes: bool) {
+        let url = peer.url.clone();
         self.set_peer(peer);
         let mut out = self.out.lock();
+        out.outbox.set_way(&url);
         out.outbox.set_peer(max_frame, fragments);
         out.outbox.set_resumes(resumes);
     }
@@ -330,7 +332,7 @@ impl Line {
             }
             Put::NoRoom | Put::NoCredit(_) | Put::TooManyBytes(_) => out.note_starved(lane.alias),
             Put::PassedOver(_) => self.wake_after(out),
-            Put::NotOpen | Put::TooLarge | Put::Closed => {}
+            Put::NotOpen | Put::TooLarge | Put::Closed | Put::Held => {}
             Put::Copied(taken, number) => return self.put_copied(out, lane, sample, (taken, number), spare),
         }
         put

@@ -525,6 +525,7 @@ fn fate_on(line: &Line, put: Put) -> Fate {
 fn fate_of(put: Put) -> Fate {
     match put {
         Put::Queued | Put::Parked(0) => Fate::Queued,
+        Put::Held => Fate::Waits,
         Put::Inline => Fate::Written,
         Put::Parked(_) => Fate::Replaced,
         Put::NoRoom => Fate::LinkFull,

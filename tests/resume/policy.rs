@@ -3,7 +3,7 @@
 use super::links::{Two, states, two};
 use super::support::tap::Tap;
 use super::*;
-use bowline::{LinkState, Links, Priority};
+use bowline::{Bytes, Fate, LinkState, Links, Priority};
 use std::thread;
 
 /// A robot and a desk with two links, the first of which can be held up in the direction to the desk, for long before
@@ -145,4 +145,151 @@ fn with_a_udp_link_beside_it_every_lossless_sample_comes_once() {
 #[test]
 fn over_links_that_are_cut_in_turn_each_sample_of_a_queue_comes_or_is_counted() {
     all_links_cut(Kind::Udp, InterestSettings::new().queue(8192), false);
+}
+
+/// Has the session go on over the second link, and over the first again.
+fn to_second(desk: &Endpoint, scissors: &[Scissors; 2]) {
+    scissors[1].open();
+    support::until("the second stands by", || states(desk)[1] == LinkState::StandsBy);
+    scissors[0].close();
+    support::until("the second carries the session", || states(desk)[1].is_up());
+}
+
+fn to_first(desk: &Endpoint, scissors: &[Scissors; 2]) {
+    scissors[0].open();
+    support::until("the first stands by", || states(desk)[0] == LinkState::StandsBy);
+    scissors[1].close();
+    support::until("the first carries the session", || states(desk)[0].is_up());
+}
+
+fn both_are_ready(desk: &Endpoint) {
+    support::until("the first carries, the second stands by", || {
+        let states = states(desk);
+        states[0].is_up() && states[1] == LinkState::StandsBy
+    });
+}
+
+fn only(begins: &str) -> IntentSettings {
+    IntentSettings::new().links(Links::only(begins))
+}
+
+#[test]
+fn a_lossless_route_waits_for_a_link_that_fits_and_loses_nothing() {
+    let Two { robot, desk, scissors } = two(Kind::Memory);
+    both_are_ready(&desk);
+    // Both ends supply a route: the one knows its link by where it came from, the other by what it dialled.
+    let other: Intent<u64> = robot.intent("robot.other").unwrap();
+    let others: Interest<u64> = desk.interest_with("robot.other", lossless(64)).unwrap();
+    let there: Intent<u64> = robot.intent_with("robot.eye", only("tcp")).unwrap();
+    let here: Intent<u64> = desk.intent_with("desk.eye", only("first")).unwrap();
+    let from_there: Interest<u64> = desk.interest_with("robot.eye", lossless(16)).unwrap();
+    let from_here: Interest<u64> = robot.interest_with("desk.eye", lossless(16)).unwrap();
+    let routes = [(&there, &from_there), (&here, &from_here)];
+    assert!(other.wait_interest(SOON) && routes.iter().all(|(intent, _)| intent.wait_interest(SOON)));
+    let mut next = 0;
+    for round in 0..3 {
+        for (intent, interest) in routes {
+            intent.send_timeout(next, SOON).unwrap();
+            assert_eq!(interest.recv_timeout(SOON).map(|sample| *sample).ok(), Some(next));
+        }
+        next += 1;
+        to_second(&desk, &scissors);
+        for (intent, _) in routes {
+            for n in next..next + 16 {
+                let outcome = intent.send_timeout(n, SOON).unwrap();
+                assert_eq!(outcome.worst(), Fate::Waits);
+            }
+            let error = intent.try_send(0).unwrap_err();
+            assert_eq!(error.no_room().map(|(_, fate)| fate), Some(Fate::LinkFull));
+        }
+        other.send_timeout(round, SOON).unwrap();
+        assert_eq!(others.recv_timeout(SOON).map(|sample| *sample).ok(), Some(round));
+        for (_, interest) in routes {
+            assert!(interest.try_recv().is_err(), "it goes over no other link");
+        }
+        to_first(&desk, &scissors);
+        for (_, interest) in routes {
+            for n in next..next + 16 {
+                let sample =
+                    interest.recv_timeout(SOON).unwrap_or_else(|error| panic!("sample {n}: {error}"));
+                assert_eq!((*sample, sample.sequence()), (n, n));
+            }
+            let counts = interest.counts();
+            assert_eq!((counts.lost_here, counts.lost_there, counts.lost_on_the_way), (0, 0, 0));
+        }
+        next += 16;
+    }
+}
+
+#[test]
+fn of_other_routes_the_newest_wait_and_older_ones_are_counted() {
+    let Two { robot, desk, scissors } = two(Kind::Memory);
+    both_are_ready(&desk);
+    let image: Intent<u64> = robot.intent_with("robot.image", only("tcp")).unwrap();
+    let queue: Interest<u64> = desk.interest_with("robot.image", InterestSettings::new().queue(4)).unwrap();
+    let newest: Interest<u64> = desk.interest_with("robot.image", InterestSettings::new().latest()).unwrap();
+    assert!(image.wait_interests(2, SOON));
+    to_second(&desk, &scissors);
+    for n in 0..10 {
+        let fate = image.send(n).unwrap().worst();
+        assert_eq!(fate, if n < 1 { Fate::Waits } else { Fate::Replaced });
+    }
+    to_first(&desk, &scissors);
+    for n in 6..10 {
+        assert_eq!(queue.recv_timeout(SOON).map(|sample| (*sample, sample.sequence())).ok(), Some((n, n)));
+    }
+    support::until("the newest came", || newest.latest().fresh().is_some_and(|sample| *sample == 9));
+    let counts = queue.counts();
+    assert_eq!((counts.received, counts.lost_there, counts.lost_on_the_way), (4, 6, 0));
+}
+
+#[test]
+fn what_waits_is_given_up_and_counted_when_its_intent_is_dropped() {
+    let Two { robot, desk, scissors } = two(Kind::Memory);
+    both_are_ready(&desk);
+    let image: Intent<u64> = robot.intent_with("robot.image", only("tcp")).unwrap();
+    let interest: Interest<u64> = desk.interest_with("robot.image", lossless(8)).unwrap();
+    assert!(image.wait_interest(SOON));
+    to_second(&desk, &scissors);
+    for n in 0..5 {
+        image.send_timeout(n, SOON).unwrap();
+    }
+    drop(image);
+    support::until("the interest is told", || interest.counts().lost_there == 5);
+    assert_eq!(interest.counts().received, 0);
+    // The route is free for another.
+    let image: Intent<u64> = robot.intent("robot.image").unwrap();
+    assert!(image.wait_interest(SOON));
+    image.send(7).unwrap();
+    assert_eq!(interest.recv_timeout(SOON).map(|sample| *sample).ok(), Some(7));
+}
+
+#[test]
+fn large_samples_cut_off_in_the_middle_go_on_over_the_next_link_that_fits() {
+    let Two { robot, desk, scissors } = two(Kind::Udp);
+    both_are_ready(&desk);
+    let settings = only("tcp").priority(Priority::Bulk);
+    let eye: Intent<Bytes> = robot.intent_with("robot.eye", settings).unwrap();
+    let eyes: Interest<Bytes> = desk.interest_with("robot.eye", lossless(8)).unwrap();
+    assert!(eye.wait_interest(SOON));
+    const COUNT: u8 = 40;
+    let sending = thread::spawn(move || {
+        for n in 0..COUNT {
+            let image = Bytes::from(vec![n; 300_000]);
+            eye.send_timeout(image, SOON).unwrap_or_else(|error| panic!("image {n}: {error}"));
+        }
+        eye
+    });
+    for n in 0..COUNT {
+        let image = eyes.recv_timeout(SOON).unwrap_or_else(|error| panic!("image {n}: {error}"));
+        assert!(
+            image.len() == 300_000 && image.iter().all(|byte| *byte == n),
+            "image {n} is whole, and in order"
+        );
+        if n % 10 == 5 {
+            to_second(&desk, &scissors);
+            to_first(&desk, &scissors);
+        }
+    }
+    drop(sending.join().unwrap());
 }

@@ -11,7 +11,7 @@ use crate::flow::batch::{Batch, Part, Piece};
 use crate::time::Timestamp;
 use crate::wire::control::Control;
 use crate::wire::{StampReader, StampWriter, decode, encode, kind};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What is known beside the frames.
 pub(super) struct Known {
@@ -19,6 +19,11 @@ pub(super) struct Known {
     pub(super) lanes: BTreeMap<u32, Ended>,
     /// Open lanes that may lose samples, or of which copies came.
     pub(super) loose: Vec<u32>,
+    /// Lanes that may not go over the link there is, and those that ended so.
+    pub(super) barred: BTreeSet<u32>,
+    pub(super) gone: BTreeSet<u32>,
+    /// So many frames, the first, were not sent on the link that ended.
+    pub(super) held: usize,
     /// How many of the counted control frames came.
     pub(super) came: u64,
     /// The bytes a second of a slow line.
@@ -27,13 +32,40 @@ pub(super) struct Known {
     pub(super) base: Option<u64>,
 }
 
-/// Makes what is sent again, in pieces of a write each.
-pub(super) fn again(rows: &[Batch], known: &Known) -> VecDeque<Batch> {
+/// Makes what is sent again, in pieces of a write each; and what is to be, of barred lanes, on another link.
+pub(super) fn again(rows: &[Batch], known: &Known) -> (VecDeque<Batch>, VecDeque<Batch>) {
     let mut walk = Walk::look(rows, known);
     if let Some(rate) = known.slow {
         walk.leave_out(rows, known, usize::try_from(rate).unwrap_or(usize::MAX) / SLOW_LINE_AGAIN);
     }
-    walk.write(rows, known)
+    let again = walk.write(rows, known);
+    if known.barred.is_empty() {
+        return (again, VecDeque::new());
+    }
+    let walk = Walk { holds: true, ..Walk::look(rows, known) };
+    (again, walk.write(rows, known))
+}
+
+/// Rows of barred lanes, without one of them.
+pub(super) fn without(rows: &[Batch], alias: u32) -> VecDeque<Batch> {
+    let parts = || rows.iter().flat_map(Batch::frames);
+    let aliases = parts().filter_map(|part| match part {
+        Part::Sample(piece) => Some(piece.alias),
+        part => part.numbers().map(|(alias, _)| alias),
+    });
+    let mut barred: BTreeSet<u32> = aliases.collect();
+    barred.remove(&alias);
+    let known = Known {
+        lanes: BTreeMap::new(),
+        loose: Vec::new(),
+        barred,
+        gone: BTreeSet::new(),
+        held: parts().count(),
+        came: 0,
+        slow: None,
+        base: None,
+    };
+    Walk { holds: true, ..Walk::look(rows, &known) }.write(rows, &known)
 }
 
 /// Both times the frames are walked.
@@ -41,6 +73,10 @@ struct Walk {
     tracks: BTreeMap<u32, Track>,
     /// All before this one are known to have come.
     from: usize,
+    /// But for the first so many, which were not sent.
+    held: usize,
+    /// What is made is of barred lanes, and nothing else.
+    holds: bool,
     out: Writes,
 }
 
@@ -103,7 +139,7 @@ impl Walk {
             track.start = Some(track.number);
             track.least = lane.map_or(0, |lane| lane.taken);
         }
-        Self { tracks, from, out: Writes::default() }
+        Self { tracks, from, held: known.held, holds: false, out: Writes::default() }
     }
 
     /// Leaves out all but the newest of lanes that may lose samples: so many of each as its interest keeps, and no more
@@ -118,7 +154,7 @@ impl Walk {
             let Some(alias) = self.pass(&part) else { continue };
             let Some(track) = self.tracks.get(&alias) else { continue };
             if let (Part::Sample(Piece { left: 0, .. }), Some(size)) = (&part, open.remove(&alias)) {
-                if place >= self.from && track.number > track.least {
+                if self.is_new(place) && track.number > track.least {
                     samples.push((alias, track.number - 1, size));
                 }
             }
@@ -130,6 +166,9 @@ impl Walk {
             let Some(lane) = known.lanes.get(&alias).filter(|lane| !lane.delivery.is_lossless()) else {
                 continue;
             };
+            if !self.takes(alias, known) {
+                continue;
+            }
             let Some(track) = self.tracks.get_mut(&alias) else { continue };
             let count = counts.entry(alias).or_default();
             let fits = *count < lane.delivery.depth() as usize && spent + size <= room;
@@ -173,22 +212,26 @@ impl Walk {
                 times.reset(Timestamp::from_micros(base));
             }
             for part in row.frames() {
-                let is_new = place >= self.from;
+                let is_new = self.is_new(place);
                 place += 1;
                 match &part {
-                    Part::Sample(piece) => self.sample(piece, is_new, &mut times),
+                    Part::Sample(piece) => {
+                        let takes = is_new && self.takes(piece.alias, known);
+                        self.sample(piece, takes, &mut times);
+                    }
                     Part::Control { kind: kind::TIME, body, .. } => {
                         if let Ok(Control::Time(time)) = decode(kind::TIME, body) {
                             times.reset(time);
                         }
                     }
                     Part::Control { kind: kind::GAP | kind::LOST, frame, .. } => {
-                        self.missing(&part, frame, is_new)
+                        let takes = part.numbers().is_some_and(|(alias, _)| self.takes(alias, known));
+                        self.missing(&part, frame, is_new && takes)
                     }
                     Part::Control { kind, frame, body } if kind::is_counted(*kind) => {
                         counted += 1;
-                        if counted > known.came {
-                            self.ends(*kind, body);
+                        if counted > known.came && !self.holds {
+                            self.ends(*kind, body, known);
                             self.out.batch.bytes().extend_from_slice(frame);
                             self.out.batch.counted += 1;
                         }
@@ -200,6 +243,15 @@ impl Walk {
             }
         }
         self.end(known)
+    }
+
+    fn is_new(&self, place: usize) -> bool {
+        place < self.held || place >= self.from
+    }
+
+    /// Whether what is made has samples of an alias.
+    fn takes(&self, alias: u32, known: &Known) -> bool {
+        known.barred.contains(&alias) == self.holds && !known.gone.contains(&alias)
     }
 
     fn sample(&mut self, piece: &Piece<'_>, is_new: bool, times: &mut StampReader) {
@@ -219,9 +271,10 @@ impl Walk {
     }
 
     fn missing(&mut self, part: &Part<'_>, frame: &[u8], is_new: bool) {
-        let Some((alias, _)) = part.numbers() else { return };
+        let Some((alias, count)) = part.numbers() else { return };
         let Some(track) = self.tracks.get_mut(&alias) else { return };
-        if !is_new {
+        // Where what is behind it was taken there too, nothing would tell the number after that.
+        if !is_new || track.number.saturating_add(count) <= track.least {
             track.said = None;
             return;
         }
@@ -230,12 +283,14 @@ impl Walk {
     }
 
     /// An alias ends: with the number it has there, and no more is to be told of it.
-    fn ends(&mut self, kind: u32, body: &[u8]) {
+    fn ends(&mut self, kind: u32, body: &[u8], known: &Known) {
         let Some(Ok(Control::End { alias })) = (kind == kind::END).then(|| decode(kind, body)) else {
             return;
         };
         let Some(track) = self.tracks.get_mut(&alias) else { return };
-        if std::mem::take(&mut track.told) && track.said.is_none() {
+        // Of one that not every link fits samples may be left out that were never told of.
+        let choosy = known.lanes.get(&alias).is_some_and(|lane| lane.links.is_some());
+        if (std::mem::take(&mut track.told) || choosy) && track.said.is_none() {
             self.out.at(alias, track);
             track.told = false;
         }
@@ -243,6 +298,9 @@ impl Walk {
 
     /// Tells where the rest of the lanes stand of which something may have been lost on the way.
     fn end(mut self, known: &Known) -> VecDeque<Batch> {
+        if self.holds {
+            return self.out.finish();
+        }
         for (alias, track) in &self.tracks {
             let at = known.lanes.get(alias).map(|lane| lane.sequence);
             debug_assert_eq!(Some(track.number), at, "alias {alias}");

@@ -38,6 +38,8 @@ pub(super) struct Apart {
     /// The bytes of a write that were set; `None`: as measured.
     fixed: Option<usize>,
     gauge: Gauge,
+    /// What waited in the queues of barred lanes.
+    pub(super) barred: Vec<Waiting>,
     /// What was taken last, where that came right behind another write.
     taken: Option<usize>,
     /// Lanes that end once what waits of them went.
@@ -59,6 +61,7 @@ impl Apart {
             fragments: false,
             fixed: None,
             gauge: Gauge::new(),
+            barred: Vec::new(),
             taken: None,
             endings: 0,
             late: Vec::new(),
@@ -169,6 +172,9 @@ impl Outbox {
         forced: bool,
         now: impl FnOnce() -> Timestamp,
     ) -> Put {
+        if self.lane(alias).is_some_and(Lane::is_held) {
+            return self.hold(alias, sample, forced, now);
+        }
         let put = self.put_aside(alias, sample, forced, now);
         match self.lane(alias).filter(|lane| lane.links == Links::All) {
             Some(lane) => put.copied(lane.newest()),

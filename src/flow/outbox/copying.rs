@@ -6,7 +6,6 @@
 
 use super::control::ANSWERS;
 use super::{Outbox, Put};
-use crate::links::Links;
 use crate::wire::copied::{Copied, MOST_COPIED, copied_len, put_copied};
 
 /// How a sample was taken of which there are copies: see [`Put`].
@@ -30,14 +29,6 @@ impl Put {
 }
 
 impl Outbox {
-    /// Says over which links the samples of a lane go, before there are any.
-    pub(crate) fn set_links(&mut self, alias: u32, links: Links) {
-        if let Some(lane) = self.lane_mut(alias) {
-            lane.links = links;
-            lane.note_waiting(lane.waiting);
-        }
-    }
-
     /// How many lanes ended under an alias.
     pub(crate) fn ends(&self, alias: u32) -> u32 {
         self.ends.get(alias as usize).copied().unwrap_or(0)

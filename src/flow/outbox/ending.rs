@@ -27,6 +27,7 @@ impl Outbox {
         // There is no link that it could drain to.
         let drain = drain && !self.is_suspended();
         self.drains = drain;
+        self.leave_barred();
         self.stop_keeping(drain);
         if !drain {
             for (alias, lane) in (0..).zip(&mut self.lanes) {

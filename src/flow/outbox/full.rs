@@ -26,6 +26,11 @@ impl Outbox {
             Put::TooLarge
         } else if !lane.delivery.is_lossless() {
             Put::Queued
+        } else if lane.is_held() {
+            match self.room_to_hold(id.alias, size) {
+                Put::Closed => self.turn_away(id.alias, false, now()),
+                put => put,
+            }
         } else if !lane.takes(limit, size) {
             self.turn_away(id.alias, false, now())
         } else if !self.lane(id.alias).is_some_and(|lane| self.has_room_for(lane, size)) {
@@ -93,7 +98,9 @@ impl Outbox {
     /// behind what waits of the lane, and ahead of what comes.
     pub(super) fn tell_missing(&mut self, alias: u32) {
         let edition = self.apart.edition();
-        let Some(lane) = self.lane_mut(alias).filter(|lane| lane.waiting == 0) else { return };
+        let Some(lane) = self.lane_mut(alias).filter(|lane| lane.waiting == 0 && !lane.is_held()) else {
+            return;
+        };
         lane.batched = edition;
         let (gap, lost) = (std::mem::take(&mut lane.gap), std::mem::take(&mut lane.lost));
         lane.sequence += gap + lost;

@@ -17,9 +17,13 @@
 //! Frames that mean something on their own link alone, such as PONG, are not kept.
 
 use super::Outbox;
+use super::again::without;
+use super::barred::is_only;
 use super::control::{ANSWERS, TABLES};
 use crate::delivery::Delivery;
 use crate::flow::batch::{Batch, Part, frames_of};
+use crate::flow::lane::Lane;
+use crate::links::Links;
 use crate::reason::{Reason, ReasonCode};
 use crate::wire::control::Control;
 use crate::wire::{encode, kind};
@@ -52,6 +56,8 @@ pub(super) struct Kept {
     answer: Option<u64>,
     /// What is sent again, in pieces of a write each.
     pub(super) again: VecDeque<Batch>,
+    /// What is to be sent again of barred lanes, once they are not.
+    pub(super) held: VecDeque<Batch>,
     /// Whoever writes has one of these.
     pub(super) has_again: bool,
     /// The link is gone.
@@ -69,12 +75,22 @@ pub(super) struct Kept {
 }
 
 /// What is known of a lane that ended.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Ended {
     /// The number that a next sample would have.
     pub(super) sequence: u64,
     pub(super) taken: u64,
     pub(super) delivery: Delivery,
+    /// Over which links it may go, if not over all.
+    pub(super) links: Option<Links>,
+}
+
+impl Ended {
+    /// A lane up to a number.
+    pub(super) fn of(lane: &Lane, sequence: u64) -> Self {
+        let links = is_only(&lane.links).then(|| lane.links.clone());
+        Self { sequence, taken: lane.taken, delivery: lane.delivery, links }
+    }
 }
 
 impl Kept {
@@ -182,6 +198,15 @@ impl Kept {
         }
     }
 
+    /// What was never taken is kept too, behind all that was, right before [`take_all`](Self::take_all).
+    pub(super) fn keep_behind(&mut self, urgent: &[u8], batch: &mut Batch) {
+        for again in std::mem::take(&mut self.again) {
+            self.cost += again.cost() + ENTRY_COST;
+            self.entries.push_back(again);
+        }
+        self.keep(urgent, batch);
+    }
+
     fn take_spare(&mut self) -> Batch {
         let spare = self.spare.pop().unwrap_or_default();
         self.spare_bytes = self.spare_bytes.saturating_sub(spare.filled().1);
@@ -250,12 +275,20 @@ impl Kept {
         }
     }
 
-    /// All that may have to be sent again, in order; none of it is kept any longer.
-    pub(super) fn take_all(&mut self) -> Vec<Batch> {
+    /// All that may have to be sent again, in order; none of it is kept any longer. The first so many frames are of lanes that
+    /// were barred, and never sent on the link that ended.
+    pub(super) fn take_all(&mut self) -> (Vec<Batch>, usize) {
         self.cost = 0;
         self.unmarked = 0;
         self.marked = self.mark;
-        self.entries.drain(..).chain(self.again.drain(..)).collect()
+        let held = self.held.iter().map(|batch| batch.frames().count()).sum();
+        (self.held.drain(..).chain(self.entries.drain(..)).chain(self.again.drain(..)).collect(), held)
+    }
+
+    /// Nothing of a lane that was barred is sent again.
+    pub(super) fn forget_held(&mut self, alias: u32) {
+        let rows: Vec<_> = self.held.drain(..).collect();
+        self.held = without(&rows, alias);
     }
 
     /// The link ended: what was about it alone is dropped.
@@ -278,6 +311,7 @@ impl Kept {
         self.resuming = None;
         self.entries.clear();
         self.cost = 0;
+        self.held.clear();
         if !drains {
             self.again.clear();
         }
@@ -290,7 +324,7 @@ impl Kept {
     pub(super) fn held(&self) -> usize {
         let entries: usize = self.entries.iter().map(|batch| batch.cost() + ENTRY_COST).sum();
         assert_eq!(entries, self.cost);
-        entries + self.again.iter().map(Batch::cost).sum::<usize>() + self.spare_bytes
+        entries + self.again.iter().chain(&self.held).map(Batch::cost).sum::<usize>() + self.spare_bytes
     }
 
     #[cfg(test)]

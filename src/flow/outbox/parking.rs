@@ -24,7 +24,7 @@ impl Outbox {
             let place = self.turn % lanes;
             self.turn = place + 1;
             idle += 1;
-            let Some(lane) = &self.lanes[place] else { continue };
+            let Some(lane) = self.lanes[place].as_ref().filter(|lane| !lane.barred) else { continue };
             let Some(size) = lane.parked.front().map(|sample| sample.payload.len()) else { continue };
             let aside = lane.is_aside() || size > self.whole;
             let has_room = if aside { self.has_room_for(lane, size) } else { self.batch.len() < until };
@@ -34,6 +34,7 @@ impl Outbox {
             let Some(lane) = self.lanes[place].as_mut() else { continue };
             let Some(sample) = lane.parked.pop_front() else { continue };
             idle = 0;
+            lane.note_waiting(lane.waiting);
             let gap = std::mem::take(&mut lane.gap) + sample.missing.gap;
             let lost = std::mem::take(&mut lane.lost) + sample.missing.lost;
             let alias = place as u32;

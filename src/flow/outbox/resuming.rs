@@ -10,7 +10,7 @@ use crate::priority::Priority;
 use crate::reason::{Reason, ReasonCode};
 use crate::wire::control::Control;
 use crate::wire::encode;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Outbox {
     /// For the writer: the link is gone, and this is what it was writing, or nothing. Until [`resume`](Self::resume)
@@ -42,6 +42,7 @@ impl Outbox {
         kept.keep(&urgent, &mut batch);
         kept.keep(&[], &mut rest);
         kept.suspend();
+        self.bar_all();
         let mut queued = Vec::with_capacity(self.urgent.len());
         for part in frames_of(&self.urgent) {
             if let Part::Control { kind, frame, .. } = part {
@@ -103,30 +104,44 @@ impl Outbox {
     }
 
     fn go_on(&mut self, received: u64, slow: Option<u64>) {
+        let (barred, freed) = self.note_barred();
+        if !barred.is_empty() {
+            self.keep_waiting();
+        }
         let lanes = self.lanes_taken();
+        let gone = self.gone(&lanes);
         let base = if self.batch.messages() > 0 { self.batch.base } else { self.stamps.time() };
         let (loose, untold): (Vec<&Lane>, Vec<&Lane>) = (self.lanes.iter().flatten())
             // Where samples came by copies, what is left out of those that came is not what it seems.
             .filter(|lane| !lane.delivery.is_lossless() || lane.links == Links::All)
+            .filter(|lane| !lane.barred)
             .partition(|lane| lane.limit.is_some());
         let [loose, untold] = [loose, untold].map(|lanes| lanes.iter().map(|lane| lane.id.alias).collect());
         let Some(kept) = &mut self.kept else { return };
-        let known = Known { lanes, loose, came: received - kept.first, slow, base };
-        let rows = kept.take_all();
-        kept.again = again(&rows, &known);
+        let (rows, held) = kept.take_all();
+        let known = Known { lanes, loose, barred, gone, held, came: received - kept.first, slow, base };
+        (kept.again, kept.held) = again(&rows, &known);
         (kept.first, kept.given) = (received, received);
         kept.suspended = false;
         kept.untold = untold;
         rows.into_iter().for_each(|row| kept.recycle(row));
         self.note_shut();
+        self.free_lanes(&known.barred, freed);
+    }
+
+    /// Lanes that ended, and whose samples may not go over the link there is.
+    fn gone(&self, lanes: &BTreeMap<u32, Ended>) -> BTreeSet<u32> {
+        let gone = lanes.iter().filter(|(alias, ended)| {
+            self.lane(**alias).is_none() && ended.links.as_ref().is_some_and(|links| !links.fit(&self.way))
+        });
+        gone.map(|(alias, _)| *alias).collect()
     }
 
     /// All lanes as far as they were taken to be written.
     fn lanes_taken(&self) -> BTreeMap<u32, Ended> {
         let mut lanes = self.kept.as_ref().map(|kept| kept.ended.clone()).unwrap_or_default();
         for lane in self.lanes.iter().flatten() {
-            let (sequence, taken, delivery) = (lane.sequence, lane.taken, lane.delivery);
-            lanes.insert(lane.id.alias, Ended { sequence, taken, delivery });
+            lanes.insert(lane.id.alias, Ended::of(lane, lane.sequence));
         }
         let mut waits = |alias, count| {
             if let Some(lane) = lanes.get_mut(&alias) {
@@ -138,6 +153,9 @@ impl Outbox {
             if let Some((alias, count)) = part.numbers() {
                 waits(alias, count);
             }
+        }
+        for waiting in &self.apart.barred {
+            waits(waiting.alias, waiting.numbers());
         }
         self.apart.queues.numbers(waits);
         lanes
@@ -190,8 +208,7 @@ impl Outbox {
     pub(super) fn note_ended(&mut self, lane: &Lane) {
         if let Some(kept) = &mut self.kept {
             let sequence = lane.sequence + lane.gap + lane.lost;
-            let ended = Ended { sequence, taken: lane.taken, delivery: lane.delivery };
-            kept.ended.insert(lane.id.alias, ended);
+            kept.ended.insert(lane.id.alias, Ended::of(lane, sequence));
             kept.untold.retain(|alias| *alias != lane.id.alias);
         }
     }

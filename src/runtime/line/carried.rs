@@ -98,6 +98,7 @@ impl Line {
     pub(crate) fn attach(&self, other: &Line, received: u64) -> bool {
         let connection = other.connection.current();
         let rate = connection.rate();
+        let way = self.peer().map(|peer| peer.url.clone()).unwrap_or_default();
         self.connection.replace(Arc::clone(&connection));
         let mut out = self.out.lock();
         if out.carried != Carried::LetGo || out.outbox.is_closed() {
@@ -121,6 +122,7 @@ impl Line {
             count.store(others.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         let mut out = self.out.lock();
+        out.outbox.set_way(&way);
         let resumed = out.outbox.resume(received, rate);
         out.carried = Carried::Yes;
         drop(out);

@@ -29,6 +29,7 @@ enum Step {
     Wait(u64),
     Cut(usize),
     Resume,
+    Way(bool),
     Flow,
 }
 
@@ -54,13 +55,17 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (0..40_000_u64).prop_map(Step::Wait),
         2 => bytes().prop_map(Step::Cut),
         3 => Just(Step::Resume),
+        2 => any::<bool>().prop_map(Step::Way),
         4 => Just(Step::Flow),
     ];
     proptest::collection::vec(step, 1..300)
 }
 
 fn run(steps: Vec<Step>, capacity: usize, limit: Option<usize>, slow: Option<u64>) {
-    let mut world = World::new(capacity, limit, slow);
+    run_in(World::new(capacity, limit, slow), steps);
+}
+
+fn run_in(mut world: World, steps: Vec<Step>) {
     (0..KINDS.len() as u32).for_each(|alias| world.open(alias));
     for step in steps {
         world.step(step);
@@ -112,6 +117,7 @@ impl World {
             Step::Wait(micros) => self.now = self.now + Duration::from_micros(micros),
             Step::Cut(read) => self.cut(read),
             Step::Resume => self.resume(),
+            Step::Way(fits) => self.way = if fits { "tcp://here" } else { "udp://here" },
             Step::Flow => {
                 self.resume();
                 self.end_inline();
@@ -144,6 +150,16 @@ proptest! {
         rate in 1_000..200_000_u64,
     ) {
         run(steps, 4096, None, Some(rate));
+    }
+
+    #[test]
+    fn lanes_that_not_every_link_fits_wait_for_one_that_does_and_nothing_is_lost_or_doubled(
+        steps in steps(),
+        capacity in prop_oneof![Just(4096_usize), Just(20_000)],
+        limit in prop::option::of(2000..20_000_usize),
+        slow in prop::option::weighted(0.2, 1_000..200_000_u64),
+    ) {
+        run_in(World { choosy: true, ..World::new(capacity, limit, slow) }, steps);
     }
 }
 
@@ -314,4 +330,22 @@ fn a_gap_before_samples_that_were_taken_leaves_no_doubt_about_the_number() {
         let cut = [Step::Credit(4), Step::Cut(0)].into_iter().chain(end);
         run(gap.clone().into_iter().chain(cut).collect(), 4096, None, None);
     }
+}
+
+#[test]
+fn what_went_in_part_over_a_link_that_fits_goes_on_over_the_next_of_those() {
+    let steps = vec![
+        Step::Resume,
+        Step::Flow,
+        Step::Put(1, 3884, None),
+        Step::Urgent,
+        Step::Put(1, 21, None),
+        Step::Cut(0),
+        Step::Flow,
+        Step::Credit(1),
+        Step::Cut(0),
+        Step::Way(false),
+        Step::Flow,
+    ];
+    run_in(World { choosy: true, ..World::new(4096, None, None) }, steps);
 }

@@ -18,6 +18,8 @@ pub(super) struct There {
     pub(super) ended: BTreeMap<u32, Came>,
     pub(super) answers: Vec<Answer>,
     pub(super) repeated: usize,
+    /// Every other pair has nothing to say on this link.
+    pub(super) barred: bool,
 }
 
 /// What this end says.
@@ -63,6 +65,11 @@ impl There {
         self.bytes = bytes[used..].to_vec();
     }
 
+    fn check_way(&self, alias: u32) {
+        let pair = self.aliases.get(&alias).map_or(0, |came| came.pair);
+        assert!(!self.barred || pair % 2 == 0, "a sample of pair {pair} goes over a link that does not fit");
+    }
+
     fn came(&mut self, alias: u32) -> &mut Came {
         self.aliases.get_mut(&alias).expect("the alias is known")
     }
@@ -71,6 +78,7 @@ impl There {
         match frame {
             Frame::Message { alias, stamp, payload } => {
                 let sent = self.stamps.apply(stamp).micros();
+                self.check_way(alias);
                 let came = self.came(alias);
                 assert!(came.open.is_none() || came.next < came.sequence, "within a sample");
                 if came.next == came.sequence {
@@ -89,6 +97,7 @@ impl There {
     fn piece(&mut self, body: &[u8]) {
         let piece = read_fragment(body).expect("a piece");
         let sent = piece.first.map(|stamp| self.stamps.apply(stamp).micros());
+        self.check_way(piece.alias);
         let came = self.came(piece.alias);
         let left = piece.left as usize;
         if came.next == came.sequence {
