@@ -3,7 +3,8 @@
 //! All kept frames are walked in their order. Control frames that a session counts go again as they are, from the one on
 //! that the other side lacks. What was written before the last of those it has, it has too. Of samples it is told the
 //! numbers, so that it drops what it has already: AT goes ahead of the first of an alias in each write, and wherever some
-//! were left out. On a slow line only the newest of lanes that may lose samples go again. Stamps count from each
+//! were left out. Of lanes of which the other side may have counted too few nothing goes again: it would take for new what
+//! it has. On a slow line only the newest of lanes that may lose samples go again. Stamps count from each
 //! other, and are made anew.
 
 use super::kept::{Ended, is_kept};
@@ -11,7 +12,7 @@ use crate::flow::batch::{Batch, Part, Piece};
 use crate::time::Timestamp;
 use crate::wire::control::Control;
 use crate::wire::{StampReader, StampWriter, decode, encode, kind};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What is known beside the frames.
 pub(super) struct Known {
@@ -19,6 +20,9 @@ pub(super) struct Known {
     pub(super) lanes: BTreeMap<u32, Ended>,
     /// Open lanes that may lose samples.
     pub(super) loose: Vec<u32>,
+    /// Of these, and of those that ended, the ones that the other side may have counted with too low numbers: what it has
+    /// already it would take for new.
+    pub(super) unsure: BTreeSet<u32>,
     /// How many of the counted control frames came.
     pub(super) came: u64,
     /// The bytes a second of a slow line.
@@ -102,6 +106,11 @@ impl Walk {
             track.number = track.start.unwrap_or(end.saturating_sub(track.passed));
             track.start = Some(track.number);
             track.least = lane.map_or(0, |lane| lane.taken);
+            if let Some(lane) =
+                lane.filter(|lane| !lane.delivery.is_lossless() && known.unsure.contains(alias))
+            {
+                (track.least, track.told) = (lane.sequence, true);
+            }
         }
         Self { tracks, from, out: Writes::default() }
     }
@@ -187,8 +196,8 @@ impl Walk {
                     }
                     Part::Control { kind, frame, body } if kind::is_counted(*kind) => {
                         counted += 1;
+                        self.ends(*kind, body, counted > known.came);
                         if counted > known.came {
-                            self.ends(*kind, body);
                             self.out.batch.bytes().extend_from_slice(frame);
                             self.out.batch.counted += 1;
                         }
@@ -230,12 +239,12 @@ impl Walk {
     }
 
     /// An alias ends: with the number it has there, and no more is to be told of it.
-    fn ends(&mut self, kind: u32, body: &[u8]) {
+    fn ends(&mut self, kind: u32, body: &[u8], is_new: bool) {
         let Some(Ok(Control::End { alias })) = (kind == kind::END).then(|| decode(kind, body)) else {
             return;
         };
         let Some(track) = self.tracks.get_mut(&alias) else { return };
-        if std::mem::take(&mut track.told) && track.said.is_none() {
+        if std::mem::take(&mut track.told) && is_new && track.said.is_none() {
             self.out.at(alias, track);
             track.told = false;
         }

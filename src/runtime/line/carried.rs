@@ -98,6 +98,7 @@ impl Line {
     pub(crate) fn attach(&self, other: &Line, received: u64) -> bool {
         let connection = other.connection.current();
         let rate = connection.rate();
+        let unsure = self.connection.current().unsure();
         self.connection.replace(Arc::clone(&connection));
         let mut out = self.out.lock();
         if out.carried != Carried::LetGo || out.outbox.is_closed() {
@@ -106,6 +107,7 @@ impl Line {
             return false;
         }
         self.sizes.fit(&mut out.outbox, rate);
+        out.outbox.unsure(&unsure);
         let lanes: Vec<_> = out.outbox.ranks().collect();
         drop(out);
         // Before anything is written there.

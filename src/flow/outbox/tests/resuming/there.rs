@@ -18,6 +18,8 @@ pub(super) struct There {
     pub(super) ended: BTreeMap<u32, Came>,
     pub(super) answers: Vec<Answer>,
     pub(super) repeated: usize,
+    /// What tells of samples that were dropped is lost on the way, as it can be where samples overtake each other.
+    pub(super) misses_gaps: bool,
 }
 
 /// What this end says.
@@ -117,6 +119,7 @@ impl There {
         self.received += u64::from(control.is_counted());
         match control {
             Control::Time(time) => self.stamps.reset(time),
+            Control::Gap { .. } if self.misses_gaps => {}
             Control::Gap { alias, count } => {
                 let came = self.came(alias);
                 let new = (came.next + count).saturating_sub(came.sequence);
