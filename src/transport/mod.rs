@@ -159,6 +159,13 @@ pub trait Connection: Send + Sync + 'static {
         let _ = (alias, lossless);
     }
 
+    /// Aliases whose samples the other side may have counted with too low numbers, as samples overtake what tells of
+    /// others that are missing, and that may not have come. Asked once nothing more is written. Of these nothing is sent again
+    /// on another connection. Lines that keep the order have none.
+    fn unsure(&self) -> Vec<u32> {
+        Vec::new()
+    }
+
     /// Tells how urgent samples under `alias` are, before the first is written. What is written comes in the right
     /// order already: only lines that keep queues of their own need to know.
     fn priority(&self, alias: u32, priority: Priority) {

@@ -421,6 +421,10 @@ impl<P: Port> Connection for PacketConnection<P> {
         self.state.lock().courier.lane(alias, lossless);
     }
 
+    fn unsure(&self) -> Vec<u32> {
+        self.state.lock().courier.unsure()
+    }
+
     fn priority(&self, alias: u32, priority: Priority) {
         self.state.lock().courier.urgent(alias, priority == Priority::Urgent);
     }

@@ -65,6 +65,8 @@ struct Lane {
     resting: bool,
     /// Its samples go in the repaired stream for now.
     settling: Option<Settling>,
+    /// Numbers went by without a sample that the other side may not know of before it has the stream up to there.
+    unsure: Option<u64>,
     /// The last few were put on the line in a row.
     fast: bool,
     /// Where and when these few began.
@@ -161,6 +163,7 @@ impl LanesOut {
         let count = count - u64::from(begun && count > 0);
         lane.gap = lane.gap.saturating_add(count);
         lane.dropped = lane.dropped.saturating_add(count);
+        lane.unsure = Some(NOT_TOLD);
         touch(lane, alias, &mut self.touched);
     }
 
@@ -394,8 +397,8 @@ impl LanesOut {
     }
 
     /// A PING is about to go out: `tell` is given the tallies of the aliases that counted no further since the
-    /// last one, until it takes no more; the rest is for the next PING.
-    pub(super) fn tally_resting(&mut self, mut tell: impl FnMut(&Tally) -> bool) {
+    /// last one, until it takes no more; the rest is for the next PING. It says where in the stream they end.
+    pub(super) fn tally_resting(&mut self, mut tell: impl FnMut(&Tally) -> Option<u64>) {
         let Self { lanes, resting, .. } = self;
         let mut told = true;
         resting.retain(|alias| {
@@ -407,7 +410,9 @@ impl LanesOut {
             if lane.touched || lane.waiting > 0 || !told {
                 return true;
             }
-            told = tell(&Tally { alias: *alias, next: lane.next, dropped: lane.dropped });
+            let end = tell(&Tally { alias: *alias, next: lane.next, dropped: lane.dropped });
+            told = end.is_some();
+            lane.unsure = lane.unsure.map(|until| end.unwrap_or(until));
             lane.resting = !told;
             lane.resting
         });
@@ -453,6 +458,9 @@ const FAST: Duration = Duration::from_millis(10);
 /// For so long after a number with more bits all have them: so the other side knows one without, which comes
 /// soon after it, for one that was overtaken.
 const STAYS_WIDE: Duration = Duration::from_millis(200);
+
+/// Nothing in the stream tells of it yet.
+const NOT_TOLD: u64 = u64::MAX;
 
 /// How many samples may wait, however small.
 const MOST_WAITING: usize = 1024;

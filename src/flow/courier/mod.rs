@@ -182,6 +182,12 @@ impl Courier {
         self.lanes_out.set_urgent(alias, urgent);
     }
 
+    /// Aliases of which the other side may have counted too few: samples were dropped, or lost before they came here, and
+    /// it is not known to have been told.
+    pub(crate) fn unsure(&self) -> Vec<u32> {
+        self.lanes_out.unsure(self.stream_out.acked())
+    }
+
     /// Takes what is ready to be read: frames of a stream, cut where `out` ends.
     pub(crate) fn read(&mut self, now: Timestamp, out: &mut [u8]) -> usize {
         let count = self.ready.read(out);

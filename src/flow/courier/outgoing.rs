@@ -284,7 +284,14 @@ impl Courier {
     fn control(&mut self, kind: u32, body: &[u8], bytes: &[u8]) -> Option<usize> {
         let watched = matches!(
             kind,
-            kind::TIME | kind::GAP | kind::END | kind::PING | kind::PONG | kind::HANDSHAKE | kind::AT
+            kind::TIME
+                | kind::GAP
+                | kind::LOST
+                | kind::END
+                | kind::PING
+                | kind::PONG
+                | kind::HANDSHAKE
+                | kind::AT
         );
         let whole = Some(bytes.len());
         match watched.then(|| decode(kind, body)) {
@@ -294,6 +301,13 @@ impl Courier {
             }
             Some(Ok(Control::Gap { alias, count })) if self.lanes_out.is_loose(alias) => {
                 return self.gap(alias, count, bytes).then_some(bytes.len());
+            }
+            Some(Ok(Control::Lost { alias, .. })) => {
+                let passed = self.pass(bytes, bytes.len());
+                if passed.is_some() {
+                    self.lanes_out.lost(alias, self.stream_out.end() + self.outgoing.passing as u64);
+                }
+                return passed;
             }
             Some(Ok(Control::At { alias, .. })) if self.lanes_out.is_loose(alias) => {
                 return self.at(alias, bytes).then_some(bytes.len());
@@ -368,6 +382,7 @@ impl Courier {
         }
         self.stream_out.push(bytes);
         self.outgoing.ended_at = self.stream_out.end();
+        self.lanes_out.settled(alias, self.stream_out.end());
         true
     }
 }
@@ -381,12 +396,11 @@ impl Courier {
             return;
         }
         lanes_out.tally_resting(|tally| {
-            let room = stream_out.room() >= HEAD_ROOM;
-            if room {
+            (stream_out.room() >= HEAD_ROOM).then(|| {
                 put_stream_tally(&mut outgoing.scratch, tally);
                 stream_out.push(&outgoing.scratch);
-            }
-            room
+                stream_out.end()
+            })
         });
     }
 }
@@ -425,7 +439,7 @@ fn is_passed(bytes: &[u8]) -> bool {
     bytes.get(used).is_some_and(|tag| {
         matches!(
             u32::from(*tag),
-            kind::INTENTS | kind::INTERESTS | kind::NOTIFY | kind::CREDIT | kind::LOST | 0x10 | 0x12..=0x17
+            kind::INTENTS | kind::INTERESTS | kind::NOTIFY | kind::CREDIT | 0x10 | 0x12..=0x17
         )
     })
 }

@@ -3,7 +3,8 @@
 //! All kept frames are walked in their order. Control frames that a session counts go again as they are, from the one on
 //! that the other side lacks. What was written before the last of those it has, it has too. Of samples it is told the
 //! numbers, so that it drops what it has already: AT goes ahead of the first of an alias in each write, and wherever some
-//! were left out. On a slow line only the newest of lanes that may lose samples go again. Stamps count from each
+//! were left out. Of lanes of which the other side may have counted too few nothing goes again: it would take for new what
+//! it has. On a slow line only the newest of lanes that may lose samples go again. Stamps count from each
 //! other, and are made anew.
 
 use super::kept::{Ended, is_kept};
@@ -24,6 +25,9 @@ pub(super) struct Known {
     pub(super) gone: BTreeSet<u32>,
     /// So many frames, the first, were not sent on the link that ended.
     pub(super) held: usize,
+    /// Of these, and of those that ended, the ones that the other side may have counted with too low numbers: what it has
+    /// already it would take for new.
+    pub(super) unsure: BTreeSet<u32>,
     /// How many of the counted control frames came.
     pub(super) came: u64,
     /// The bytes a second of a slow line.
@@ -61,6 +65,7 @@ pub(super) fn without(rows: &[Batch], alias: u32) -> VecDeque<Batch> {
         barred,
         gone: BTreeSet::new(),
         held: parts().count(),
+        unsure: BTreeSet::new(),
         came: 0,
         slow: None,
         base: None,
@@ -138,6 +143,11 @@ impl Walk {
             track.number = track.start.unwrap_or(end.saturating_sub(track.passed));
             track.start = Some(track.number);
             track.least = lane.map_or(0, |lane| lane.taken);
+            if let Some(lane) =
+                lane.filter(|lane| !lane.delivery.is_lossless() && known.unsure.contains(alias))
+            {
+                (track.least, track.told) = (lane.sequence, true);
+            }
         }
         Self { tracks, from, held: known.held, holds: false, out: Writes::default() }
     }
@@ -230,8 +240,9 @@ impl Walk {
                     }
                     Part::Control { kind, frame, body } if kind::is_counted(*kind) => {
                         counted += 1;
-                        if counted > known.came && !self.holds {
-                            self.ends(*kind, body, known);
+                        let is_new = counted > known.came && !self.holds;
+                        self.ends(*kind, body, known, is_new);
+                        if is_new {
                             self.out.batch.bytes().extend_from_slice(frame);
                             self.out.batch.counted += 1;
                         }
@@ -283,14 +294,15 @@ impl Walk {
     }
 
     /// An alias ends: with the number it has there, and no more is to be told of it.
-    fn ends(&mut self, kind: u32, body: &[u8], known: &Known) {
+    fn ends(&mut self, kind: u32, body: &[u8], known: &Known, is_new: bool) {
         let Some(Ok(Control::End { alias })) = (kind == kind::END).then(|| decode(kind, body)) else {
             return;
         };
         let Some(track) = self.tracks.get_mut(&alias) else { return };
         // Of one that not every link fits samples may be left out that were never told of.
         let choosy = known.lanes.get(&alias).is_some_and(|lane| lane.links.is_some());
-        if (std::mem::take(&mut track.told) || choosy) && track.said.is_none() {
+        let told = std::mem::take(&mut track.told) || choosy;
+        if told && is_new && track.said.is_none() {
             self.out.at(alias, track);
             track.told = false;
         }

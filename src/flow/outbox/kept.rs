@@ -26,8 +26,8 @@ use crate::flow::lane::Lane;
 use crate::links::Links;
 use crate::reason::{Reason, ReasonCode};
 use crate::wire::control::Control;
-use crate::wire::{encode, kind};
-use std::collections::{BTreeMap, VecDeque};
+use crate::wire::{decode, encode, kind};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The memory of one session's outgoing side.
 #[derive(Default)]
@@ -70,6 +70,9 @@ pub(super) struct Kept {
     pub(super) ended: BTreeMap<u32, Ended>,
     /// Lanes without credit, that may lose samples or have copies, which another link was not told of.
     pub(super) untold: Vec<u32>,
+    /// Lanes of which the other side may have counted too few, as known when the last link began, and when it ended.
+    pub(super) unsure: BTreeSet<u32>,
+    pub(super) unsure_now: BTreeSet<u32>,
     /// How many of the last samples of each alias were never written to their end when the link ended.
     pub(super) cut: BTreeMap<u32, u64>,
 }
@@ -289,6 +292,20 @@ impl Kept {
     pub(super) fn forget_held(&mut self, alias: u32) {
         let rows: Vec<_> = self.held.drain(..).collect();
         self.held = without(&rows, alias);
+    }
+
+    /// The lanes of which the other side may have counted too few, of these rows: those of the last link, and those of links
+    /// before whose number, told on the last, is not known to have come.
+    pub(super) fn unsure(&mut self, rows: &[Batch]) -> BTreeSet<u32> {
+        let mut unsure = std::mem::take(&mut self.unsure_now);
+        for part in rows.iter().flat_map(Batch::frames) {
+            if let Part::Control { kind: kind::AT, body, .. } = part {
+                if let Ok(Control::At { alias, .. }) = decode(kind::AT, body) {
+                    unsure.extend(self.unsure.get(&alias));
+                }
+            }
+        }
+        unsure
     }
 
     /// The link ended: what was about it alone is dropped.

@@ -58,6 +58,14 @@ impl Outbox {
         self.note_shut();
     }
 
+    /// The other side may have counted too few samples of these lanes on the link that is gone. Before
+    /// [`resume`](Self::resume).
+    pub(crate) fn unsure(&mut self, aliases: &[u32]) {
+        if let Some(kept) = &mut self.kept {
+            kept.unsure_now.extend(aliases);
+        }
+    }
+
     /// Another link carries on: `received` counted control frames came on those before. `slow`: how many bytes a second it
     /// carries, where it is slow. What is to be sent again is taken first; whoever calls this sees to it that the writer
     /// comes, as told by [`wake`](Self::wake).
@@ -119,8 +127,11 @@ impl Outbox {
         let [loose, untold] = [loose, untold].map(|lanes| lanes.iter().map(|lane| lane.id.alias).collect());
         let Some(kept) = &mut self.kept else { return };
         let (rows, held) = kept.take_all();
-        let known = Known { lanes, loose, barred, gone, held, came: received - kept.first, slow, base };
+        let unsure = kept.unsure(&rows);
+        let came = received - kept.first;
+        let known = Known { lanes, loose, barred, gone, held, unsure, came, slow, base };
         (kept.again, kept.held) = again(&rows, &known);
+        kept.unsure = known.unsure;
         (kept.first, kept.given) = (received, received);
         kept.suspended = false;
         kept.untold = untold;

@@ -99,6 +99,7 @@ impl Line {
         let connection = other.connection.current();
         let rate = connection.rate();
         let way = self.peer().map(|peer| peer.url.clone()).unwrap_or_default();
+        let unsure = self.connection.current().unsure();
         self.connection.replace(Arc::clone(&connection));
         let mut out = self.out.lock();
         if out.carried != Carried::LetGo || out.outbox.is_closed() {
@@ -107,6 +108,7 @@ impl Line {
             return false;
         }
         self.sizes.fit(&mut out.outbox, rate);
+        out.outbox.unsure(&unsure);
         let lanes: Vec<_> = out.outbox.ranks().collect();
         drop(out);
         // Before anything is written there.

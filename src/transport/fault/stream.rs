@@ -106,6 +106,10 @@ impl Connection for FaultStream {
         self.inner.lane(alias, lossless);
     }
 
+    fn unsure(&self) -> Vec<u32> {
+        self.inner.unsure()
+    }
+
     fn close(&self) {
         self.into.close(None);
         // What was written before still goes out, and then the end is told.

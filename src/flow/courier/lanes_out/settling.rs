@@ -73,5 +73,29 @@ impl LanesOut {
         if let Some(lane) = self.lanes.get_mut(alias as usize) {
             lane.settling = Some(Settling { told: end, end, within: false });
         }
+        self.settled(alias, end);
+    }
+
+    /// What was missing of an alias is known there once the stream came up to `end`.
+    pub(in crate::flow::courier) fn settled(&mut self, alias: u32, end: u64) {
+        if let Some(lane) = self.lanes.get_mut(alias as usize) {
+            lane.unsure = lane.unsure.map(|_| end);
+        }
+    }
+
+    /// Samples were lost before they came here, which the stream tells up to `end`; samples may overtake that.
+    pub(in crate::flow::courier) fn lost(&mut self, alias: u32, end: u64) {
+        if let Some(lane) = self.lanes.get_mut(alias as usize).filter(|lane| lane.loose) {
+            lane.unsure = Some(lane.unsure.map_or(end, |until| until.max(end)));
+        }
+    }
+
+    /// Aliases of which the other side may have counted too few, where it has the stream up to `acked`.
+    pub(in crate::flow::courier) fn unsure(&self, acked: u64) -> Vec<u32> {
+        let lanes = (0..).zip(&self.lanes);
+        lanes
+            .filter(|(_, lane)| lane.unsure.is_some_and(|until| acked < until))
+            .map(|(alias, _)| alias)
+            .collect()
     }
 }

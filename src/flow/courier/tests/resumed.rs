@@ -205,3 +205,35 @@ fn the_rest_of_a_sample_that_began_on_another_line_goes_in_the_stream() {
     // What follows waits for it.
     assert!(!play.bench.sides[0].outbox.is_empty());
 }
+
+#[test]
+fn it_says_of_which_aliases_too_few_may_be_counted() {
+    let mut play = Play::new(3, false);
+    let span = Duration::from_secs(1);
+    let flow = |play: &mut Play| play.bench.run(play.bench.now + span, 1000);
+    let unsure = |play: &Play| play.bench.sides[0].courier.unsure();
+    flow(&mut play);
+    let alias = LOOSE[1];
+    let gap = Control::Gap { alias, count: 2 };
+    // A sample tells of those before it that were dropped, and may be lost.
+    play.bench.sides[0].control(&gap);
+    play.bench.sides[0].message(play.bench.now, alias, &[1]);
+    flow(&mut play);
+    assert_eq!(unsure(&play), [alias]);
+    // So may what goes with the first PING; before the second it is told in the stream.
+    for wanted in [&[alias][..], &[]] {
+        let ping = Control::Ping(Ping { sent: play.bench.now });
+        play.bench.sides[0].control(&ping);
+        flow(&mut play);
+        assert_eq!(unsure(&play), wanted);
+    }
+    // What was lost before is told in the stream, and overtaken until that came; so is a number.
+    for frames in [&[Control::Lost { alias, count: 3 }][..], &[gap, Control::At { alias, number: 200 }]] {
+        frames.iter().for_each(|frame| play.bench.sides[0].control(frame));
+        let now = play.bench.now;
+        play.bench.sides[0].push(now, 1000);
+        assert_eq!(unsure(&play), [alias]);
+        flow(&mut play);
+        assert!(unsure(&play).is_empty());
+    }
+}

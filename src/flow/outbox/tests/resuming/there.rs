@@ -20,6 +20,8 @@ pub(super) struct There {
     pub(super) repeated: usize,
     /// Every other pair has nothing to say on this link.
     pub(super) barred: bool,
+    /// What tells of samples that were dropped is lost on the way, as it can be where samples overtake each other.
+    pub(super) misses_gaps: bool,
 }
 
 /// What this end says.
@@ -126,6 +128,7 @@ impl There {
         self.received += u64::from(control.is_counted());
         match control {
             Control::Time(time) => self.stamps.reset(time),
+            Control::Gap { .. } if self.misses_gaps => {}
             Control::Gap { alias, count } => {
                 let came = self.came(alias);
                 let new = (came.next + count).saturating_sub(came.sequence);
