@@ -116,7 +116,7 @@ impl RawPeer {
                     if let Some(found) = wanted(&frame) {
                         return found;
                     }
-                    *seen.entry(frame.tag as u32).or_default() += 1;
+                    *seen.entry(frame.tag).or_default() += 1;
                     if let Some((code, text)) = frame.bye() {
                         panic!("BYE {code} came instead of {what}: {text}");
                     }
