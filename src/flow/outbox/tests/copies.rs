@@ -117,3 +117,26 @@ fn what_is_too_large_for_its_link_is_not_copied() {
     bench.outbox.close(None, false);
     assert!(!bench.outbox.copy(&copied(&[7; 1])));
 }
+
+#[test]
+fn behind_what_came_by_copies_alone_the_number_is_told_on_the_next_link() {
+    let mut bench = Bench::new(10_000);
+    bench.outbox.set_resumes(true);
+    bench.open(1, Delivery::Lossless(9));
+    bench.outbox.set_links(1, Links::All);
+    for payload in [b"a", b"b", b"c", b"d"] {
+        assert!(matches!(bench.put(1, payload), Put::Copied(..)));
+    }
+    while bench.write() {}
+    // The stream had not brought all of them when its link ended.
+    assert!(bench.outbox.credit(Credit { alias: 1, limit: 13, taken: 4, lost: 0 }).is_some());
+    bench.outbox.suspend(Vec::new(), Batch::default());
+    bench.got.clear();
+    assert_eq!(bench.outbox.resume(0, None), Ok(()));
+    assert!(matches!(bench.put(1, b"e"), Put::Copied(_, 4)));
+    while bench.write() {}
+    bench.got.retain(|got| !matches!(got, Got::Control(Control::Time(_) | Control::Mark { .. })));
+    assert_eq!(bench.got.len(), 2, "{:?}", bench.got);
+    assert_eq!(bench.got[0], Got::Control(Control::At { alias: 1, number: 4 }));
+    assert!(matches!(&bench.got[1], Got::Sample { payload, .. } if payload == b"e"));
+}
