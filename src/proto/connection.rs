@@ -32,7 +32,15 @@ impl Engine {
             own_scope: url.scope().unwrap_or(self.settings.scope) == Scope::Own,
             ping_interval: self.settings.ping_interval,
             handshake_extra: Duration::ZERO,
-            dialler: Some(Dialler { url, backoff, attempt: 0, held: None, found: None, group: [id].into() }),
+            dialler: Some(Dialler {
+                url,
+                backoff,
+                attempt: 0,
+                held: None,
+                found: None,
+                may_be_anew: false,
+                group: [id].into(),
+            }),
             phase: Phase::Down,
             line: id,
             session: None,
@@ -278,6 +286,10 @@ impl Engine {
             if let Some(carrier) = self.sessions.get(&other).and_then(Session::carrier) {
                 // Two links that were to lead to one peer lead to two.
                 let url = self.links.get(&carrier).map(|link| link.peer.url.clone()).unwrap_or_default();
+                let same = self.sessions.get(&other).is_some_and(|session| session.path == theirs.path);
+                if let Some(dialler) = self.links.get_mut(&id).and_then(|link| link.dialler.as_mut()) {
+                    dialler.may_be_anew = same;
+                }
                 return Err(words::another_peer(&theirs.path, &url));
             }
             self.give_up(other, words::peer_restarted(&theirs.path));
@@ -438,14 +450,15 @@ impl Engine {
             return;
         }
         let myself = instance == Some(self.settings.instance);
-        let passing = !myself && reason.is_transient();
+        let anew = std::mem::take(&mut dialler.may_be_anew);
+        let passing = !myself && (reason.is_transient() || anew);
         let wait = if duplicate && joins {
             dialler.backoff.soon(&mut self.rng)
         } else if !passing {
             dialler.backoff.refused(self.settings.refused_wait, &mut self.rng)
         } else {
-            if duplicate {
-                // The peer is there, and will take us once it notices that its other link is dead.
+            if duplicate || anew {
+                // The peer is there, and will take us once it notices, or we do, that its other link is dead.
                 dialler.backoff.ease();
             }
             dialler.backoff.next(&mut self.rng)

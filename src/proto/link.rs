@@ -74,6 +74,9 @@ pub(super) struct Dialler {
     pub(super) held: Option<[u8; 16]>,
     /// The instance that was found there last.
     pub(super) found: Option<[u8; 16]>,
+    /// The peer was found there under its path as another instance than by the link that carries its session: it may have
+    /// started anew, and that link be dead.
+    pub(super) may_be_anew: bool,
     /// Which links lead to one peer, the most wanted first.
     pub(super) group: Arc<[LinkId]>,
 }

@@ -272,6 +272,34 @@ fn links_of_one_peer_that_lead_to_two_are_told_apart() {
 }
 
 #[test]
+fn a_peer_that_started_anew_is_had_by_all_links_once_the_dead_one_is_found() {
+    let mut bed = Bed::with(vec![leased("desk", 1), leased("robot.arm", 2), leased("robot.arm", 3)]);
+    bed.addresses.insert("ethernet".to_owned(), 1);
+    bed.addresses.insert("serial".to_owned(), 1);
+    let urls = ["memory://ethernet/robot.arm", "memory://serial/robot.arm"];
+    let urls = urls.map(|url| Arc::new(PeerUrl::parse(url).unwrap()));
+    let links = bed.engines[0].diallers(bed.now, &urls);
+    let links: Vec<_> = links.into_iter().map(|(link, _)| link).collect();
+    bed.pass(seconds(2.0));
+    assert_eq!((state(&bed, links[0]), state(&bed, links[1])), (LinkState::Up, LinkState::StandsBy));
+    // The other link is the first to find who it is now.
+    bed.addresses.insert("serial".to_owned(), 2);
+    let line = bed.engines[0].links[&links[1]].line;
+    bed.cut(0, line);
+    bed.pass(seconds(2.0));
+    let wrong = downs(&mut bed, 0).into_iter().any(|reason| reason.code() == ReasonCode::WrongIdentity);
+    assert!(wrong && state(&bed, links[0]) == LinkState::Up);
+    bed.addresses.insert("ethernet".to_owned(), 2);
+    let session = *bed.engines[0].sessions.keys().next().unwrap();
+    bed.cut(0, session);
+    bed.pass(seconds(6.0));
+    assert_eq!(bed.engines[0].sessions.len(), 1);
+    let mut states = [state(&bed, links[0]), state(&bed, links[1])];
+    states.sort_by_key(|state| *state == LinkState::StandsBy);
+    assert_eq!(states, [LinkState::Up, LinkState::StandsBy]);
+}
+
+#[test]
 fn a_session_that_is_anothers_is_not_to_be_had() {
     let (mut bed, _) = linked();
     let number = bed.engines[1].sessions.values().next().unwrap().terms.number;
