@@ -146,8 +146,12 @@ impl Inlets {
         }
     }
 
-    /// Another connection goes on with the session.
+    /// Another connection goes on with the session. What the one before was about to bring again is of no matter: where
+    /// nothing is told of an alias, it goes on with what is next.
     pub(crate) fn go_on(&mut self) {
+        for numbers in self.slots.iter_mut().filter_map(Slot::numbers_mut) {
+            numbers.behind = 0;
+        }
         self.assemblies.go_on();
     }
 

@@ -122,7 +122,6 @@ impl Reader {
     /// Goes on with the session of `line` over the connection it has now. `rest`: what was read of that already, by
     /// [the reader](Self::into_rest) that saw its handshake.
     pub(crate) fn resumed(line: &Arc<Line>, max_frame: u32, rest: &[u8]) -> Self {
-        line.inlets.lock().go_on();
         let mut chunk = Buffer::zeroed(CHUNK.max(rest.len()));
         chunk.bytes_mut()[..rest.len()].copy_from_slice(rest);
         let reader = Self::on(line, max_frame, chunk, Limits::agreed(max_frame));

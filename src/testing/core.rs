@@ -422,7 +422,7 @@ impl Core {
                     let text = "connection refused".to_owned();
                     return self.plan(now, Dial { what: Next::Fail(text), ..dial });
                 };
-                if self.net.lock().is_blocked(to, from) {
+                if self.net.lock().is_blocked(to, from, packets) {
                     // The answer does not come.
                     let text = "no answer within the time allowed".to_owned();
                     return self.plan(until, Dial { what: Next::Fail(text), ..dial });

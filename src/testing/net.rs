@@ -37,7 +37,8 @@ pub(super) struct Net {
 #[derive(Clone, Copy, Debug, Default)]
 struct Rule {
     faults: Option<Faults>,
-    blocked: bool,
+    /// Streams, and packets.
+    blocked: [bool; 2],
 }
 
 pub(super) type Shared = Arc<Mutex<Net>>;
@@ -69,8 +70,8 @@ impl Net {
         self.rules.get(&(from, to)).and_then(|rule| rule.faults).unwrap_or(self.default)
     }
 
-    pub(super) fn is_blocked(&self, from: Place, to: Place) -> bool {
-        self.rules.get(&(from, to)).is_some_and(|rule| rule.blocked)
+    pub(super) fn is_blocked(&self, from: Place, to: Place, packets: bool) -> bool {
+        self.rules.get(&(from, to)).is_some_and(|rule| rule.blocked[usize::from(packets)])
     }
 
     pub(super) fn set_all(&mut self, faults: Faults) {
@@ -84,8 +85,13 @@ impl Net {
         self.rules.entry((from, to)).or_default().faults = Some(faults);
     }
 
-    pub(super) fn block(&mut self, from: Place, to: Place, blocked: bool) {
-        self.rules.entry((from, to)).or_default().blocked = blocked;
+    /// Blocks lines of packets, or streams, or all.
+    pub(super) fn block(&mut self, from: Place, to: Place, packets: Option<bool>) {
+        let blocked = &mut self.rules.entry((from, to)).or_default().blocked;
+        match packets {
+            Some(packets) => blocked[usize::from(packets)] = true,
+            None => *blocked = [true; 2],
+        }
     }
 
     pub(super) fn heal(&mut self) {
@@ -134,7 +140,7 @@ impl Net {
 
     /// When a datagram or the first piece of a connection comes that is sent now; none if it is lost.
     pub(super) fn passage(&mut self, from: Place, to: Place, packets: bool) -> Option<Timestamp> {
-        if self.is_blocked(from, to) {
+        if self.is_blocked(from, to, packets) {
             return None;
         }
         let mut course = crate::transport::fault::course::Course::new(self.rng.u64(..));
@@ -149,11 +155,13 @@ impl Net {
         }
     }
 
-    /// Ends all connections between two places, and both sides notice.
-    pub(super) fn cut(&mut self, a: Place, b: Place) {
+    /// Ends all connections between two places, or those of packets, or streams; and both sides notice.
+    pub(super) fn cut(&mut self, a: Place, b: Place, packets: Option<bool>) {
         let now = self.now;
         for wire in self.wires.values_mut().filter(|wire| wire.places == [a, b] || wire.places == [b, a]) {
-            wire.cut(now);
+            if packets.is_none_or(|packets| wire.packets == packets) {
+                wire.cut(now);
+            }
         }
         self.activity += 1;
     }
@@ -172,7 +180,7 @@ impl Net {
     /// When something comes out next.
     pub(super) fn next(&self, asleep: impl Fn(Place) -> bool) -> Option<Timestamp> {
         let wires = self.wires.values();
-        wires.filter_map(|wire| wire.next(|from, to| self.is_blocked(from, to), &asleep)).min()
+        wires.filter_map(|wire| wire.next(|from, to| self.is_blocked(from, to, wire.packets), &asleep)).min()
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// One line between two places.
 pub(super) struct Wire {
     pub(super) places: [Place; 2],
-    packets: bool,
+    pub(super) packets: bool,
     /// By the side that sends.
     ways: [Way; 2],
     ends: [End; 2],
@@ -144,7 +144,7 @@ impl WireEnd {
         let way = &mut wire.ways[1 - self.side];
         let due = way.pieces.front().map(|(at, _)| *at).or(way.ended);
         let some = due.is_some_and(|at| at <= now);
-        if !some || net.is_blocked(there, here) {
+        if !some || net.is_blocked(there, here, false) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let Some(wire) = net.wires.get_mut(&self.number) else { return Ok(0) };
@@ -207,7 +207,7 @@ impl WireEnd {
         let mut net = self.net.lock();
         let net = &mut *net;
         let Ok((here, there)) = self.places(net) else { return };
-        let (now, faults, blocked) = (net.now, net.faults(here, there), net.is_blocked(here, there));
+        let (now, faults, blocked) = (net.now, net.faults(here, there), net.is_blocked(here, there, true));
         let Some(wire) = net.wires.get_mut(&self.number) else { return };
         if std::mem::replace(&mut wire.ends[self.side].closed, true) {
             return;
@@ -272,7 +272,7 @@ impl WirePort {
         let net = &mut *net;
         let (here, there) = end.places(net)?;
         let (now, faults, back) = (net.now, net.faults(here, there), net.faults(there, here));
-        let blocked = [net.is_blocked(here, there), net.is_blocked(there, here)];
+        let blocked = [net.is_blocked(here, there, true), net.is_blocked(there, here, true)];
         let Some(wire) = net.wires.get_mut(&end.number) else { return Ok(()) };
         if wire.ends[end.side].closed {
             return Err(io::ErrorKind::BrokenPipe.into());

@@ -180,7 +180,16 @@ impl World {
     /// The same for what `from` sends to `to` alone.
     pub fn partition_from(&self, from: &str, to: &str) {
         let (from, to) = (self.0.place(from), self.0.place(to));
-        self.0.net.lock().block(from, to, true);
+        self.0.net.lock().block(from, to, None);
+    }
+
+    /// Nothing passes between two endpoints any more over lines of one scheme, such as `udp`, as where one of two cables is
+    /// pulled: see [`partition`](Self::partition).
+    pub fn partition_lines(&self, a: &str, b: &str, scheme: &str) {
+        let (a, b) = (self.0.place(a), self.0.place(b));
+        let mut net = self.0.net.lock();
+        net.block(a, b, Some(scheme == "udp"));
+        net.block(b, a, Some(scheme == "udp"));
     }
 
     /// Ends all partitions and faults. What stands in line on streams comes at once.
@@ -191,7 +200,13 @@ impl World {
     /// Ends all connections between two endpoints, and both notice at once.
     pub fn cut(&self, a: &str, b: &str) {
         let (a, b) = (self.0.place(a), self.0.place(b));
-        self.0.net.lock().cut(a, b);
+        self.0.net.lock().cut(a, b, None);
+    }
+
+    /// Ends those of one scheme, such as `udp`.
+    pub fn cut_lines(&self, a: &str, b: &str, scheme: &str) {
+        let (a, b) = (self.0.place(a), self.0.place(b));
+        self.0.net.lock().cut(a, b, Some(scheme == "udp"));
     }
 
     /// Ends an endpoint as if its process were killed: it says no BYE, and the system closes its connections. Its

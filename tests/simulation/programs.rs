@@ -3,7 +3,8 @@
 use crate::checker::Checker;
 use bowline::testing::World;
 use bowline::{
-    Delivery, Endpoint, EndpointBuilder, Event, Fate, Intent, Interest, InterestSettings, LostAt, Side,
+    Delivery, Endpoint, EndpointBuilder, Event, Fate, Intent, Interest, InterestSettings, LinkState, LostAt,
+    Side,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -41,8 +42,8 @@ pub struct Program {
 }
 
 impl Program {
-    pub fn start(world: &World, name: usize, life: u32, scheme: &str, plans: &mut [Plan]) -> Self {
-        let endpoint = world.start(builder(name, scheme)).expect("starts");
+    pub fn start(world: &World, name: usize, life: u32, schemes: &[&str], plans: &mut [Plan]) -> Self {
+        let endpoint = world.start(builder(name, schemes)).expect("starts");
         let (mut intents, mut interests) = (Vec::new(), Vec::new());
         for (number, plan) in plans.iter_mut().enumerate() {
             if plan.from == name {
@@ -134,21 +135,25 @@ impl Program {
         }
     }
 
-    /// Whether all that it should be linked with is there.
-    pub fn is_linked(&self, links: usize) -> bool {
-        let up = self.endpoint.links().iter().filter(|link| link.state.is_up()).count();
+    /// Whether all that it should be linked with is there, and so many links stand by.
+    pub fn is_linked(&self, links: usize, standing_by: usize) -> bool {
+        let states: Vec<_> = self.endpoint.links().into_iter().map(|link| link.state).collect();
+        let up = states.iter().filter(|state| state.is_up()).count();
+        let ready = states.iter().filter(|state| **state == LinkState::StandsBy).count();
         up == links
+            && ready == standing_by
             && self.intents.iter().all(|(_, intent)| intent.interested() == 1)
             && self.interests.iter().all(|(_, interest)| interest.suppliers() == 1)
     }
 }
 
-fn builder(name: usize, scheme: &str) -> EndpointBuilder {
+/// The one in the middle listens in all ways; who dials in several has a link by each, the first carries.
+fn builder(name: usize, schemes: &[&str]) -> EndpointBuilder {
     let redial = (Duration::from_millis(100), Duration::from_secs(2));
     let builder = Endpoint::builder(NAMES[name]).redial(redial.0, redial.1);
     if name == 0 {
         builder.listen("tcp://0.0.0.0:7400").listen("udp://0.0.0.0:7400")
     } else {
-        builder.connect(format!("{scheme}://robot:7400/robot"))
+        builder.connect_any(schemes.iter().map(|scheme| format!("{scheme}://robot:7400/robot")))
     }
 }

@@ -22,8 +22,10 @@ pub struct Scene<'a> {
     programs: [Option<Program>; 3],
     lives: [u32; 3],
     frozen: [bool; 3],
-    /// How the two that dial do so.
-    schemes: [&'static str; 3],
+    /// How the two that dial do so: by one line or two, the more wanted first.
+    schemes: [&'static [&'static str]; 3],
+    /// Once the one of two lines is cut, when the other is, and of whom.
+    next_cut: Option<(u64, usize, &'static str)>,
     /// Connections are not ended on purpose: what is lost can be counted exactly.
     calm: bool,
     turn: u64,
@@ -47,9 +49,12 @@ impl<'a> Scene<'a> {
             let (every, load) = (1 + rng.below(8), [0, 8, 200, 3000][rng.below(4) as usize]);
             plans.push(Plan { path, from, to, delivery, every, load, checker });
         }
-        let scheme = |chance| if chance == 0 { "tcp" } else { "udp" };
-        let schemes = ["", scheme(rng.below(2)), scheme(rng.below(2))];
+        let mut schemes: [&[&str]; 3] = [&[], LINES[rng.below(2) as usize], LINES[rng.below(2) as usize]];
         let calm = rng.below(4) == 0;
+        // One of them has both lines in every second world.
+        if let name @ 1..=2 = Chance(seed ^ 0x2_11E5).below(4) as usize {
+            schemes[name] = if schemes[name] == LINES[0] { &["tcp", "udp"] } else { &["udp", "tcp"] };
+        }
         let mut scene = Self {
             world,
             rng,
@@ -58,6 +63,7 @@ impl<'a> Scene<'a> {
             lives: [0; 3],
             frozen: [false; 3],
             schemes,
+            next_cut: None,
             calm,
             turn: 0,
             told,
@@ -111,7 +117,21 @@ impl<'a> Scene<'a> {
                 next = self.turn + 1 + self.rng.below(3 * TURNS_A_SECOND);
                 self.trouble();
             }
+            if let Some((_, name, scheme)) = self.next_cut.take_if(|(turn, ..)| *turn <= self.turn) {
+                self.tell(|| format!("the {scheme} lines of robot and {} are cut too", NAMES[name]));
+                self.world.cut_lines("robot", NAMES[name], scheme);
+            }
             self.turn(true);
+        }
+    }
+
+    /// The line that goes wrong, where there are two and not both do, and the other one.
+    fn one_of_two(&mut self, name: usize) -> Option<[&'static str; 2]> {
+        let &[first, second] = self.schemes[name] else { return None };
+        match self.rng.below(3) {
+            0 => Some([first, second]),
+            1 => Some([second, first]),
+            _ => None,
         }
     }
 
@@ -131,6 +151,11 @@ impl<'a> Scene<'a> {
                 self.world.faults_from(NAMES[other], "robot", faults);
             }
             4 => {
+                if let Some([scheme, _]) = self.one_of_two(other) {
+                    self.tell(|| format!("robot and {} are parted by {scheme}", NAMES[other]));
+                    self.world.partition_lines("robot", NAMES[other], scheme);
+                    return;
+                }
                 self.tell(|| format!("robot and {} are parted", NAMES[other]));
                 self.world.partition("robot", NAMES[other]);
             }
@@ -139,6 +164,14 @@ impl<'a> Scene<'a> {
                 self.world.partition_from(NAMES[other], "robot");
             }
             6 => {
+                if let Some([scheme, then]) = self.one_of_two(other) {
+                    self.tell(|| format!("the {scheme} lines of robot and {} are cut", NAMES[other]));
+                    self.world.cut_lines("robot", NAMES[other], scheme);
+                    if self.rng.below(2) == 0 {
+                        self.next_cut = Some((self.turn + self.rng.below(TURNS_A_SECOND), other, then));
+                    }
+                    return;
+                }
                 self.tell(|| format!("the lines of robot and {} are cut", NAMES[other]));
                 self.world.cut("robot", NAMES[other]);
             }
@@ -223,9 +256,11 @@ impl<'a> Scene<'a> {
         while self.turn < end {
             self.turn(true);
         }
-        for (program, links) in self.programs.iter().flatten().zip([2, 1, 1]) {
+        let more = self.schemes.map(|schemes| schemes.len().saturating_sub(1));
+        let links = [(2, more[1] + more[2]), (1, more[1]), (1, more[2])];
+        for (program, (links, standing_by)) in self.programs.iter().flatten().zip(links) {
             let endpoint = &program.endpoint;
-            if !program.is_linked(links) {
+            if !program.is_linked(links, standing_by) {
                 panic!(
                     "ten seconds after all was healed {} is not linked: {:#?}",
                     endpoint.path(),
@@ -256,6 +291,9 @@ impl<'a> Scene<'a> {
         }
     }
 }
+
+/// The lines that a program may dial by.
+const LINES: [&[&str]; 2] = [&["tcp"], &["udp"]];
 
 /// Numbers by chance, from a seed.
 struct Chance(u64);

@@ -67,6 +67,8 @@ struct Lane {
     settling: Option<Settling>,
     /// Numbers went by without a sample that the other side may not know of before it has the stream up to there.
     unsure: Option<u64>,
+    /// Samples that went loose since nothing was unsure.
+    since_sure: u64,
     /// The last few were put on the line in a row.
     fast: bool,
     /// Where and when these few began.
@@ -212,6 +214,7 @@ impl LanesOut {
         lane.next += 1;
         lane.gap = 0;
         lane.waiting += 1;
+        lane.goes_loose();
         let (urgent, total) = (lane.urgent, payload.len());
         let (at, base) = (0, 0);
         let loose = Loose {
@@ -243,6 +246,7 @@ impl LanesOut {
             lane.next += 1;
             lane.gap = 0;
             lane.waiting += 1;
+            lane.goes_loose();
             lane.open = Some(Open { sent, number, gap, dropped, total: payload.len() + left, at: 0 });
         }
         let urgent = lane.urgent;
@@ -458,6 +462,9 @@ const FAST: Duration = Duration::from_millis(10);
 /// For so long after a number with more bits all have them: so the other side knows one without, which comes
 /// soon after it, for one that was overtaken.
 const STAYS_WIDE: Duration = Duration::from_millis(200);
+
+/// Of so many samples that were lost in a row the other side counts none: their numbers begin anew.
+const SPAN: u64 = 128;
 
 /// Nothing in the stream tells of it yet.
 const NOT_TOLD: u64 = u64::MAX;

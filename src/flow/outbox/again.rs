@@ -94,6 +94,8 @@ struct Track {
     start: Option<u64>,
     /// Numbers gone by before the first AT.
     passed: u64,
+    /// Samples below this number were taken there.
+    taken: u64,
     /// Samples below this number are not sent again.
     least: u64,
     /// The write in which the other side was told where it stands, if that holds.
@@ -142,7 +144,8 @@ impl Walk {
             let end = lane.map_or(track.passed, |lane| lane.sequence);
             track.number = track.start.unwrap_or(end.saturating_sub(track.passed));
             track.start = Some(track.number);
-            track.least = lane.map_or(0, |lane| lane.taken);
+            track.taken = lane.map_or(0, |lane| lane.taken);
+            track.least = track.taken;
             if let Some(lane) =
                 lane.filter(|lane| !lane.delivery.is_lossless() && known.unsure.contains(alias))
             {
@@ -285,7 +288,7 @@ impl Walk {
         let Some((alias, count)) = part.numbers() else { return };
         let Some(track) = self.tracks.get_mut(&alias) else { return };
         // Where what is behind it was taken there too, nothing would tell the number after that.
-        if !is_new || track.number.saturating_add(count) <= track.least {
+        if !is_new || track.number.saturating_add(count) <= track.taken {
             track.said = None;
             return;
         }

@@ -41,6 +41,12 @@ fn bed() -> Bed {
 impl Bed {
     /// Another connection brings these frames, and ends.
     fn connection(&self, frames: &[Vec<u8>]) {
+        self.line.inlets.lock().go_on();
+        self.stream(frames);
+    }
+
+    /// The connection there is brings these.
+    fn stream(&self, frames: &[Vec<u8>]) {
         self.script.say(&frames.concat(), 5000);
         read_to_end(&mut Reader::resumed(&self.line, MAX_FRAME, &[]));
     }
@@ -145,6 +151,18 @@ fn what_is_missing_is_lost_on_the_way_and_credit_goes_on_behind_it() {
     assert_eq!(bed.script.heard().last(), Some(&Control::Credit(credit)));
     assert_eq!(read_all(&inbox), [(0, b"a".to_vec()), (1, b"b".to_vec()), (7, b"c".to_vec())]);
     assert_eq!((source.lost_on_the_way(), source.lost_there()), (5, 0));
+}
+
+#[test]
+fn what_a_broken_connection_was_to_bring_again_is_not_waited_for() {
+    let bed = bed();
+    let (inbox, source) = open(&bed.line, 1, Delivery::Lossless(4));
+    bed.connection(&[message(1, b"a"), message(1, b"b")]);
+    bed.connection(&[at(1, 0)]);
+    // All of it is known to have come by now.
+    bed.connection(&[gap(1, 1), message(1, b"d")]);
+    assert_eq!(read_all(&inbox), [(0, b"a".to_vec()), (1, b"b".to_vec()), (3, b"d".to_vec())]);
+    assert_eq!(source.lost_there(), 1);
 }
 
 #[test]
@@ -276,9 +294,13 @@ fn an_alias_may_end_while_its_samples_come_again() {
         let bed = bed();
         let (inbox, _source) = open(&bed.line, 1, Delivery::Queue(9));
         bed.connection(&[&[message(1, b"a"), message(1, b"b")], &pieces(1, b"cde")[..1]].concat());
-        bed.connection(&[at(1, 0)]);
+        bed.line.inlets.lock().go_on();
+        let mut reader = Reader::resumed(&bed.line, MAX_FRAME, &[]);
+        bed.script.say(&at(1, 0), usize::MAX);
+        assert!(reader.step().is_ok());
         bed.line.change(end(1));
-        bed.connection(&leftovers());
+        bed.script.say(&leftovers().concat(), 5000);
+        read_to_end(&mut reader);
         assert_eq!(read_all(&inbox), samples(&[b"a", b"b"]));
     }
 }

@@ -111,6 +111,7 @@ impl Line {
         out.outbox.unsure(&unsure);
         let lanes: Vec<_> = out.outbox.ranks().collect();
         drop(out);
+        self.inlets.lock().go_on();
         // Before anything is written there.
         for (alias, lossless, priority) in lanes {
             connection.lane(alias, lossless);

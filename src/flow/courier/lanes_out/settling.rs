@@ -5,7 +5,7 @@
 //!  loose ─────────────────────► stream ─────────► waits for that ───────────────────────► loose
 //! ```
 
-use super::LanesOut;
+use super::{Lane, LanesOut, NOT_TOLD, SPAN};
 use crate::wire::packet::Tally;
 
 /// An alias of which the number was told in the repaired stream: nothing of it may overtake that.
@@ -27,6 +27,16 @@ pub(in crate::flow::courier) enum Way {
     Later,
 }
 
+impl Lane {
+    /// A sample goes loose.
+    pub(super) fn goes_loose(&mut self) {
+        self.since_sure += 1;
+        if self.since_sure > SPAN {
+            self.unsure.get_or_insert(NOT_TOLD);
+        }
+    }
+}
+
 impl LanesOut {
     /// How the next frame of an alias goes, where the other side has the stream up to `acked`.
     pub(in crate::flow::courier) fn way(&mut self, alias: u32, acked: u64) -> Way {
@@ -34,14 +44,16 @@ impl LanesOut {
             return Way::Stream;
         };
         match lane.settling {
-            None => Way::Loose,
-            Some(settling) if settling.within || acked < settling.told => Way::Stream,
-            Some(settling) if acked < settling.end => Way::Later,
-            Some(_) => {
-                lane.settling = None;
-                Way::Loose
-            }
+            Some(settling) if settling.within || acked < settling.told => return Way::Stream,
+            Some(settling) if acked < settling.end => return Way::Later,
+            _ => lane.settling = None,
         }
+        // A tally that is overtaken says nothing.
+        if lane.unsure.is_some_and(|until| acked >= until) {
+            (lane.unsure, lane.since_sure) = (None, 0);
+        }
+        lane.unsure = lane.unsure.map(|_| NOT_TOLD);
+        Way::Loose
     }
 
     /// The same of a piece that is not the first: it goes the way that the first one went, which may have been

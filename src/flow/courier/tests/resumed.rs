@@ -227,6 +227,44 @@ fn it_says_of_which_aliases_too_few_may_be_counted() {
         flow(&mut play);
         assert_eq!(unsure(&play), wanted);
     }
+    // Not if the next sample may overtake it.
+    play.bench.sides[0].control(&gap);
+    play.bench.sides[0].message(play.bench.now, alias, &[2]);
+    flow(&mut play);
+    let ping = Control::Ping(Ping { sent: play.bench.now });
+    play.bench.sides[0].control(&ping);
+    flow(&mut play);
+    let ping = Control::Ping(Ping { sent: play.bench.now });
+    play.bench.sides[0].control(&ping);
+    let now = play.bench.now;
+    let before = play.bench.sides[0].courier.stream_out.end();
+    play.bench.sides[0].push(now, 1000);
+    let mut packet = Vec::new();
+    assert!(play.bench.sides[0].courier.poll(now, &mut packet));
+    assert!(play.bench.sides[0].courier.stream_out.end() > before, "a tally is in the stream");
+    play.bench.sides[0].message(now, alias, &[3]);
+    play.bench.sides[0].push(now, 1000);
+    flow(&mut play);
+    assert_eq!(unsure(&play), [alias]);
+    for _ in 0..2 {
+        let ping = Control::Ping(Ping { sent: play.bench.now });
+        play.bench.sides[0].control(&ping);
+        flow(&mut play);
+    }
+    assert!(unsure(&play).is_empty());
+    // Many that are lost in a row are not counted: so many that it may be.
+    for count in 0..130_u8 {
+        let now = play.bench.now;
+        play.bench.sides[0].message(now, alias, &[count]);
+        play.bench.run(now + Duration::from_millis(2), 1000);
+        assert_eq!(unsure(&play).is_empty(), count < 128);
+    }
+    for _ in 0..3 {
+        let ping = Control::Ping(Ping { sent: play.bench.now });
+        play.bench.sides[0].control(&ping);
+        flow(&mut play);
+    }
+    assert!(unsure(&play).is_empty());
     // What was lost before is told in the stream, and overtaken until that came; so is a number.
     for frames in [&[Control::Lost { alias, count: 3 }][..], &[gap, Control::At { alias, number: 200 }]] {
         frames.iter().for_each(|frame| play.bench.sides[0].control(frame));

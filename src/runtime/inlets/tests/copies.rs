@@ -21,7 +21,7 @@ fn two() -> Two {
 impl Two {
     /// The link that stands by brings these frames.
     fn copies(&self, frames: &[Vec<u8>]) {
-        self.other.connection(frames);
+        self.other.stream(frames);
     }
 
     /// The same, where a rule is broken.
@@ -49,12 +49,12 @@ fn whichever_comes_first_is_taken_and_the_other_dropped() {
         let two = two();
         let (inbox, source) = open(&two.bed.line, 1, delivery);
         two.copies(&[copy(0, b"a")]);
-        two.bed.connection(&[message(1, b"a"), message(1, b"b")]);
+        two.bed.stream(&[message(1, b"a"), message(1, b"b")]);
         two.copies(&[copy(1, b"b")]);
         assert_eq!(read_all(&inbox), samples(&[b"a", b"b"]));
         two.copies(&[copy(2, b"c"), copy(3, b"d")]);
         assert_eq!(read_all(&inbox), [(2, b"c".to_vec()), (3, b"d".to_vec())], "before the stream has them");
-        two.bed.connection(&[message(1, b"c"), message(1, b"d"), message(1, b"e")]);
+        two.bed.stream(&[message(1, b"c"), message(1, b"d"), message(1, b"e")]);
         assert_eq!(read_all(&inbox), [(4, b"e".to_vec())]);
         assert_eq!((source.lost_on_the_way(), source.lost_there()), (0, 0));
     }
@@ -69,7 +69,7 @@ fn the_newest_copy_is_the_newest_sample() {
     assert!(inbox.take_latest(&mut slot));
     let taken = slot.view().expect("it is full");
     assert_eq!((taken.sequence, source.lost_here()), (2, 2));
-    two.bed.connection(&[message(1, b"a"), message(1, b"b"), message(1, b"c")]);
+    two.bed.stream(&[message(1, b"a"), message(1, b"b"), message(1, b"c")]);
     assert!(!inbox.take_latest(&mut slot), "none of it is new");
 }
 
@@ -83,7 +83,7 @@ fn one_that_overtakes_others_costs_what_may_be_lost_and_waits_for_what_may_not()
     assert_eq!(read_all(&queue), [(2, b"c".to_vec())]);
     assert_eq!(source.lost_on_the_way(), 2);
     let stream = [b"a", b"b", b"c", b"d"].map(|payload| [message(1, payload), message(2, payload)].concat());
-    two.bed.connection(&stream);
+    two.bed.stream(&stream);
     assert_eq!(read_all(&lossless), samples(&[b"a", b"b", b"c", b"d"]));
     assert_eq!(read_all(&queue), [(3, b"d".to_vec())], "what came late is not taken after all");
     assert_eq!(source.lost_on_the_way(), 2);
@@ -94,7 +94,7 @@ fn what_was_dropped_there_and_came_by_a_copy_is_not_missed_twice() {
     let two = two();
     let (inbox, source) = open(&two.bed.line, 1, Delivery::Queue(9));
     two.copies(&[copy(0, b"a"), copy(1, b"b")]);
-    two.bed.connection(&[gap(1, 3), message(1, b"d")]);
+    two.bed.stream(&[gap(1, 3), message(1, b"d")]);
     assert_eq!(read_all(&inbox), [(0, b"a".to_vec()), (1, b"b".to_vec()), (3, b"d".to_vec())]);
     assert_eq!((source.lost_there(), source.lost_on_the_way()), (1, 0));
 }
@@ -104,7 +104,7 @@ fn what_is_coming_in_pieces_or_whole_comes_once() {
     let two = two();
     let (inbox, _source) = open(&two.bed.line, 1, Delivery::Queue(9));
     let a = pieces(1, b"abc");
-    two.bed.connection(&a[..2]);
+    two.bed.stream(&a[..2]);
     two.copies(&[copy(0, b"abc"), copy(1, b"x")]);
     assert_eq!(read_all(&inbox), [], "the sample itself is on its way");
     two.bed.connection(&[&[at(1, 0)], &a[..], &[message(1, b"x")]].concat());
@@ -127,7 +127,7 @@ fn pieces_of_what_came_by_a_copy_are_dropped() {
     let two = two();
     let (inbox, _source) = open(&two.bed.line, 1, Delivery::Lossless(9));
     two.copies(&[copy(0, b"abc")]);
-    two.bed.connection(&[&pieces(1, b"abc")[..], &[message(1, b"d")]].concat());
+    two.bed.stream(&[&pieces(1, b"abc")[..], &[message(1, b"d")]].concat());
     assert_eq!(read_all(&inbox), samples(&[b"abc", b"d"]));
 }
 
@@ -135,12 +135,12 @@ fn pieces_of_what_came_by_a_copy_are_dropped() {
 fn a_copy_that_is_late_is_not_taken_for_one_of_the_next_pair() {
     let two = two();
     let (old, _source) = open(&two.bed.line, 1, Delivery::Queue(9));
-    two.bed.connection(&[message(1, b"a"), control_frame(&Control::End { alias: 1 })]);
+    two.bed.stream(&[message(1, b"a"), control_frame(&Control::End { alias: 1 })]);
     two.bed.line.change(Change::Close(1));
     two.copies(&[copy(1, b"late")]);
     let (new, source) = open(&two.bed.line, 1, Delivery::Queue(9));
     two.copies(&[copy(0, b"late"), copy(1, b"late"), copy_of(1, 1, 0, b"x"), copy_of(1, 2, 1, b"early")]);
-    two.bed.connection(&[message(1, b"x"), message(1, b"y")]);
+    two.bed.stream(&[message(1, b"x"), message(1, b"y")]);
     assert_eq!(read_all(&old), samples(&[b"a"]));
     assert_eq!(read_all(&new), samples(&[b"x", b"y"]));
     assert_eq!(source.lost_on_the_way(), 0);
@@ -202,9 +202,9 @@ fn copies_are_passed_on_like_samples() {
     two.bed.line.change(change);
     to.credit(Credit { alias: 1, limit: u64::MAX, taken: 0, lost: 0 }).unwrap();
     two.copies(&[copy(0, b"a")]);
-    two.bed.connection(&[message(1, b"a"), message(1, b"b")]);
+    two.bed.stream(&[message(1, b"a"), message(1, b"b")]);
     two.copies(&[copy(1, b"b"), copy(3, b"d")]);
-    two.bed.connection(&[message(1, b"c"), message(1, b"d"), message(1, b"e")]);
+    two.bed.stream(&[message(1, b"c"), message(1, b"d"), message(1, b"e")]);
     let (samples, others) = written(&to);
     assert_eq!(samples, [b"a", b"b", b"d", b"e"].map(|payload| payload.to_vec()));
     assert_eq!(others, [Control::Lost { alias: 1, count: 1 }]);
@@ -228,7 +228,7 @@ proptest! {
                 0 => {
                     let to = (stream + by).min(LAST);
                     let frames: Vec<_> = (stream..to).map(|number| message(1, &number.to_le_bytes())).collect();
-                    two.bed.connection(&frames);
+                    two.bed.stream(&frames);
                     stream = to;
                 }
                 1 => {
@@ -247,7 +247,7 @@ proptest! {
             }
         }
         let rest: Vec<_> = (stream..LAST).map(|number| message(1, &number.to_le_bytes())).collect();
-        two.bed.connection(&rest);
+        two.bed.stream(&rest);
         let read = read_all(&inbox);
         for (number, payload) in &read {
             prop_assert_eq!(&payload[..], &number.to_le_bytes()[..]);
