@@ -1,6 +1,6 @@
 //! What many peers, many routes, and those that do not read cost the others. Linux only, as it asks the system.
 //!
-//! `cargo bench --bench scale -- [--quick] [links] [stalled] [reader] [routes]`
+//! `cargo bench --bench scale -- [--quick] [links] [stalled] [reader] [routes] [reconnect]`
 //!
 //! Times on a machine that does much else say little; `chrt --rr 10` before the program keeps the others out of it.
 //!
@@ -9,7 +9,7 @@
 mod process;
 mod tap;
 
-use bowline::{Bytes, Endpoint, EndpointBuilder, Fate, Intent, Interest, InterestSettings, Sample};
+use bowline::{Bytes, Endpoint, EndpointBuilder, Event, Fate, Intent, Interest, InterestSettings, Sample};
 use process::{Memory, cpu, threads};
 use std::error::Error;
 use std::io::{self, BufRead, BufReader, Write};
@@ -38,6 +38,9 @@ fn main() -> Result<()> {
     let wanted = |name: &str| named.is_empty() || named.iter().any(|arg| *arg == name);
     if wanted("routes") {
         routes(if quick { 1 } else { 5 })?;
+    }
+    if wanted("reconnect") {
+        reconnect(if quick { 5 } else { 100 })?;
     }
     if wanted("reader") {
         reader(quick)?;
@@ -210,14 +213,29 @@ fn reader(quick: bool) -> Result<()> {
 
 // ---- many routes --------------------------------------------------------------------------------
 
+const ROUTES: usize = 10_000;
+
+fn path(n: usize) -> String {
+    format!("robot.group-{}.route-{n}", n % 100)
+}
+
+fn many_intents(robot: &Endpoint) -> Result<Vec<Intent<f64>>> {
+    Ok((0..ROUTES).map(|n| robot.intent(&path(n))).collect::<std::result::Result<_, _>>()?)
+}
+
+fn many_interests(desk: &Endpoint, intents: &[Intent<f64>]) -> Result<Vec<Interest<f64>>> {
+    let all = (0..ROUTES).map(|n| desk.interest(&path(n))).collect::<std::result::Result<Vec<_>, _>>()?;
+    if intents.iter().all(|intent| intent.wait_interest(SOON)) {
+        Ok(all)
+    } else {
+        Err(format!("not all of {} routes were linked", all.len()).into())
+    }
+}
+
 /// How long a table of 10,000 routes takes from one endpoint to another, and what goes over the line.
 fn routes(rounds: usize) -> Result<()> {
-    const ROUTES: usize = 10_000;
     let robot = robot(PING)?;
-    let path = |n: usize| format!("robot.group-{}.route-{n}", n % 100);
-    let intents =
-        (0..ROUTES).map(|n| robot.intent(&path(n))).collect::<std::result::Result<Vec<Intent<f64>>, _>>();
-    let intents = intents?;
+    let intents = many_intents(&robot)?;
     let (mut took, mut linked) = (Vec::new(), Vec::new());
     let mut line = String::new();
     for _ in 0..rounds {
@@ -236,11 +254,7 @@ fn routes(rounds: usize) -> Result<()> {
 
         let desk = Endpoint::builder("desk").connect(url(&robot)).start()?;
         let begun = Instant::now();
-        let all = (0..ROUTES).map(|n| desk.interest(&path(n)));
-        let all = all.collect::<std::result::Result<Vec<Interest<f64>>, _>>()?;
-        if !intents.iter().all(|intent| intent.wait_interest(SOON)) {
-            return Err(format!("not all of {} routes were linked", all.len()).into());
-        }
+        let _all = many_interests(&desk, &intents)?;
         linked.push(begun.elapsed());
     }
     println!(
@@ -248,6 +262,67 @@ fn routes(rounds: usize) -> Result<()> {
          all declared and linked in {:.0} ms",
         micros(quantile(&mut took, 0.5)) / 1e3,
         micros(quantile(&mut linked, 0.5)) / 1e3,
+    );
+    Ok(())
+}
+
+// ---- a link that breaks -------------------------------------------------------------------------
+
+/// How long a session of 10,000 routes takes to go on over another connection, and what goes over the line for that.
+fn reconnect(rounds: usize) -> Result<()> {
+    let robot = robot(PING)?;
+    let intents = many_intents(&robot)?;
+    let tap = Tap::default();
+    let desk = Endpoint::builder("desk").transport(tap.clone()).ping_interval(PING);
+    let desk = desk.redial(Duration::from_millis(1), Duration::from_millis(10));
+    let desk = desk.connect(url(&robot).replace("tcp:", "tap:")).start()?;
+    let _all = many_interests(&desk, &intents)?;
+    let resumes = || -> Result<Instant> {
+        for endpoint in [&desk, &robot] {
+            loop {
+                let event = endpoint.events().recv_timeout(SOON).ok_or("the session did not go on")?;
+                if matches!(event, Event::SessionResumed { .. }) {
+                    break;
+                }
+            }
+        }
+        Ok(Instant::now())
+    };
+    // What came before is of no matter, and takes the place of what comes.
+    for endpoint in [&desk, &robot] {
+        while endpoint.events().try_recv().is_some() {}
+    }
+    let (mut took, mut dialled, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let cut = Instant::now();
+        tap.cut();
+        let resumed = resumes()?;
+        took.push(resumed - cut);
+        dialled.extend(tap.dialled().map(|dialled| resumed - dialled));
+        // What is said at last is a PONG, which asks for no answer.
+        pause(Duration::from_millis(5));
+        let (came, went) = tap.bytes();
+        bytes.push(came + went);
+    }
+    bytes.sort_unstable();
+    tap.set_closed(true);
+    tap.cut();
+    let more: Vec<Intent<f64>> =
+        (0..10).map(|n| robot.intent(&format!("robot.new-{n}"))).collect::<std::result::Result<_, _>>()?;
+    tap.set_closed(false);
+    resumes()?;
+    let last: Interest<f64> = desk.interest("robot.new-9")?;
+    if !last.wait_intent(SOON) || !more[9].wait_interest(SOON) {
+        return Err("what was declared meanwhile was not linked".into());
+    }
+    let (came, went) = tap.bytes();
+    let mut millis = |part| [&mut took, &mut dialled].map(|times| micros(quantile(times, part)) / 1e3);
+    let ([cut, half], [_, most]) = (millis(0.5), millis(0.99));
+    println!(
+        "a session with 10,000 routes goes on {half:.2} ms after it is dialled anew, 99 % within {most:.2} ms (goal: 5), \
+         {cut:.1} ms after its link was cut; {} bytes both ways, with 10 routes declared and one linked meanwhile {}",
+        bytes[bytes.len() / 2],
+        came + went,
     );
     Ok(())
 }

@@ -159,11 +159,12 @@ pub trait Connection: Send + Sync + 'static {
         let _ = (alias, lossless);
     }
 
-    /// Aliases whose samples the other side may have counted with too low numbers, as samples overtake what tells of
-    /// others that are missing, and that may not have come. Asked once nothing more is written. Of these nothing is sent again
-    /// on another connection. Lines that keep the order have none.
-    fn unsure(&self) -> Vec<u32> {
-        Vec::new()
+    /// For lines that may lose samples while they last: aliases whose samples the other side may have counted with too low
+    /// numbers, as samples overtake what tells of others that are missing, and that may not have come. Asked once nothing
+    /// more is written. Of these nothing is sent again on another connection. The default, `None`, is for lines that keep the
+    /// order and lose nothing.
+    fn unsure(&self) -> Option<Vec<u32>> {
+        None
     }
 
     /// Tells how urgent samples under `alias` are, before the first is written. What is written comes in the right

@@ -421,8 +421,8 @@ impl<P: Port> Connection for PacketConnection<P> {
         self.state.lock().courier.lane(alias, lossless);
     }
 
-    fn unsure(&self) -> Vec<u32> {
-        self.state.lock().courier.unsure()
+    fn unsure(&self) -> Option<Vec<u32>> {
+        Some(self.state.lock().courier.unsure())
     }
 
     fn priority(&self, alias: u32, priority: Priority) {

@@ -434,7 +434,7 @@ static void handshakes_refused(void) {
 /* What a small endpoint need not notice, as it skips it. */
 static const char *const skipped[] = {
   "handshake-path", "bye-not-utf8", "intents-count", "intents-count-large", "intents-op", "intents-type-name",
-  "intents-route-form", "intents-codec", "intents-hops-0",
+  "intents-route-form", "intents-codec", "intents-hops-0", "copy-alias", "copy-number", "copy-cut",
 };
 
 static void refusals(void) {

@@ -18,8 +18,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 pub(super) struct Known {
     /// Each lane as far as it was taken to be written, and those that ended.
     pub(super) lanes: BTreeMap<u32, Ended>,
-    /// Open lanes that may lose samples, or of which copies came.
+    /// Open lanes that may lose samples, or of which copies came: where they stand is told in any case.
     pub(super) loose: Vec<u32>,
+    /// Of these it is told where anything is kept.
+    pub(super) kept_only: Vec<u32>,
     /// Lanes that may not go over the link there is, and those that ended so.
     pub(super) barred: BTreeSet<u32>,
     pub(super) gone: BTreeSet<u32>,
@@ -62,6 +64,7 @@ pub(super) fn without(rows: &[Batch], alias: u32) -> VecDeque<Batch> {
     let known = Known {
         lanes: BTreeMap::new(),
         loose: Vec::new(),
+        kept_only: Vec::new(),
         barred,
         gone: BTreeSet::new(),
         held: parts().count(),
@@ -324,7 +327,9 @@ impl Walk {
         for (alias, track) in self.tracks.iter_mut().filter(|(_, track)| track.told && track.said.is_none()) {
             self.out.at(*alias, track);
         }
-        for alias in &known.loose {
+        let kept_only = known.kept_only.iter().filter(|alias| self.tracks.contains_key(alias));
+        let told: Vec<u32> = kept_only.chain(&known.loose).copied().collect();
+        for alias in &told {
             let Some(lane) = known.lanes.get(alias) else { continue };
             let track = self.tracks.entry(*alias).or_default();
             if track.said.is_none() && !track.within {

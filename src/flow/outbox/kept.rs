@@ -70,6 +70,8 @@ pub(super) struct Kept {
     pub(super) ended: BTreeMap<u32, Ended>,
     /// Lanes without credit, that may lose samples or have copies, which another link was not told of.
     pub(super) untold: Vec<u32>,
+    /// The last link, or the one that is about to carry on, may lose samples while it lasts.
+    pub(super) inexact: bool,
     /// Lanes of which the other side may have counted too few, as known when the last link began, and when it ended.
     pub(super) unsure: BTreeSet<u32>,
     pub(super) unsure_now: BTreeSet<u32>,

@@ -58,11 +58,12 @@ impl Outbox {
         self.note_shut();
     }
 
-    /// The other side may have counted too few samples of these lanes on the link that is gone. Before
-    /// [`resume`](Self::resume).
-    pub(crate) fn unsure(&mut self, aliases: &[u32]) {
+    /// The other side may have counted too few samples of lanes `unsure` on the link that is gone. `exact`: neither that nor
+    /// the next loses anything while it lasts. Before [`resume`](Self::resume).
+    pub(crate) fn note_links(&mut self, unsure: &[u32], exact: bool) {
         if let Some(kept) = &mut self.kept {
-            kept.unsure_now.extend(aliases);
+            kept.unsure_now.extend(unsure);
+            kept.inexact |= !exact;
         }
     }
 
@@ -119,22 +120,29 @@ impl Outbox {
         let lanes = self.lanes_taken();
         let gone = self.gone(&lanes);
         let base = if self.batch.messages() > 0 { self.batch.base } else { self.stamps.time() };
+        let Some(kept) = &mut self.kept else { return };
+        let exact = !std::mem::take(&mut kept.inexact);
+        // Where samples came by copies, what is left out of those that came is not what it seems.
         let (loose, untold): (Vec<&Lane>, Vec<&Lane>) = (self.lanes.iter().flatten())
-            // Where samples came by copies, what is left out of those that came is not what it seems.
             .filter(|lane| !lane.delivery.is_lossless() || lane.links == Links::All)
             .filter(|lane| !lane.barred)
             .partition(|lane| lane.limit.is_some());
-        let [loose, untold] = [loose, untold].map(|lanes| lanes.iter().map(|lane| lane.id.alias).collect());
-        let Some(kept) = &mut self.kept else { return };
+        // What a link that loses nothing brought before it ended is known to have come, or is kept.
+        let (kept_only, loose): (Vec<&Lane>, Vec<&Lane>) =
+            loose.into_iter().partition(|lane| exact && lane.links != Links::All);
+        let [loose, kept_only, untold] =
+            [loose, kept_only, untold].map(|lanes| lanes.iter().map(|lane| lane.id.alias).collect());
         let (rows, held) = kept.take_all();
         let unsure = kept.unsure(&rows);
         let came = received - kept.first;
-        let known = Known { lanes, loose, barred, gone, held, unsure, came, slow, base };
+        let known = Known { lanes, loose, kept_only, barred, gone, held, unsure, came, slow, base };
         (kept.again, kept.held) = again(&rows, &known);
         kept.unsure = known.unsure;
         (kept.first, kept.given) = (received, received);
         kept.suspended = false;
-        kept.untold = untold;
+        if !exact {
+            kept.untold = untold;
+        }
         rows.into_iter().for_each(|row| kept.recycle(row));
         self.note_shut();
         self.free_lanes(&known.barred, freed);

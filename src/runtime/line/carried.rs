@@ -100,6 +100,7 @@ impl Line {
         let rate = connection.rate();
         let way = self.peer().map(|peer| peer.url.clone()).unwrap_or_default();
         let unsure = self.connection.current().unsure();
+        let exact = unsure.is_none() && connection.unsure().is_none();
         self.connection.replace(Arc::clone(&connection));
         let mut out = self.out.lock();
         if out.carried != Carried::LetGo || out.outbox.is_closed() {
@@ -108,7 +109,7 @@ impl Line {
             return false;
         }
         self.sizes.fit(&mut out.outbox, rate);
-        out.outbox.unsure(&unsure);
+        out.outbox.note_links(&unsure.unwrap_or_default(), exact);
         let lanes: Vec<_> = out.outbox.ranks().collect();
         drop(out);
         self.inlets.lock().go_on();

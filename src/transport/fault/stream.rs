@@ -106,7 +106,7 @@ impl Connection for FaultStream {
         self.inner.lane(alias, lossless);
     }
 
-    fn unsure(&self) -> Vec<u32> {
+    fn unsure(&self) -> Option<Vec<u32>> {
         self.inner.unsure()
     }
 

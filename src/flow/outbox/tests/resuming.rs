@@ -1,8 +1,10 @@
 //! A session goes from link to link: nothing is lost that need not be, nothing comes twice.
 
 use super::*;
+use crate::flow::batch::{Part, frames_of};
 use crate::flow::outbox::kept::MARK_EVERY;
-use crate::wire::control::Entry;
+use crate::wire::control::{Control, Entry};
+use crate::wire::{decode, kind};
 use proptest::prelude::*;
 use there::Answer;
 use world::{KINDS, World};
@@ -374,7 +376,7 @@ fn nothing_comes_twice_of_lanes_that_were_counted_too_low() {
         for link in 0..links {
             world.cut(0);
             if link == 0 {
-                world.outbox.unsure(&[1]);
+                world.outbox.note_links(&[1], false);
             }
             world.resume();
             world.put(1, 100, None);
@@ -390,5 +392,36 @@ fn nothing_comes_twice_of_lanes_that_were_counted_too_low() {
         assert!(numbers.is_sorted_by(|one, next| one < next), "after {links} links: {numbers:?}");
         assert_eq!(came.sequence, world.pairs[0].sent.len() as u64, "each came or is counted");
         assert!(ends || numbers.last() == Some(&(came.sequence - 1)), "what was sent since comes");
+    }
+}
+
+#[test]
+fn between_links_that_lose_nothing_only_what_may_not_have_come_is_told() {
+    for (exact, more, told) in [(true, false, vec![]), (true, true, vec![1]), (false, false, vec![1, 2, 4])] {
+        let mut world = World::new(4096, None, None);
+        (0..5).for_each(|alias| world.open(alias));
+        for alias in 0..5 {
+            assert!(world.put(alias, 20, None).is_some());
+        }
+        // All of it came, and that is known.
+        world.step(Step::Ping);
+        world.step(Step::Flow);
+        assert!(!more || world.put(1, 20, None).is_some());
+        world.take();
+        world.cut(0);
+        world.outbox.note_links(&[], exact);
+        world.resume();
+        while world.take() {
+            world.write(usize::MAX);
+        }
+        let at = |part| match part {
+            Part::Control { kind: kind::AT, body, .. } => match decode(kind::AT, body) {
+                Ok(Control::At { alias, .. }) => Some(alias),
+                _ => None,
+            },
+            _ => None,
+        };
+        assert_eq!(frames_of(&world.wire).filter_map(at).collect::<Vec<_>>(), told);
+        world.finish();
     }
 }
