@@ -244,7 +244,8 @@ pub enum Event {
     /// arrived, or not. They were written, and are counted here and not as lost.
     ///
     /// What an interest with another [`Delivery`](crate::Delivery) takes is not confirmed one by one, so
-    /// nothing is said of it; [`RouteUnlinked`](Event::RouteUnlinked) says that something can be missing.
+    /// nothing is said of it; [`RouteUnlinked`](Event::RouteUnlinked) says that something can be missing. Of a route over
+    /// [all links](crate::Links::All) what did not leave by its own is told here as well, as a copy may have arrived.
     SamplesUnconfirmed {
         /// The route.
         route: Route,

@@ -29,7 +29,8 @@ pub enum ReasonCode {
     UnknownAlias = 10,
     /// An advertisement the peer has no right to.
     NoRight = 11,
-    /// Nothing was heard for 3.5 ping intervals; or no frame ends any more, as the length of one was damaged on its way.
+    /// Nothing was heard for 3.5 ping intervals; or no frame ends any more, as the length of one was damaged on its way; or the
+    /// peer did not say in time how a session is to go on.
     Silent = 12,
     /// Too many links, or too many whose handshake is unfinished.
     TooManyLinks = 13,

@@ -155,6 +155,36 @@ fn a_partition_one_way_is_found_by_both() {
     }
 }
 
+/// A busy queue whose UDP link dies unnoticed: what was sent meanwhile comes by the other, late by the time that took.
+#[test]
+fn a_queue_loses_nothing_where_its_udp_link_dies() {
+    let world = World::new(5);
+    let robot = world.start(robot()).expect("starts");
+    let urls = ["udp", "tcp"].map(|scheme| format!("{scheme}://10.0.0.2:7400/robot"));
+    let desk = world.start(Endpoint::builder("desk").connect_any(urls)).expect("starts");
+    let intent: Intent<u32> = robot.intent("robot.count").expect("an intent");
+    let interest: Interest<u32> =
+        desk.interest_with("robot.count", InterestSettings::new().queue(8192)).expect("an interest");
+    assert!(intent.wait_interest(SOON));
+    world.run_for(Duration::from_secs(1));
+    let mut next = 0;
+    for n in 0..12_000 {
+        intent.send(n).expect("sent");
+        world.run_for(ms(1));
+        while let Ok(sample) = interest.try_recv() {
+            assert_eq!((*sample, sample.sequence()), (next, u64::from(next)), "{:?}", interest.counts());
+            assert!(sample.age() < ms(3600), "{:?}", sample.age());
+            next += 1;
+        }
+        if n == 3000 {
+            assert_eq!(desk.links()[1].state, LinkState::StandsBy);
+            world.partition_lines("robot", "desk", "udp");
+        }
+    }
+    assert_eq!(next, 12_000, "{:?}", interest.counts());
+    assert!(desk.links()[1].state.is_up());
+}
+
 #[test]
 fn a_crash_is_seen_and_the_endpoint_started_again_is_found() {
     for scheme in ["tcp", "udp"] {

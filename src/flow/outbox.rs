@@ -67,6 +67,7 @@ pub(crate) use door::Door;
 pub(crate) use ending::Left;
 pub(crate) use full::Credited;
 pub(crate) use relay::Onward;
+pub(crate) use resuming::Rank;
 use waits::Waits;
 
 /// The outgoing side of one link.

@@ -211,7 +211,7 @@ impl<'a> Choices<'a> {
             9 => Control::Time(self.time()),
             10 => Control::Gap { alias: self.alias(), count: self.u64() },
             12 => Control::Stalled { alias: self.alias(), untaken: self.u64() },
-            13 => Control::Resume { received: self.u64() },
+            13 => Control::Resume { received: self.u64(), turn: self.u64() },
             14 => Control::At { alias: self.alias(), number: self.u64() },
             15 => Control::Mark { number: self.u64() },
             16 => Control::Marked { number: self.u64() },

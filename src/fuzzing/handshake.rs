@@ -176,7 +176,9 @@ impl Bench {
                 let assigned = aliases.and_then(|aliases| aliases.first()).copied();
                 self.say(link, Control::End { alias: assigned.unwrap_or(choices.below(4) as u32) });
             }
-            (24..=26, Some(link)) => self.say(link, Control::Resume { received: choices.u64() }),
+            (24..=26, Some(link)) => {
+                self.say(link, Control::Resume { received: choices.u64(), turn: choices.below(20) })
+            }
             (27 | 28, Some(link)) => self.end(link, choices.u64()),
             (29, Some(link)) => {
                 self.engine.fault(self.now, link, Reason::new(ReasonCode::Malformed, "wrong"))

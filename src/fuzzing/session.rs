@@ -15,6 +15,7 @@ use crate::transport::Connection;
 use crate::wire::control::{
     Accept, Control, Credit, Declared, Entry, Hello, Intent, Interest, Notify, Ping, Pong,
 };
+use crate::wire::copied::{Copied, put_copied};
 use crate::wire::fragment::put_fragment_head;
 use crate::wire::message::put_message_head;
 use crate::wire::{Frame, Limits, Split, Stamp, decode, encode, split};
@@ -122,14 +123,16 @@ impl Stranger {
         if choices.below(8) > 0 {
             let place = choices.below(numbers.len() as u64 + 1) as usize;
             let session = numbers.get(place).copied().unwrap_or_else(|| choices.below(3));
-            stranger.say(&Control::Hello(Hello { session, ..hello(choices) }));
+            // One that stands by for a session may send copies of its samples.
+            let joins = session != 0 && choices.below(3) == 0;
+            stranger.say(&Control::Hello(Hello { session, joins, ..hello(choices) }));
             world.run_for(Duration::from_millis(1));
             stranger.listen();
             let accept = stranger.accept.unwrap_or(Accept { version: 1, capabilities: 0, session: 1 });
             numbers.push(accept.session);
             stranger.say(&Control::Accept(accept));
-            if session == accept.session && choices.below(4) > 0 {
-                stranger.say(&Control::Resume { received: choices.below(12) });
+            if session == accept.session && !joins && choices.below(4) > 0 {
+                stranger.say(&Control::Resume { received: choices.below(12), turn: choices.below(12) });
             }
             world.run_for(Duration::from_millis(1));
             stranger.listen();
@@ -138,7 +141,7 @@ impl Stranger {
     }
 
     fn step(&mut self, choices: &mut Choices<'_>) {
-        let control = match choices.below(22) {
+        let control = match choices.below(24) {
             0 => return self.write(choices.raw(200)),
             1 => choices.control(),
             2 | 3 => Control::Intents(vec![self.entry(choices, |choices| Intent {
@@ -191,13 +194,27 @@ impl Stranger {
                 _ => Control::Lost { alias: choices.below(5) as u32, count: choices.u64() },
             },
             14 => Control::Time(choices.time()),
-            16 => Control::Resume { received: choices.below(12) },
+            16 => Control::Resume { received: choices.below(12), turn: choices.below(12) },
             17 => Control::At { alias: choices.below(5) as u32, number: choices.below(12) },
             18 => Control::Mark { number: choices.u64() },
             19 | 20 => {
                 Control::Marked { number: if choices.below(8) > 0 { self.mark } else { choices.below(4) } }
             }
             21 => return self.write(&piece(choices)),
+            22 | 23 => {
+                let mut frame = Vec::new();
+                put_copied(
+                    &mut frame,
+                    &Copied {
+                        alias: choices.below(5) as u32,
+                        ends: choices.below(3) as u32,
+                        number: if choices.below(8) > 0 { choices.below(12) } else { choices.u64() },
+                        sent: choices.time(),
+                        payload: &encoded(&choices.text(30)),
+                    },
+                );
+                return self.write(&frame);
+            }
             _ => match self.pings.pop() {
                 Some(ping) => Control::Pong(Pong { echo: ping.sent, received: ping.sent, sent: ping.sent }),
                 None => Control::Ping(Ping { sent: choices.time() }),

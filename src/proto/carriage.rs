@@ -27,7 +27,9 @@
 //! it too, or else by silence. Which link is next only the side that dials them chooses; the other follows when a
 //! RESUME comes on a link that stands by, whatever it thinks of the one that carries the session. It begins by itself
 //! only where it has just one link to choose from, so the two can never choose differently for long: a
-//! RESUME on another link than the one that was chosen ends that other link.
+//! RESUME on another link than the one that was chosen ends that other link. A RESUME may be long under way on one link, and be
+//! overtaken by those on others: so each has its *turn*, and one that is not behind the one by which the session went on last ends the
+//! link it comes by. What it says of the frames that came is not true any more.
 //!
 //! # Which link
 //! The one that is up, not degraded, and named first by the program. One that is better, but not the present one,
@@ -66,8 +68,8 @@ pub(super) struct Change {
     pub(super) link: LinkId,
     /// RESUME was said on it.
     told: bool,
-    /// What the peer's RESUME said.
-    theirs: Option<u64>,
+    /// What the peer's RESUME said: how many control frames came, and which of its RESUMEs it is.
+    theirs: Option<(u64, u64)>,
 }
 
 impl Session {
@@ -257,14 +259,16 @@ impl Engine {
             return;
         }
         let link = change.link;
+        session.turn += 1;
+        let turn = session.turn;
         if let Some(line) = self.links.get(&link).map(|link| link.line) {
-            self.send(line, Control::Resume { received }, Order::Ahead);
+            self.send(line, Control::Resume { received, turn }, Order::Ahead);
         }
         self.go_on(id);
     }
 
-    /// The peer's RESUME came on a link.
-    pub(super) fn resume(&mut self, id: LinkId, received: u64) {
+    /// The peer's RESUME came on a link, the one of this `turn`.
+    pub(super) fn resume(&mut self, id: LinkId, received: u64, turn: u64) {
         let session_id = self
             .links
             .get(&id)
@@ -275,9 +279,14 @@ impl Engine {
             let text = "RESUME came on a link that carries a session, or has none";
             return self.hang_up(id, words::malformed(text));
         };
+        if turn <= session.their_turn {
+            // It was long under way: the session went on since, over another link.
+            let reason = words::resume_passed(&session.path);
+            return self.hang_up(id, reason);
+        }
         match &mut session.change {
             Some(change) if change.link == id => {
-                if change.theirs.replace(received).is_some() {
+                if change.theirs.replace((received, turn)).is_some() {
                     return self.hang_up(id, words::malformed("RESUME came twice"));
                 }
                 return self.go_on(session_id);
@@ -295,7 +304,7 @@ impl Engine {
         self.carry(session_id, id);
         if let Some(change) = self.sessions.get_mut(&session_id).and_then(|session| session.change.as_mut()) {
             if change.link == id {
-                change.theirs = Some(received);
+                change.theirs = Some((received, turn));
                 self.go_on(session_id);
             }
         }
@@ -305,7 +314,8 @@ impl Engine {
     fn go_on(&mut self, id: SessionId) {
         let now = self.now;
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let Some(Change { link: link_id, told: true, theirs: Some(received) }) = session.change else {
+        let Some(Change { link: link_id, told: true, theirs: Some((received, turn)) }) = session.change
+        else {
             return;
         };
         let Some(link) = self.links.get_mut(&link_id) else { return };
@@ -314,6 +324,7 @@ impl Engine {
             Carriage::By(_) => now,
         };
         session.change = None;
+        session.their_turn = turn;
         session.carriage = Carriage::By(link_id);
         session.peer = link.peer.clone();
         session.aliases.ask_again();

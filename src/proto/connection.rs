@@ -145,8 +145,10 @@ impl Engine {
     /// The session to ask the peer of a dialled link for, and whether another of the links to that peer carries it.
     fn to_go_on(&self, id: LinkId) -> (u64, bool) {
         let Some(Link { dialler: Some(dialler), .. }) = self.links.get(&id) else { return (0, false) };
-        let found = dialler.group.iter().find_map(|link| self.links.get(link)?.dialler.as_ref()?.found);
-        let Some((_, session)) = found.and_then(|found| self.session_with(found)) else { return (0, false) };
+        // Not each of them may have found a peer that started anew.
+        let found = dialler.group.iter().filter_map(|link| self.links.get(link)?.dialler.as_ref()?.found);
+        let mut sessions = found.filter_map(|found| self.session_with(found));
+        let Some((_, session)) = sessions.next() else { return (0, false) };
         let carrier = session.carrier().or(session.change.map(|change| change.link));
         match carrier {
             _ if !session.terms.resumes => (0, false),
@@ -235,6 +237,7 @@ impl Engine {
         let dialler = if dialled { handshake.ours() } else { &theirs };
         let goes_on = dialler.session != 0 && dialler.session == accept.session;
         let joins = goes_on && dialler.joins;
+        let named = dialler.session;
         let kept = match dialled {
             _ if joins => None,
             true => self.kept_instead(id),
@@ -243,6 +246,11 @@ impl Engine {
         if let Some(kept) = kept {
             let reason = self.lost_to(id, kept);
             return self.hang_up(id, reason);
+        }
+        // One that began since over another link.
+        let (known, _) = self.to_go_on(id);
+        if dialled && !goes_on && known != 0 && known != named {
+            return self.hang_up(id, words::session_began(&self.settings.path, &theirs.path));
         }
         if goes_on && asked.is_none() {
             // It ended since it was asked for.
@@ -441,8 +449,8 @@ impl Engine {
         let joins = |other: &LinkId| group.as_ref().is_some_and(|group| group.contains(other));
         let mut others = others.into_iter().flatten().filter(|other| **other != id).peekable();
         let kept = others.peek().is_some();
-        // The other one was first, and this one joins what that one began.
-        let joins = others.any(joins);
+        // The other one was first, and this one joins what that one began, or goes on with it.
+        let joins = others.any(joins) || (!reason.is_by_peer() && self.to_go_on(id).0 != 0);
         let Some(Link { dialler: Some(dialler), .. }) = self.links.get_mut(&id) else { return };
         let duplicate = reason.code() == ReasonCode::Duplicate;
         if duplicate && kept && !joins {

@@ -343,7 +343,12 @@ impl Engine {
                 Timer::Handshake => {
                     let extra = self.links.get(&link).map_or(Duration::ZERO, |link| link.handshake_extra);
                     let deadline = self.settings.handshake_deadline + extra;
-                    self.hang_up(link, words::handshake_late(deadline));
+                    let reason = match self.links.get(&link).map(|link| &link.phase) {
+                        // What it was to carry goes on over another one, on both sides.
+                        Some(Phase::StandsBy) => words::resume_late(&self.settings.path, deadline),
+                        _ => words::handshake_late(deadline),
+                    };
+                    self.hang_up(link, reason);
                 }
                 Timer::Ping => self.ping(link, due),
                 Timer::Silence => self.listen(link, heard(self.line_of(link))),
@@ -384,7 +389,7 @@ impl Engine {
                 self.send_to(link, Control::Pong(pong));
             }
             Control::Pong(pong) => self.pong(link, pong, read),
-            Control::Resume { received } => self.resume(link, received),
+            Control::Resume { received, turn } => self.resume(link, received, turn),
             Control::Unknown { .. } => {}
             frame => {
                 let text = format!("{} came on a link that stands by", kind(&frame));

@@ -90,6 +90,9 @@ pub(super) struct Session {
     pub(super) last: Option<LinkId>,
     /// A link is about to carry it.
     pub(super) change: Option<Change>,
+    /// The last RESUME that was said here, and the one of the peer by which it went on last.
+    pub(super) turn: u64,
+    pub(super) their_turn: u64,
     /// Links whose handshake is done, ready to carry it.
     pub(super) standing_by: BTreeSet<LinkId>,
     /// How long a better link must have stood by before it takes over from one that does well.
@@ -142,6 +145,8 @@ impl Session {
             carriage: Carriage::By(by),
             last: None,
             change: None,
+            turn: 0,
+            their_turn: 0,
             standing_by: BTreeSet::new(),
             patience: Duration::ZERO,
             intents: BTreeMap::new(),

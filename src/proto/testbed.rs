@@ -10,7 +10,7 @@ use crate::route::Route;
 use crate::schema::Schema;
 use crate::time::Timestamp;
 use crate::wire::control::Control;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,9 @@ pub(super) struct Bed {
     pub(super) actions: Vec<Vec<Action>>,
     /// Engines that neither read nor tick.
     pub(super) frozen: Vec<Place>,
+    /// Ends that nothing comes to for now; and where to dial makes ends such.
+    pub(super) held: BTreeSet<End>,
+    pub(super) holds: Option<String>,
     heard: BTreeMap<End, Timestamp>,
     /// By what the connections go that are handed over to a session.
     moved: BTreeMap<End, End>,
@@ -57,6 +60,8 @@ impl Bed {
             addresses,
             joined: BTreeMap::new(),
             frozen: Vec::new(),
+            held: BTreeSet::new(),
+            holds: None,
             heard: BTreeMap::new(),
             moved: BTreeMap::new(),
             said: BTreeMap::new(),
@@ -103,10 +108,8 @@ impl Bed {
                     self.actions[place].push(action);
                 }
             }
-            let Some(index) = self.wires.iter().position(|((place, _), _)| !self.frozen.contains(place))
-            else {
-                return;
-            };
+            let moves = |(end, _): &(End, Wire)| !self.frozen.contains(&end.0) && !self.held.contains(end);
+            let Some(index) = self.wires.iter().position(moves) else { return };
             let Some((end, wire)) = self.wires.remove(index) else { return };
             let (place, link) = self.moved.get(&end).copied().unwrap_or(end);
             match wire {
@@ -132,6 +135,9 @@ impl Bed {
                     self.moved.remove(&(place, *line));
                     self.joined.insert((place, *line), (target, accepted));
                     self.joined.insert((target, accepted), (place, *line));
+                    if self.holds.as_deref() == Some(url.address()) {
+                        self.held.extend([(place, *line), (target, accepted)]);
+                    }
                     self.engines[place].dialled(self.now, *link);
                 }
                 _ => self.engines[place].dial_failed(self.now, *link, "nobody listens"),
@@ -195,6 +201,20 @@ impl Bed {
             }
             false => self.engines[place].link_lost(self.now, link, reason),
         }
+    }
+
+    /// The program of `place` ends, and begins anew; its lines are cut.
+    pub(super) fn restart(&mut self, place: Place, settings: EngineSettings) {
+        let ends: Vec<End> = self.joined.keys().filter(|end| end.0 != place).copied().collect();
+        let cut = ends.into_iter().filter(|end| self.joined[end].0 == place);
+        for (other, link) in cut.collect::<Vec<_>>() {
+            self.ended(other, link, "cut");
+        }
+        self.joined.retain(|end, _| end.0 != place);
+        self.said.retain(|end, _| end.0 != place);
+        self.told.retain(|end, _| end.0 != place);
+        self.moved.retain(|end, _| end.0 != place);
+        self.engines[place] = Engine::new(settings);
     }
 
     fn put_again(&mut self, from: End, frame: Control) {

@@ -20,7 +20,12 @@ pub(super) fn clip(text: &str) -> String {
 
 /// The BYE that tells the peer why.
 pub(super) fn bye(reason: &Reason) -> Bye {
-    Bye { code: reason.code(), text: clip(reason.text()) }
+    let code = match reason.code() {
+        // What this side saw; to the other one the session goes on, as where nothing is heard.
+        ReasonCode::Lost => ReasonCode::Silent,
+        code => code,
+    };
+    Bye { code, text: clip(reason.text()) }
 }
 
 /// The reason a BYE gives.
@@ -72,6 +77,24 @@ pub(super) fn other_link_kept(a: &Path, b: &Path, kept: &str) -> Reason {
 pub(super) fn handshake_late(deadline: Duration) -> Reason {
     let text = format!("the handshake was not done within {deadline:?}");
     Reason::new(ReasonCode::HandshakeTimeout, text)
+}
+
+/// The session goes on, over another link.
+pub(super) fn resume_late(by: &Path, deadline: Duration) -> Reason {
+    let text = format!("`{by}` heard no RESUME for {deadline:?}, and tries another link");
+    Reason::new(ReasonCode::Silent, text)
+}
+
+/// The RESUME of a link that was given up came late.
+pub(super) fn resume_passed(by: &Path) -> Reason {
+    let text = format!("a RESUME of `{by}` came late: the session went on over another link since");
+    Reason::new(ReasonCode::Silent, text)
+}
+
+/// A session began meanwhile that this link is to join.
+pub(super) fn session_began(own: &Path, peer: &Path) -> Reason {
+    let text = format!("the session of `{own}` and `{peer}` began over another link; this one joins it");
+    Reason::new(ReasonCode::Duplicate, text)
 }
 
 pub(super) fn silent(peer: &str, by: &Path, span: Duration) -> Reason {

@@ -34,6 +34,10 @@ impl Carrier {
         self.current().lane(alias, lossless);
     }
 
+    pub(crate) fn copied(&self, alias: u32) {
+        self.current().copied(alias);
+    }
+
     pub(crate) fn priority(&self, alias: u32, priority: Priority) {
         self.current().priority(alias, priority);
     }

@@ -84,6 +84,8 @@ fn stint(line: &Arc<Line>, mut reader: Reader, threads: &Threads, dispatcher: &S
     let stint = match read {
         Ok(reader::End::HandOver(to, received)) => {
             line.retire();
+            // What it still writes may wait for what the other side acknowledges.
+            line.connection.current().tend(&|| !writer.is_finished());
             Stint::HandedOver { to, received, rest: reader.into_rest() }
         }
         Ok(reader::End::Lost(reason)) => {

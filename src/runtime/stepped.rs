@@ -309,6 +309,9 @@ impl Station {
                 }
             }
         }
+        if self.next.is_some() {
+            self.line.connection.current().tend(&|| true);
+        }
         if let Some(writer) = &mut self.writer {
             match writer.poll(&self.line) {
                 Polled::Idle => {}

@@ -159,12 +159,27 @@ pub trait Connection: Send + Sync + 'static {
         let _ = (alias, lossless);
     }
 
+    /// Tells that copies of the samples under `alias`, which go by [`lane`](Connection::lane), go over other connections, before
+    /// the first is written: their numbers have to be known there at any time, so no sample may overtake what tells of
+    /// others that are missing. Lines that keep the order ignore it.
+    fn copied(&self, alias: u32) {
+        let _ = alias;
+    }
+
     /// For lines that may lose samples while they last: aliases whose samples the other side may have counted with too low
     /// numbers, as samples overtake what tells of others that are missing, and that may not have come. Asked once nothing
     /// more is written. Of these nothing is sent again on another connection. The default, `None`, is for lines that keep the
     /// order and lose nothing.
     fn unsure(&self) -> Option<Vec<u32>> {
         None
+    }
+
+    /// Does what a [`read`](Connection::read) does beside reading, as long as `busy` says so: nobody reads, as the session of another
+    /// link is about to go on over this connection, and what is left to be written goes first. A line that takes in
+    /// acknowledgements and repairs what was lost by its reader has to do so here, or the writer waits for ever; what comes to be
+    /// read is kept. The default, which does nothing, is for all others.
+    fn tend(&self, busy: &dyn Fn() -> bool) {
+        let _ = busy;
     }
 
     /// Tells how urgent samples under `alias` are, before the first is written. What is written comes in the right

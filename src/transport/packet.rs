@@ -303,22 +303,40 @@ impl<P: Port> PacketConnection<P> {
                 (wake, unsent)
             };
             let patience = if unsent { RETRY } else { PATIENCE };
-            match self.receive(buffer, wake, patience) {
-                Ok(Some(0)) => {
-                    self.closed.store(true, Ordering::Release);
-                    self.room.notify_all();
-                    self.port.close();
-                }
-                Ok(Some(count)) => {
-                    let mut state = self.state.lock();
-                    state.courier.packet(self.port.now(), &buffer[..count]);
-                    self.tell_of_room(&mut state);
-                }
-                Ok(None) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return self.ended(error),
+            if let Err(error) = self.take_in(buffer, wake, patience) {
+                return self.ended(error);
             }
         }
+    }
+
+    /// Waits for a packet until it is time to do something else, and takes it in.
+    fn take_in(&self, buffer: &mut [u8], wake: Option<Timestamp>, patience: Duration) -> io::Result<()> {
+        match self.receive(buffer, wake, patience) {
+            Ok(Some(0)) => {
+                self.closed.store(true, Ordering::Release);
+                self.room.notify_all();
+                self.port.close();
+            }
+            Ok(Some(count)) => {
+                let mut state = self.state.lock();
+                state.courier.packet(self.port.now(), &buffer[..count]);
+                self.tell_of_room(&mut state);
+            }
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Sends what is due and takes in what comes, but reads nothing.
+    fn tend_with(&self, busy: &dyn Fn() -> bool, buffer: &mut [u8]) -> io::Result<()> {
+        while busy() && !self.is_closed() {
+            self.pump(false)?;
+            let wake = self.state.lock().courier.next_wake();
+            self.take_in(buffer, wake, RETRY)?;
+        }
+        Ok(())
     }
 
     /// What a read returns when the port fails: the end, if it was closed here.
@@ -344,6 +362,20 @@ impl<P: Port> Connection for PacketConnection<P> {
         let result = self.read_with(out, &mut buffer);
         self.state.lock().buffer = buffer;
         result
+    }
+
+    fn tend(&self, busy: &dyn Fn() -> bool) {
+        let mut buffer = std::mem::take(&mut self.state.lock().buffer);
+        let tended = self.tend_with(busy, &mut buffer);
+        self.state.lock().buffer = buffer;
+        match tended {
+            // Only a port that does not wait says so.
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                log::debug!("{}: {error}", self.port.remote());
+                self.close();
+            }
+            _ => {}
+        }
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
@@ -419,6 +451,10 @@ impl<P: Port> Connection for PacketConnection<P> {
 
     fn lane(&self, alias: u32, lossless: bool) {
         self.state.lock().courier.lane(alias, lossless);
+    }
+
+    fn copied(&self, alias: u32) {
+        self.state.lock().courier.copied(alias);
     }
 
     fn unsure(&self) -> Option<Vec<u32>> {

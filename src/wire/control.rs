@@ -38,9 +38,11 @@ pub(crate) enum Control {
         alias: u32,
         untaken: u64,
     },
-    /// From here on the link carries the session: so many of its control frames came here so far.
+    /// From here on the link carries the session: so many of its control frames came here so far. `turn`: which RESUME of
+    /// the session it is on this side, from 1.
     Resume {
         received: u64,
+        turn: u64,
     },
     /// The next sample of the alias has this number.
     At {

@@ -70,7 +70,9 @@ impl<'a> Body<'a> {
             kind::GAP => Control::Gap { alias: self.alias()?, count: self.varint_u64("count")? },
             kind::END => Control::End { alias: self.alias()? },
             kind::STALLED => Control::Stalled { alias: self.alias()?, untaken: self.varint_u64("untaken")? },
-            kind::RESUME => Control::Resume { received: self.varint_u64("received")? },
+            kind::RESUME => {
+                Control::Resume { received: self.varint_u64("received")?, turn: self.varint_u64("turn")? }
+            }
             kind::AT => Control::At { alias: self.alias()?, number: self.varint_u64("number")? },
             kind::MARK => Control::Mark { number: self.varint_u64("number")? },
             kind::MARKED => Control::Marked { number: self.varint_u64("number")? },

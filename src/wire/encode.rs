@@ -34,9 +34,10 @@ pub(crate) fn encode(out: &mut Vec<u8>, control: &Control) {
         }
         Control::Lost { alias, count } => frame(out, kind::LOST, |out| put_count(out, *alias, *count)),
         Control::End { alias } => frame(out, kind::END, |out| varint::put(out, u64::from(*alias))),
-        Control::Resume { received } => {
-            frame(out, kind::RESUME, |out| varint::put(out, *received));
-        }
+        Control::Resume { received, turn } => frame(out, kind::RESUME, |out| {
+            varint::put(out, *received);
+            varint::put(out, *turn);
+        }),
         Control::At { alias, number } => frame(out, kind::AT, |out| put_count(out, *alias, *number)),
         Control::Mark { number } => frame(out, kind::MARK, |out| varint::put(out, *number)),
         Control::Marked { number } => frame(out, kind::MARKED, |out| varint::put(out, *number)),

@@ -206,7 +206,7 @@ fn samples() -> Vec<Vec<u8>> {
         Control::Gap { alias: 3, count: 500 },
         Control::End { alias: 3 },
         Control::Stalled { alias: 3, untaken: 500 },
-        Control::Resume { received: 500 },
+        Control::Resume { received: 500, turn: 3 },
         Control::At { alias: 300, number: 500 },
         Control::Mark { number: 500 },
         Control::Marked { number: 500 },

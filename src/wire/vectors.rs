@@ -265,7 +265,7 @@ fn control(name: &str) -> Option<Control> {
         "gap" => Control::Gap { alias: 3, count: 1000 },
         "end" => Control::End { alias: 3 },
         "stalled" => Control::Stalled { alias: 3, untaken: 1024 },
-        "resume" => Control::Resume { received: 300 },
+        "resume" => Control::Resume { received: 300, turn: 2 },
         "at" => Control::At { alias: 3, number: 1000 },
         "mark" => Control::Mark { number: 7 },
         "marked" => Control::Marked { number: 7 },

@@ -1,5 +1,7 @@
 //! The bytes of the protocol, written by hand from `src/wire/PROTOCOL.md`.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 pub const BYE: u32 = 0x02;
 pub const PING: u32 = 0x03;
 pub const PONG: u32 = 0x04;
@@ -216,8 +218,10 @@ pub fn message(alias: u32, payload: &[u8]) -> Vec<u8> {
     frame(MESSAGE + alias, &[vec![0, 0], payload.to_vec()].concat())
 }
 
+/// The next one: whatever session it is of, its turn is behind those before.
 pub fn resume(received: u64) -> Vec<u8> {
-    frame(RESUME, &varint(received))
+    static TURN: AtomicU64 = AtomicU64::new(1);
+    frame(RESUME, &[varint(received), varint(TURN.fetch_add(1, Ordering::Relaxed))].concat())
 }
 
 pub fn at(alias: u32, number: u64) -> Vec<u8> {

@@ -172,7 +172,7 @@ fn a_session_that_is_half_asked_for_goes_on() {
     let silent = going_on(&scene, session, false);
     carrier.wait_end();
     assert_eq!(scene.verdict().code(), ReasonCode::Lost);
-    scene.convicts(&silent, ReasonCode::HandshakeTimeout, "no RESUME");
+    scene.convicts(&silent, ReasonCode::Silent, "no RESUME");
     resumes(&scene, session);
     scene.close();
 }

@@ -3,8 +3,8 @@
 use crate::checker::Checker;
 use bowline::testing::World;
 use bowline::{
-    Delivery, Endpoint, EndpointBuilder, Event, Fate, Intent, Interest, InterestSettings, LinkState, LostAt,
-    Side,
+    Delivery, Endpoint, EndpointBuilder, Event, Fate, Intent, IntentSettings, Interest, InterestSettings,
+    LinkState, LinkStatus, Links, LostAt, Side,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -27,14 +27,26 @@ pub struct Plan {
     pub from: usize,
     pub to: usize,
     pub delivery: Delivery,
+    /// Over which links of several.
+    pub links: Links,
     /// It is sent each so many turns, and read as often as it may be.
     pub every: u64,
     pub load: usize,
     pub checker: Checker,
 }
 
+/// The sessions of the one in the middle with each of the others.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sessions {
+    /// How often one could end: a program of the two did, or one of them had no link for its lease.
+    pub causes: u32,
+    /// How often the one in the middle heard that it ended, and the other one.
+    pub ends: [u32; 2],
+}
+
 /// One life of a program.
 pub struct Program {
+    name: usize,
     life: u32,
     intents: Vec<(usize, Intent<Count>)>,
     pub interests: Vec<(usize, Interest<Count>)>,
@@ -48,7 +60,8 @@ impl Program {
         for (number, plan) in plans.iter_mut().enumerate() {
             if plan.from == name {
                 plan.checker.life(life);
-                intents.push((number, endpoint.intent(&plan.path).expect("an intent")));
+                let settings = IntentSettings::new().links(plan.links.clone());
+                intents.push((number, endpoint.intent_with(&plan.path, settings).expect("an intent")));
             }
             if plan.to == name {
                 let settings = InterestSettings::new();
@@ -60,11 +73,12 @@ impl Program {
                 interests.push((number, endpoint.interest_with(&plan.path, settings).expect("an interest")));
             }
         }
-        Self { life, intents, interests, endpoint }
+        Self { name, life, intents, interests, endpoint }
     }
 
     /// What its events say of its samples, and of the sessions with others.
-    pub fn hear(&self, plans: &mut [Plan], told: bool) {
+    pub fn hear(&self, plans: &mut [Plan], sessions: &mut [Sessions; 3], told: bool) {
+        let mut ended = [false; 3];
         while let Some(event) = self.endpoint.events().try_recv() {
             if told {
                 println!("    {} {}: {event:?}", self.endpoint.path(), self.life);
@@ -75,7 +89,13 @@ impl Program {
                     let path = route.path().map(|path| path.as_str());
                     if let Some(plan) = plans.iter_mut().find(|plan| Some(plan.path.as_str()) == path) {
                         plan.checker.session_ended(*supplier == Side::There);
+                        ended[plan.from.max(plan.to)] = true;
                     }
+                }
+                Event::SessionEnded { peer, reason } if reason.text().contains("had no link for") => {
+                    let path = peer.path.as_ref().map(|path| path.as_str());
+                    let other = NAMES.iter().position(|name| Some(*name) == path).expect("one of the three");
+                    sessions[self.name.max(other)].causes += 1;
                 }
                 Event::SamplesLost { route, count, lost: LostAt::Here, .. } => {
                     if let Some(plan) = self.supplied(plans, route.path().map(|path| path.as_str())) {
@@ -90,6 +110,9 @@ impl Program {
                 Event::ThreadPanicked { text, .. } => panic!("a panic: {text}"),
                 _ => {}
             }
+        }
+        for (sessions, ended) in sessions.iter_mut().zip(ended) {
+            sessions.ends[usize::from(self.name > 0)] += u32::from(ended);
         }
     }
 
@@ -133,6 +156,17 @@ impl Program {
             }
             plan.checker.check_bound();
         }
+    }
+
+    /// Whether a link that this is one of carries the session with another.
+    pub fn is_carried_by(&self, other: usize, links: &Links) -> bool {
+        let carries = |link: &LinkStatus| {
+            let is_to = link.peer.path.as_ref().is_some_and(|path| path.as_str() == NAMES[other]);
+            link.state.is_up()
+                && is_to
+                && !matches!(links, Links::Only(begins) if !link.peer.url.starts_with(&**begins))
+        };
+        self.endpoint.links().iter().any(carries)
     }
 
     /// Whether all that it should be linked with is there, and so many links stand by.

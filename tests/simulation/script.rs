@@ -1,9 +1,9 @@
 //! What happens in a scene: faults by chance, then none, then rest.
 
 use crate::checker::Checker;
-use crate::programs::{NAMES, Plan, Program};
-use bowline::Delivery;
+use crate::programs::{NAMES, Plan, Program, Sessions};
 use bowline::testing::{Faults, World};
+use bowline::{Delivery, Links};
 use std::time::Duration;
 
 /// Programs act once a turn.
@@ -22,6 +22,7 @@ pub struct Scene<'a> {
     programs: [Option<Program>; 3],
     lives: [u32; 3],
     frozen: [bool; 3],
+    sessions: [Sessions; 3],
     /// How the two that dial do so: by one line or two, the more wanted first.
     schemes: [&'static [&'static str]; 3],
     /// Once the one of two lines is cut, when the other is, and of whom.
@@ -47,13 +48,22 @@ impl<'a> Scene<'a> {
             let path = format!("{}.route{number}", NAMES[from]);
             let checker = Checker::new(path.clone(), delivery);
             let (every, load) = (1 + rng.below(8), [0, 8, 200, 3000][rng.below(4) as usize]);
-            plans.push(Plan { path, from, to, delivery, every, load, checker });
+            let links = Links::Best;
+            plans.push(Plan { path, from, to, delivery, links, every, load, checker });
         }
         let mut schemes: [&[&str]; 3] = [&[], LINES[rng.below(2) as usize], LINES[rng.below(2) as usize]];
         let calm = rng.below(4) == 0;
         // One of them has both lines in every second world.
         if let name @ 1..=2 = Chance(seed ^ 0x2_11E5).below(4) as usize {
             schemes[name] = if schemes[name] == LINES[0] { &["tcp", "udp"] } else { &["udp", "tcp"] };
+        }
+        let mut policy = Chance(seed ^ 0x11_4B5);
+        for plan in &mut plans {
+            plan.links = match (policy.below(4), schemes[plan.from.max(plan.to)]) {
+                (0, _) => Links::All,
+                (1, [first, _]) => Links::only(first),
+                _ => Links::Best,
+            };
         }
         let mut scene = Self {
             world,
@@ -62,6 +72,7 @@ impl<'a> Scene<'a> {
             programs: [None, None, None],
             lives: [0; 3],
             frozen: [false; 3],
+            sessions: [Sessions::default(); 3],
             schemes,
             next_cut: None,
             calm,
@@ -92,7 +103,14 @@ impl<'a> Scene<'a> {
         self.turn += 1;
         // What happened before a sample came is known before it is looked at.
         for program in self.programs.iter().flatten() {
-            program.hear(&mut self.plans, self.told);
+            program.hear(&mut self.plans, &mut self.sessions, self.told);
+        }
+        for (other, Sessions { causes, ends }) in self.sessions.iter().enumerate().skip(1) {
+            assert!(
+                ends.iter().all(|ends| ends <= causes),
+                "the session of robot and {} ended without a cause: {ends:?} of {causes}",
+                NAMES[other]
+            );
         }
         for name in 0..3 {
             if self.frozen[name] {
@@ -221,6 +239,9 @@ impl<'a> Scene<'a> {
         for plan in self.plans.iter_mut().filter(|plan| plan.from == name || plan.to == name) {
             plan.checker.session_ended(true);
         }
+        for other in 1..3 {
+            self.sessions[other].causes += u32::from(name == 0 || name == other);
+        }
         if self.rng.below(3) > 0 {
             self.start(name);
         }
@@ -252,7 +273,8 @@ impl<'a> Scene<'a> {
         while self.turn < end - REST {
             self.turn(true);
         }
-        let before: Vec<_> = self.plans.iter().map(|plan| plan.checker.received()).collect();
+        let before: Vec<_> =
+            self.plans.iter().map(|plan| (plan.checker.received(), self.is_carried(plan))).collect();
         while self.turn < end {
             self.turn(true);
         }
@@ -268,9 +290,20 @@ impl<'a> Scene<'a> {
                 endpoint.links()
             );
         }
-        for (plan, before) in self.plans.iter().zip(before) {
-            assert!(plan.checker.received() > before, "{}: nothing flows though all is well", plan.path);
+        for (plan, (before, carried)) in self.plans.iter().zip(before) {
+            let waits = !carried || !self.is_carried(plan);
+            assert!(
+                waits || plan.checker.received() > before,
+                "{}: nothing flows though all is well",
+                plan.path
+            );
         }
+    }
+
+    /// Whether the session has gone back to a link that a route may go over.
+    fn is_carried(&self, plan: &Plan) -> bool {
+        let from = self.programs[plan.from].as_ref();
+        from.is_some_and(|from| from.is_carried_by(plan.to, &plan.links))
     }
 
     /// One that misses a link, or one that stands by.
@@ -286,14 +319,22 @@ impl<'a> Scene<'a> {
     /// Nothing is sent any more: all comes that was under way.
     pub fn rest(&mut self) {
         let end = self.turn + REST;
+        while self.turn < end - TURNS_A_SECOND {
+            self.turn(false);
+        }
+        let carried: Vec<_> = self.plans.iter().map(|plan| self.is_carried(plan)).collect();
         while self.turn < end {
             self.turn(false);
         }
         for name in 0..3 {
             let first = self.lives[name] == 1;
             let Some(program) = &self.programs[name] else { continue };
-            program.hear(&mut self.plans, self.told);
+            program.hear(&mut self.plans, &mut self.sessions, self.told);
             for (number, interest) in &program.interests {
+                if !carried[*number] || !self.is_carried(&self.plans[*number]) {
+                    // What waits for a link may wait still.
+                    continue;
+                }
                 let counts = interest.counts();
                 let lost = counts.lost_here + counts.lost_there + counts.lost_on_the_way;
                 self.plans[*number].checker.check_end(first.then_some(lost));

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 mod settling;
 
-use settling::Settling;
 pub(super) use settling::Way;
+use settling::{FAR, FAR_IN_ORDER, Settling, Sure};
 
 /// What was sent under each alias, and what is to be.
 pub(super) struct LanesOut {
@@ -43,6 +43,8 @@ struct Lane {
     loose: bool,
     /// Its samples go ahead of others.
     urgent: bool,
+    /// Copies of them go other ways.
+    copied: bool,
     /// The last sample that came in pieces.
     open: Option<Open>,
     /// The last sample before which a tally went.
@@ -67,8 +69,7 @@ struct Lane {
     settling: Option<Settling>,
     /// Numbers went by without a sample that the other side may not know of before it has the stream up to there.
     unsure: Option<u64>,
-    /// Samples that went loose since nothing was unsure.
-    since_sure: u64,
+    sure: Sure,
     /// The last few were put on the line in a row.
     fast: bool,
     /// Where and when these few began.
@@ -144,6 +145,7 @@ impl LanesOut {
             self.lanes.resize(place + 1, Lane::default());
         }
         self.lanes[place].loose = loose;
+        self.lanes[place].copied = false;
     }
 
     /// Samples of an alias go ahead of others, or not.
@@ -153,15 +155,32 @@ impl LanesOut {
         }
     }
 
+    /// Its numbers must be known at any time.
+    pub(super) fn set_copied(&mut self, alias: u32) {
+        if let Some(lane) = self.lanes.get_mut(alias as usize) {
+            lane.copied = true;
+        }
+    }
+
+    pub(super) fn is_copied(&self, alias: u32) -> bool {
+        self.lanes.get(alias as usize).is_some_and(|lane| lane.loose && lane.copied)
+    }
+
     pub(super) fn is_loose(&self, alias: u32) -> bool {
         self.lanes.get(alias as usize).is_some_and(|lane| lane.loose)
     }
 
+    /// Whether the last sample was begun, and is given up.
+    pub(super) fn give_up(&mut self, alias: u32) -> bool {
+        let open = self.lanes.get_mut(alias as usize).and_then(|lane| lane.open.take());
+        open.is_some_and(|open| open.at < open.total)
+    }
+
     /// The sender dropped samples.
     pub(super) fn gap(&mut self, alias: u32, count: u64) {
-        let Some(lane) = self.lanes.get_mut(alias as usize) else { return };
         // A sample that was begun and is given up is the first of them, and has its number already.
-        let begun = lane.open.take().is_some_and(|open| open.at < open.total);
+        let begun = self.give_up(alias);
+        let Some(lane) = self.lanes.get_mut(alias as usize) else { return };
         let count = count - u64::from(begun && count > 0);
         lane.gap = lane.gap.saturating_add(count);
         lane.dropped = lane.dropped.saturating_add(count);
@@ -214,7 +233,6 @@ impl LanesOut {
         lane.next += 1;
         lane.gap = 0;
         lane.waiting += 1;
-        lane.goes_loose();
         let (urgent, total) = (lane.urgent, payload.len());
         let (at, base) = (0, 0);
         let loose = Loose {
@@ -246,7 +264,6 @@ impl LanesOut {
             lane.next += 1;
             lane.gap = 0;
             lane.waiting += 1;
-            lane.goes_loose();
             lane.open = Some(Open { sent, number, gap, dropped, total: payload.len() + left, at: 0 });
         }
         let urgent = lane.urgent;
@@ -308,15 +325,19 @@ impl LanesOut {
     }
 
     /// The sample that is next, and the tally that has to go before it, if one has.
-    pub(super) fn first(&mut self, now: Timestamp) -> Option<(&mut Loose, Option<Tally>)> {
+    /// The other side has the stream up to `acked`.
+    pub(super) fn first(&mut self, now: Timestamp, acked: u64) -> Option<(&mut Loose, Option<Tally>)> {
         let (fifo, small) = (self.fifo, self.small);
         let alias = self.front()?.alias;
         let lane = *self.lanes.get(alias as usize)?;
         let loose = self.front()?;
+        // Where none of these overtakes another they begin anew all the same.
+        loose.wide |= fifo && lane.sure.is_far(loose.number, acked, FAR_IN_ORDER);
         if !fifo {
             let part = loose.payload.len() > small || loose.at > 0 || loose.payload.len() < loose.total;
             // What may be overtaken by many of its alias must not be taken for one after them.
-            loose.of_itself |= lane.fast || lane.waiting > 1 || part;
+            loose.of_itself |=
+                lane.fast || lane.waiting > 1 || part || lane.sure.is_far(loose.number, acked, FAR);
             loose.wide |= loose.of_itself || now < lane.wide_until;
         }
         // All pieces say the same.
@@ -341,10 +362,10 @@ impl LanesOut {
         }
     }
 
-    /// So many bytes more of the sample that is next are on the line; with the last it is done.
-    pub(super) fn sent(&mut self, now: Timestamp, bytes: usize) {
+    /// So many bytes more of the sample that is next are on the line; with the last it is done: then its alias.
+    pub(super) fn sent(&mut self, now: Timestamp, bytes: usize) -> Option<u32> {
         let (urgent, large) = (self.has_urgent(), self.is_large_next());
-        let Some(loose) = self.front() else { return };
+        let loose = self.front()?;
         loose.at += bytes;
         let through = loose.at >= loose.payload.len();
         if !urgent {
@@ -352,14 +373,14 @@ impl LanesOut {
             self.turn = !large;
         }
         if !through {
-            return;
+            return None;
         }
         let done = match (urgent, large) {
             (true, _) => self.urgent.pop_front(),
             (false, true) => self.large.take(),
             (false, false) => self.queue.pop_front(),
         };
-        let Some(mut loose) = done else { return };
+        let mut loose = done?;
         match (urgent, large) {
             (true, _) => self.urgent_bytes -= loose.payload.len(),
             (false, true) => {}
@@ -371,6 +392,7 @@ impl LanesOut {
             lane.sent_next = loose.number + 1;
             lane.sent_dropped = loose.dropped;
             lane.since_tally += 1;
+            lane.sure.sent(loose.number, loose.order().wide);
             if loose.of_itself || (loose.gap > 0 && !loose.tallied) {
                 lane.wide_until = now + STAYS_WIDE;
             }
@@ -384,6 +406,7 @@ impl LanesOut {
             loose.payload.clear();
             self.spare.push(loose.payload);
         }
+        ends.then_some(loose.alias)
     }
 
     /// A PING goes out: each alias that counted on since its last tally sends one.
@@ -401,8 +424,9 @@ impl LanesOut {
     }
 
     /// A PING is about to go out: `tell` is given the tallies of the aliases that counted no further since the
-    /// last one, until it takes no more; the rest is for the next PING. It says where in the stream they end.
-    pub(super) fn tally_resting(&mut self, mut tell: impl FnMut(&Tally) -> Option<u64>) {
+    /// last one, until it takes no more; the rest is for the next PING. It says where in the stream they end; the other side has
+    /// that up to `acked`.
+    pub(super) fn tally_resting(&mut self, acked: u64, mut tell: impl FnMut(&Tally) -> Option<u64>) {
         let Self { lanes, resting, .. } = self;
         let mut told = true;
         resting.retain(|alias| {
@@ -416,7 +440,9 @@ impl LanesOut {
             }
             let end = tell(&Tally { alias: *alias, next: lane.next, dropped: lane.dropped });
             told = end.is_some();
-            lane.unsure = lane.unsure.map(|until| end.unwrap_or(until));
+            if let Some(end) = end {
+                lane.settled(end, acked);
+            }
             lane.resting = !told;
             lane.resting
         });
@@ -462,9 +488,6 @@ const FAST: Duration = Duration::from_millis(10);
 /// For so long after a number with more bits all have them: so the other side knows one without, which comes
 /// soon after it, for one that was overtaken.
 const STAYS_WIDE: Duration = Duration::from_millis(200);
-
-/// Of so many samples that were lost in a row the other side counts none: their numbers begin anew.
-const SPAN: u64 = 128;
 
 /// Nothing in the stream tells of it yet.
 const NOT_TOLD: u64 = u64::MAX;

@@ -158,7 +158,7 @@ impl Courier {
     fn put_sample(&mut self, now: Timestamp, packet: &mut Vec<u8>, room: usize) -> bool {
         let many = self.settings.frames == Frames::Many;
         let all = packet.is_empty();
-        let Some((loose, tally)) = self.lanes_out.first(now) else { return false };
+        let Some((loose, tally)) = self.lanes_out.first(now, self.stream_out.acked()) else { return false };
         if let Some(tally) = tally {
             if room < TALLY_BYTES {
                 return false;
@@ -176,7 +176,7 @@ impl Courier {
         let (here, whole) = (loose.payload.len() - loose.at, at == 0 && loose.payload.len() == total);
         if whole && varint::len(tag) + order_bytes + age.len() + total <= room {
             put_framed(packet, many, |packet| put_message(packet, loose.alias, order, age, &loose.payload));
-            self.lanes_out.sent(now, total);
+            self.sample_sent(now, total);
             return true;
         }
         if !all {
@@ -199,8 +199,14 @@ impl Courier {
             bytes: &loose.payload[loose.at..loose.at + length],
         };
         put_framed(packet, many, |packet| put_fragment(packet, &fragment));
-        self.lanes_out.sent(now, length);
+        self.sample_sent(now, length);
         true
+    }
+
+    fn sample_sent(&mut self, now: Timestamp, bytes: usize) {
+        if let Some(alias) = self.lanes_out.sent(now, bytes) {
+            self.tally_busy(alias);
+        }
     }
 }
 

@@ -177,6 +177,11 @@ impl Courier {
         }
     }
 
+    /// Copies of the samples of an alias go other ways: what the other side counts must be right at any time.
+    pub(crate) fn copied(&mut self, alias: u32) {
+        self.lanes_out.set_copied(alias);
+    }
+
     /// Whether samples of an alias go ahead of others that wait for the line.
     pub(crate) fn urgent(&mut self, alias: u32, urgent: bool) {
         self.lanes_out.set_urgent(alias, urgent);

@@ -342,6 +342,18 @@ impl Courier {
 
     /// Samples of a loose alias were dropped.
     fn gap(&mut self, alias: u32, count: u64, bytes: &[u8]) -> bool {
+        if self.lanes_out.is_copied(alias) {
+            if self.stream_out.room() < 2 * HEAD_ROOM || !self.lanes_out.is_empty() {
+                return false;
+            }
+            // As where the number of the next one is told. One that was begun loose has its number already.
+            let begun = self.lanes_out.give_up(alias);
+            let mut gap = Vec::with_capacity(HEAD_ROOM);
+            if count > u64::from(begun) {
+                encode(&mut gap, &Control::Gap { alias, count: count - u64::from(begun) });
+            }
+            return self.at(alias, &gap);
+        }
         match self.lanes_out.way(alias, self.stream_out.acked()) {
             Way::Loose => self.lanes_out.gap(alias, count),
             Way::Stream if self.stream_out.room() >= HEAD_ROOM => {
@@ -366,7 +378,7 @@ impl Courier {
             self.stream_out.push(scratch);
         }
         self.stream_out.push(bytes);
-        self.lanes_out.told(alias, self.stream_out.end());
+        self.lanes_out.told(alias, self.stream_out.end(), self.stream_out.acked());
         true
     }
 
@@ -382,7 +394,7 @@ impl Courier {
         }
         self.stream_out.push(bytes);
         self.outgoing.ended_at = self.stream_out.end();
-        self.lanes_out.settled(alias, self.stream_out.end());
+        self.lanes_out.settled(alias, self.stream_out.end(), self.stream_out.acked());
         true
     }
 }
@@ -395,13 +407,28 @@ impl Courier {
         if outgoing.raw || outgoing.passing > 0 {
             return;
         }
-        lanes_out.tally_resting(|tally| {
+        lanes_out.tally_resting(stream_out.acked(), |tally| {
             (stream_out.room() >= HEAD_ROOM).then(|| {
                 put_stream_tally(&mut outgoing.scratch, tally);
                 stream_out.push(&outgoing.scratch);
                 stream_out.end()
             })
         });
+    }
+
+    /// A tally in the repaired stream of an alias that is busy, if one is due: so that what is known there for sure is
+    /// never long ago.
+    pub(super) fn tally_busy(&mut self, alias: u32) {
+        let Self { outgoing, stream_out, lanes_out, .. } = self;
+        let acked = stream_out.acked();
+        if outgoing.raw || outgoing.passing > 0 || stream_out.room() < HEAD_ROOM {
+            return;
+        }
+        if let Some(tally) = lanes_out.to_be_counted(alias, acked) {
+            put_stream_tally(&mut outgoing.scratch, &tally);
+            stream_out.push(&outgoing.scratch);
+            lanes_out.counted(&tally, stream_out.end(), acked);
+        }
     }
 }
 

@@ -317,6 +317,12 @@ impl Walk {
     /// Tells where the rest of the lanes stand of which something may have been lost on the way.
     fn end(mut self, known: &Known) -> VecDeque<Batch> {
         if self.holds {
+            // Nor does anything tell the number behind what was left out of these, once they may go.
+            for (alias, track) in self.tracks.iter_mut().filter(|(alias, _)| known.barred.contains(alias)) {
+                if track.told && track.said.is_none() {
+                    self.out.at(*alias, track);
+                }
+            }
             return self.out.finish();
         }
         for (alias, track) in &self.tracks {

@@ -5,15 +5,17 @@
 
 use super::{Outbox, put_gap, put_lost};
 use crate::flow::batch::Batch;
+use crate::links::Links;
 use crate::wire::control::Control;
 use crate::wire::encode;
 
 /// What is known of the last samples of an alias when its link ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Left {
-    /// Samples of which not all bytes were written: they are lost.
+    /// Samples of which not all bytes were written, and no copy went over another link: they are lost.
     pub(crate) unsent: u64,
-    /// Samples that were written, and of which a lossless interest did not say that it took them.
+    /// Samples that were written, and of which a lossless interest did not say that it took them; and those of which no more
+    /// than a copy may have been.
     pub(crate) unconfirmed: u64,
 }
 
@@ -108,20 +110,26 @@ impl Outbox {
         }
         self.drop_apart();
         self.free();
+        let complete = self.drains && self.left.values().all(|left| left.unsent == 0);
         for (alias, lane) in (0..).zip(std::mem::take(&mut self.lanes)) {
-            let Some(lane) = lane.filter(|lane| lane.delivery.is_lossless()) else { continue };
+            let Some(lane) = lane else { continue };
+            if let Some(left) = self.left.get_mut(&alias).filter(|_| lane.links == Links::All) {
+                left.unconfirmed = std::mem::take(&mut left.unsent);
+            }
+            if !lane.delivery.is_lossless() {
+                continue;
+            }
             // What went past it is told as lost already.
             let unconfirmed = lane.sequence.saturating_sub(lane.taken + lane.window.skips());
             if unconfirmed > 0 {
                 self.left.entry(alias).or_default().unconfirmed = unconfirmed;
             }
         }
-        let left = std::mem::take(&mut self.left);
-        let complete = self.drains && left.values().all(|left| left.unsent == 0);
-        let known = left.into_iter().map(move |(alias, Left { unsent, unconfirmed })| {
-            let unconfirmed = if complete { 0 } else { unconfirmed.saturating_sub(unsent) };
-            (alias, Left { unsent, unconfirmed })
-        });
+        let known =
+            std::mem::take(&mut self.left).into_iter().map(move |(alias, Left { unsent, unconfirmed })| {
+                let unconfirmed = if complete { 0 } else { unconfirmed.saturating_sub(unsent) };
+                (alias, Left { unsent, unconfirmed })
+            });
         known.filter(|(_, left)| *left != Left::default())
     }
 }

@@ -12,6 +12,15 @@ use crate::wire::control::Control;
 use crate::wire::encode;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What a link knows of a lane.
+pub(crate) struct Rank {
+    pub(crate) alias: u32,
+    pub(crate) lossless: bool,
+    pub(crate) priority: Priority,
+    /// Copies go over other links.
+    pub(crate) copied: bool,
+}
+
 impl Outbox {
     /// For the writer: the link is gone, and this is what it was writing, or nothing. Until [`resume`](Self::resume)
     /// nothing is taken to be written; samples wait, and are turned away, as on a line that takes none.
@@ -19,7 +28,7 @@ impl Outbox {
     pub(crate) fn suspend(&mut self, urgent: Vec<u8>, mut batch: Batch) {
         let closed = self.closed;
         let Some(kept) = self.kept.as_mut().filter(|_| !closed) else {
-            return self.note_unwritten(&batch);
+            return self.note_unwritten_at_last(&batch);
         };
         if std::mem::take(&mut self.gate.taken) {
             self.gate.writing = false;
@@ -188,15 +197,35 @@ impl Outbox {
                 self.left.entry(alias).or_default().unsent += count;
             }
         } else if !drains {
-            let mut cut: BTreeMap<u32, u64> = BTreeMap::new();
-            kept.again.iter().for_each(|again| again.unwritten(|alias| *cut.entry(alias).or_default() += 1));
-            for (alias, count) in cut {
-                let never = kept.cut.get(&alias).copied().unwrap_or(0);
-                self.left.entry(alias).or_default().unsent += count.min(never);
+            for again in std::mem::take(&mut kept.again).iter().rev() {
+                self.note_unwritten_again(again);
             }
         }
-        kept.stop(drains);
+        if let Some(kept) = &mut self.kept {
+            kept.stop(drains);
+        }
         self.note_shut();
+    }
+
+    /// Counts as never sent what the writer had in hand when the outbox was closed.
+    fn note_unwritten_at_last(&mut self, batch: &Batch) {
+        if self.kept.as_ref().is_some_and(|kept| kept.has_again) {
+            self.note_unwritten_again(batch);
+        } else {
+            self.note_unwritten(batch);
+        }
+    }
+
+    /// Counts as never sent what was not sent again, and not before either: the last samples of each alias. What is behind
+    /// was counted.
+    fn note_unwritten_again(&mut self, batch: &Batch) {
+        let Some(kept) = &mut self.kept else { return };
+        batch.unwritten(|alias| {
+            if let Some(never) = kept.cut.get_mut(&alias).filter(|never| **never > 0) {
+                *never -= 1;
+                self.left.entry(alias).or_default().unsent += 1;
+            }
+        });
     }
 
     /// The link is gone and no other carries on yet.
@@ -204,9 +233,14 @@ impl Outbox {
         self.kept.as_ref().is_some_and(|kept| kept.suspended)
     }
 
-    /// The lanes there are: the alias of each, whether it is lossless, and its priority. Another link is told.
-    pub(crate) fn ranks(&self) -> impl Iterator<Item = (u32, bool, Priority)> + '_ {
-        self.lanes.iter().flatten().map(|lane| (lane.id.alias, lane.delivery.is_lossless(), lane.priority))
+    /// The lanes there are, of which another link is told.
+    pub(crate) fn ranks(&self) -> impl Iterator<Item = Rank> + '_ {
+        self.lanes.iter().flatten().map(|lane| Rank {
+            alias: lane.id.alias,
+            lossless: lane.delivery.is_lossless(),
+            priority: lane.priority,
+            copied: lane.links == Links::All,
+        })
     }
 
     /// A lane has its first credit: if it was opened on another link, this one learns of it.

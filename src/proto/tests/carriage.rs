@@ -31,7 +31,12 @@ fn linked() -> (Bed, LinkId) {
 
 /// `desk` has two links to `robot.arm`.
 fn twice() -> (Bed, Vec<LinkId>) {
+    twice_with(|_| {})
+}
+
+fn twice_with(begin: impl FnOnce(&mut Bed)) -> (Bed, Vec<LinkId>) {
     let mut bed = bed();
+    begin(&mut bed);
     for alias in ["ethernet", "serial"] {
         bed.addresses.insert(alias.to_owned(), 1);
     }
@@ -299,6 +304,73 @@ fn a_peer_that_started_anew_is_had_by_all_links_once_the_dead_one_is_found() {
     assert_eq!(states, [LinkState::Up, LinkState::StandsBy]);
 }
 
+/// No session ended, and so many times one went on.
+fn assert_went_on(bed: &mut Bed, times: usize) {
+    for place in 0..2 {
+        let events = bed.events(place);
+        let ended = |event: &Event| matches!(event, Event::SessionEnded { .. } | Event::RouteUnlinked { .. });
+        assert!(!events.iter().any(ended), "{events:?}");
+        assert_eq!(resumed(&events), times, "{events:?}");
+    }
+    assert_eq!(pairs(bed), (1, 1));
+    assert_eq!((bed.engines[0].sessions.len(), bed.engines[1].sessions.len()), (1, 1));
+}
+
+#[test]
+fn a_link_that_was_dialled_before_the_session_began_joins_it() {
+    let (mut bed, links) = twice_with(|bed| bed.holds = Some("serial".to_owned()));
+    assert_eq!(state(&bed, links[0]), LinkState::Up);
+    forget(&mut bed);
+    // It is lost before the handshake of the other one is done, which names no session.
+    bed.addresses.remove("ethernet");
+    let session = *bed.engines[0].sessions.keys().next().unwrap();
+    bed.cut(0, session);
+    bed.holds = None;
+    bed.held.clear();
+    bed.pass(seconds(1.0));
+    assert_eq!((state(&bed, links[0]), state(&bed, links[1])), (LinkState::Down, LinkState::Up));
+    assert_went_on(&mut bed, 1);
+}
+
+#[test]
+fn a_session_outlives_a_link_on_which_one_side_alone_went_on() {
+    let (mut bed, links) = twice();
+    forget(&mut bed);
+    bed.addresses.clear();
+    // What the other side says on the link that takes over does not come.
+    let line = bed.engines[0].links[&links[1]].line;
+    bed.held.insert((0, line));
+    let session = *bed.engines[0].sessions.keys().next().unwrap();
+    bed.cut(0, session);
+    bed.pass(seconds(1.0));
+    assert_eq!((ups(&bed, 0), ups(&bed, 1)), (0, 1));
+    bed.pass(seconds(2.0));
+    assert_eq!((ups(&bed, 0), ups(&bed, 1)), (0, 0));
+    let late = |reason: &Reason| reason.text().contains("heard no RESUME for 2s");
+    assert_eq!(downs(&mut bed, 0).iter().find(|reason| late(reason)).unwrap().code(), ReasonCode::Silent);
+    bed.addresses.insert("ethernet".to_owned(), 1);
+    bed.events(1);
+    bed.pass(seconds(6.0));
+    assert_eq!(state(&bed, links[0]), LinkState::Up);
+    assert_went_on(&mut bed, 1);
+}
+
+#[test]
+fn a_link_that_has_not_found_a_peer_anew_does_not_keep_others_from_going_on() {
+    let (mut bed, links) = twice();
+    bed.addresses.remove("ethernet");
+    bed.restart(1, leased("robot.arm", 3));
+    bed.intent(1, 0, "Imu@robot.arm.imu", 1);
+    bed.pass(seconds(6.0));
+    assert_eq!(state(&bed, links[1]), LinkState::Up);
+    forget(&mut bed);
+    let session = bed.engines[0].sessions.iter().find(|(_, session)| session.is_carried());
+    let session = *session.expect("one that is carried").0;
+    bed.cut(0, session);
+    bed.pass(seconds(6.0));
+    assert_went_on(&mut bed, 1);
+}
+
 #[test]
 fn a_session_that_is_anothers_is_not_to_be_had() {
     let (mut bed, _) = linked();
@@ -320,9 +392,34 @@ fn a_session_that_is_anothers_is_not_to_be_had() {
 #[test]
 fn resume_where_there_is_nothing_to_resume_is_malformed() {
     let (mut bed, link) = linked();
-    bed.say(0, link, Control::Resume { received: 0 });
+    bed.say(0, link, Control::Resume { received: 0, turn: 1 });
     let reasons = downs(&mut bed, 0);
     assert_eq!(reasons.iter().map(Reason::code).collect::<Vec<_>>(), [ReasonCode::Malformed]);
+}
+
+#[test]
+fn a_resume_that_was_long_under_way_ends_its_link_alone() {
+    let (mut bed, links) = twice();
+    // The session goes on, and back.
+    for _ in 0..2 {
+        let session = *bed.engines[0].sessions.keys().next().unwrap();
+        bed.cut(0, session);
+        bed.pass(seconds(1.0));
+    }
+    let turn = bed.engines[0].sessions.values().next().unwrap().their_turn;
+    assert!(turn >= 2);
+    let (carrier, ready) = match state(&bed, links[0]) {
+        LinkState::Up => (links[0], links[1]),
+        _ => (links[1], links[0]),
+    };
+    assert_eq!(state(&bed, ready), LinkState::StandsBy);
+    forget(&mut bed);
+    let line = bed.engines[0].links[&ready].line;
+    bed.say(0, line, Control::Resume { received: 0, turn });
+    assert_eq!((state(&bed, carrier), state(&bed, ready)), (LinkState::Up, LinkState::Down));
+    let reason = downs(&mut bed, 0).pop().unwrap();
+    assert!(reason.code() == ReasonCode::Silent && reason.text().contains("came late"), "{reason}");
+    assert_went_on(&mut bed, 0);
 }
 
 #[test]
@@ -390,6 +487,6 @@ fn whoever_comes_and_goes_leaves_no_more_sessions_than_links() {
     assert_eq!(left, [17, 18, 19], "those that waited longest are over");
     let number = bed.engines[0].sessions.values().next().unwrap().terms.number;
     let link = comes(&mut bed, 0, 17, number, false);
-    bed.say(0, link, Control::Resume { received: 0 });
+    bed.say(0, link, Control::Resume { received: 0, turn: 1 });
     assert_eq!((ups(&bed, 0), resumed(&bed.events(0))), (1, 1));
 }

@@ -12,6 +12,7 @@ use super::{Line, Load, Out};
 use crate::event::PeerName;
 use crate::flow::batch::Batch;
 use crate::flow::outbox::Outbox;
+use crate::flow::outbox::Rank;
 use crate::reason::Reason;
 use crate::runtime::input::LineInput;
 use crate::sync::atomic::Ordering;
@@ -114,9 +115,12 @@ impl Line {
         drop(out);
         self.inlets.lock().go_on();
         // Before anything is written there.
-        for (alias, lossless, priority) in lanes {
+        for Rank { alias, lossless, priority, copied } in lanes {
             connection.lane(alias, lossless);
             connection.priority(alias, priority);
+            if copied {
+                connection.copied(alias);
+            }
         }
         for (count, others) in [
             (&self.bytes_in, &other.bytes_in),

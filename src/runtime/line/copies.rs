@@ -44,6 +44,9 @@ impl Line {
 
     /// Says over which links the samples of a lane go, before there are any.
     pub(crate) fn set_links(&self, alias: u32, links: Links) {
+        if links == Links::All {
+            self.connection.copied(alias);
+        }
         self.out.lock().outbox.set_links(alias, links);
     }
 

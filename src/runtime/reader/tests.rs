@@ -245,7 +245,7 @@ fn what_follows_on_resume_is_read_by_the_session_that_takes_the_connection_over(
     assert!(reader.into_rest().len() == 3, "a part of a frame");
 
     let (line, inputs) = scripted(&new);
-    let resume = Control::Resume { received: 7 };
+    let resume = Control::Resume { received: 7, turn: 1 };
     new.say(&[handshake(), frame(&resume), message(1, b"b"), message(1, b"c")].concat(), usize::MAX);
     let mut reader = Reader::new(&line, MAX_FRAME);
     let reading = spawn(move || {
@@ -272,7 +272,8 @@ fn resume_is_no_part_of_a_handshake() {
     let (line, _inputs) = scripted(&script);
     let handshake = handshake();
     let hello = usize::from(handshake[0]) + 1;
-    script.say(&[&handshake[..hello], &frame(&Control::Resume { received: 7 })].concat(), usize::MAX);
+    script
+        .say(&[&handshake[..hello], &frame(&Control::Resume { received: 7, turn: 1 })].concat(), usize::MAX);
     let mut reader = Reader::new(&line, MAX_FRAME);
     assert!(reader.step().is_ok());
     assert!(matches!(line.next_input(), Some(LineInput::Control(_, Control::Hello(_)))));

@@ -106,8 +106,16 @@ impl Connection for FaultStream {
         self.inner.lane(alias, lossless);
     }
 
+    fn copied(&self, alias: u32) {
+        self.inner.copied(alias);
+    }
+
     fn unsure(&self) -> Option<Vec<u32>> {
         self.inner.unsure()
+    }
+
+    fn tend(&self, busy: &dyn Fn() -> bool) {
+        self.inner.tend(busy);
     }
 
     fn close(&self) {

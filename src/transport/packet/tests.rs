@@ -134,6 +134,42 @@ fn write_all(connection: &TestConnection, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Reads so many bytes.
+fn read_all(connection: &TestConnection, count: usize) -> Vec<u8> {
+    let (mut bytes, mut chunk) = (Vec::new(), [0; 4096]);
+    while bytes.len() < count {
+        let count = connection.read(&mut chunk).expect("reads");
+        assert!(count > 0, "it ended");
+        bytes.extend_from_slice(&chunk[..count]);
+    }
+    bytes
+}
+
+#[test]
+fn a_writer_is_not_stuck_where_its_side_tends_the_line_and_reads_nothing() {
+    for (loss, rate) in [(0, None), (5, None), (7, Some(1_000_000))] {
+        let (here, far) = pair(loss, rate);
+        // No frames: all of it goes in the repaired stream, which is more than that holds.
+        let wanted: Vec<u8> = (0..100_000_u32).map(|n| 0x80 | n as u8).collect();
+        let (writing, bytes) = (Arc::clone(&here), wanted.clone());
+        let writer = thread::spawn(move || write_all(&writing, &bytes));
+        let (reading, count) = (Arc::clone(&far), wanted.len());
+        let came = start(move || read_all(&reading, count));
+        far.write(&[0xFF; 100]).expect("writes");
+        here.tend(&|| !writer.is_finished());
+        writer.join().expect("writes").expect("writes");
+        // What was not acknowledged by then is left to the next reader, as is what came.
+        let reading = Arc::clone(&here);
+        let back = start(move || read_all(&reading, 100));
+        assert_eq!(waited_for(back), [0xFF; 100]);
+        let reading = Arc::clone(&here);
+        thread::spawn(move || reading.read(&mut [0; 1]));
+        assert_eq!(waited_for(came), wanted);
+        here.close();
+        far.close();
+    }
+}
+
 fn opening() -> Vec<u8> {
     let mut bytes = Vec::new();
     let hello = Hello {

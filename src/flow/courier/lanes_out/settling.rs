@@ -5,7 +5,7 @@
 //!  loose ─────────────────────► stream ─────────► waits for that ───────────────────────► loose
 //! ```
 
-use super::{Lane, LanesOut, NOT_TOLD, SPAN};
+use super::{Lane, LanesOut, NOT_TOLD, SAMPLES_A_TALLY};
 use crate::wire::packet::Tally;
 
 /// An alias of which the number was told in the repaired stream: nothing of it may overtake that.
@@ -27,12 +27,86 @@ pub(in crate::flow::courier) enum Way {
     Later,
 }
 
+/// How far the other side is sure to have counted the loose samples of an alias.
+///
+/// A number comes with its lowest bits only, so where that many are lost in a row it is taken for a lower one. What a
+/// TALLY in the repaired stream told is known there for sure once it is acknowledged, and numbers count from it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Sure {
+    /// Up to here.
+    until: u64,
+    /// Up to here once the stream came up to there.
+    told: Option<(u64, u64)>,
+    /// Behind the last sample that went with few bits, and with more.
+    few: u64,
+    more: u64,
+}
+
+impl Sure {
+    /// The number up to which it counted, where the other side has the stream up to `acked`.
+    fn until(&self, acked: u64) -> u64 {
+        self.told.filter(|(_, end)| acked >= *end).map_or(self.until, |(number, _)| number)
+    }
+
+    /// A number was told in the stream, up to `end`, which has come up to `acked`.
+    fn tell(&mut self, number: u64, end: u64, acked: u64) {
+        self.until = self.until(acked);
+        if self.told.is_none_or(|(_, end)| acked >= end) {
+            self.told = Some((number, end));
+        }
+    }
+
+    /// A sample went.
+    pub(super) fn sent(&mut self, number: u64, more_bits: bool) {
+        *(if more_bits { &mut self.more } else { &mut self.few }) = number + 1;
+    }
+
+    /// Whether a number is so far off that it is to go with more bits.
+    pub(super) fn is_far(&self, number: u64, acked: u64, far: u64) -> bool {
+        number - self.until(acked) >= far
+    }
+
+    /// Whether a sample may have been taken for one before it.
+    fn is_exact(&self, acked: u64) -> bool {
+        let until = self.until(acked);
+        self.few.saturating_sub(until) <= SPAN && self.more.saturating_sub(until) <= SPAN_OF_MORE
+    }
+}
+
 impl Lane {
-    /// A sample goes loose.
-    pub(super) fn goes_loose(&mut self) {
-        self.since_sure += 1;
-        if self.since_sure > SPAN {
-            self.unsure.get_or_insert(NOT_TOLD);
+    /// The tally of all of it is in the stream, up to `end`.
+    pub(super) fn settled(&mut self, end: u64, acked: u64) {
+        self.sure.tell(self.next, end, acked);
+        self.unsure = self.unsure.map(|_| end);
+    }
+}
+
+impl LanesOut {
+    /// The number of an alias is to be told in the stream, of which the last sample went long after it was told: that, and how
+    /// far in the stream it is told then is to be said to [`counted`](Self::counted).
+    pub(in crate::flow::courier) fn to_be_counted(&self, alias: u32, acked: u64) -> Option<Tally> {
+        let lane = self.lanes.get(alias as usize).filter(|lane| lane.loose)?;
+        let due = match (self.fifo, lane.fast) {
+            (true, _) => COUNTED_IN_ORDER,
+            (false, true) => FAST_COUNTED,
+            (false, false) => COUNTED,
+        };
+        let is_under_way = lane.sure.told.is_some_and(|(_, end)| acked < end);
+        let tally = Tally { alias, next: lane.sent_next, dropped: lane.sent_dropped };
+        (!is_under_way && lane.sent_next - lane.sure.until(acked) >= due).then_some(tally)
+    }
+
+    /// A tally of an alias is in the stream, up to `end`.
+    pub(in crate::flow::courier) fn counted(&mut self, tally: &Tally, end: u64, acked: u64) {
+        let Some(lane) = self.lanes.get_mut(tally.alias as usize) else { return };
+        if lane.next == tally.next && lane.gap == 0 {
+            lane.settled(end, acked);
+        } else {
+            lane.sure.tell(tally.next, end, acked);
+        }
+        if self.fifo {
+            // As good as one ahead of the next sample.
+            lane.since_tally = 0;
         }
     }
 }
@@ -50,7 +124,7 @@ impl LanesOut {
         }
         // A tally that is overtaken says nothing.
         if lane.unsure.is_some_and(|until| acked >= until) {
-            (lane.unsure, lane.since_sure) = (None, 0);
+            lane.unsure = None;
         }
         lane.unsure = lane.unsure.map(|_| NOT_TOLD);
         Way::Loose
@@ -81,17 +155,17 @@ impl LanesOut {
     }
 
     /// It was, up to `end`.
-    pub(in crate::flow::courier) fn told(&mut self, alias: u32, end: u64) {
+    pub(in crate::flow::courier) fn told(&mut self, alias: u32, end: u64, acked: u64) {
         if let Some(lane) = self.lanes.get_mut(alias as usize) {
             lane.settling = Some(Settling { told: end, end, within: false });
         }
-        self.settled(alias, end);
+        self.settled(alias, end, acked);
     }
 
-    /// What was missing of an alias is known there once the stream came up to `end`.
-    pub(in crate::flow::courier) fn settled(&mut self, alias: u32, end: u64) {
+    /// What was missing of an alias is known there once the stream, which came up to `acked`, came up to `end`.
+    pub(in crate::flow::courier) fn settled(&mut self, alias: u32, end: u64, acked: u64) {
         if let Some(lane) = self.lanes.get_mut(alias as usize) {
-            lane.unsure = lane.unsure.map(|_| end);
+            lane.settled(end, acked);
         }
     }
 
@@ -106,8 +180,25 @@ impl LanesOut {
     pub(in crate::flow::courier) fn unsure(&self, acked: u64) -> Vec<u32> {
         let lanes = (0..).zip(&self.lanes);
         lanes
-            .filter(|(_, lane)| lane.unsure.is_some_and(|until| acked < until))
+            .filter(|(_, lane)| lane.unsure.is_some_and(|until| acked < until) || !lane.sure.is_exact(acked))
             .map(|(alias, _)| alias)
             .collect()
     }
 }
+
+/// Where so many samples of an alias went since its number was told in the stream, it is told again: on a line that may swap
+/// packets long before the numbers go with more bits, and with many that they do anyway not as often; on one that keeps their order,
+/// which may be slow, no more often than a tally would go without the stream.
+const COUNTED: u64 = 32;
+const FAST_COUNTED: u64 = 1024;
+const COUNTED_IN_ORDER: u64 = SAMPLES_A_TALLY as u64;
+
+/// So many samples after the last number that is sure to be known, numbers go with more bits: on a line that may swap packets, and
+/// on one that keeps their order.
+pub(super) const FAR: u64 = 64;
+pub(super) const FAR_IN_ORDER: u64 = 120;
+
+/// Of so many samples that were lost in a row the other side counts none: their numbers begin anew. With few bits, and with
+/// more.
+const SPAN: u64 = 128;
+const SPAN_OF_MORE: u64 = 16_384;

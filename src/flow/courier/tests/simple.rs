@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::wire::control::{Credit, Ping, Pong};
+use crate::wire::packet::{self, PacketFrame, pieces};
 
 const CLEAR: Weather = Weather { loss: 0, doubled: 0, delay: 100, jitter: 0, fifo: true };
 
@@ -294,6 +295,21 @@ fn packet_of(side: &mut Side, now: Timestamp, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
+/// Whether its number goes with more bits.
+fn has_more(packet: &[u8]) -> bool {
+    let mut frames = pieces(packet).map(|piece| packet::decode(piece.unwrap()).unwrap());
+    frames.any(|frame| matches!(frame, PacketFrame::Message { order, .. } if order.wide))
+}
+
+/// A packet comes, and what is answered goes back.
+fn arrives(here: &mut Side, there: &mut Side, now: Timestamp, packet: &[u8]) {
+    there.courier.packet(now, packet);
+    let mut answer = Vec::new();
+    while there.courier.poll(now + Duration::from_millis(5), &mut answer) {
+        here.courier.packet(now + Duration::from_millis(5), &answer);
+    }
+}
+
 #[test]
 fn a_sample_that_a_burst_overtook_is_not_taken_for_one_after_it() {
     let mut bench = ready(udp());
@@ -302,7 +318,7 @@ fn a_sample_that_a_burst_overtook_is_not_taken_for_one_after_it() {
     let held = packet_of(here, now, &[0; 20]);
     for n in 1..=100 {
         let packet = packet_of(here, now, &[n; 20]);
-        there.courier.packet(now, &packet);
+        arrives(here, there, now, &packet);
         now = now + Duration::from_micros(300);
     }
     let late = there.courier.counts().late;
@@ -314,14 +330,14 @@ fn a_sample_that_a_burst_overtook_is_not_taken_for_one_after_it() {
     {
         now = now + Duration::from_millis(wait);
         let packet = packet_of(here, now, &[n; 20]);
-        assert_eq!(packet.len() > held.len(), wide, "{n}");
-        there.courier.packet(now, &packet);
+        assert_eq!(has_more(&packet), wide, "{n}");
+        arrives(here, there, now, &packet);
     }
     for n in 106..=120 {
         now = now + Duration::from_millis(30);
         let packet = packet_of(here, now, &[n; 20]);
-        there.courier.packet(now, &packet);
-        assert_eq!(packet.len(), held.len(), "{n}");
+        arrives(here, there, now, &packet);
+        assert!(!has_more(&packet), "{n}");
     }
     there.pull(now);
     let all: Vec<_> = (1..=120).map(|n| vec![n; 20]).collect();
@@ -329,6 +345,29 @@ fn a_sample_that_a_burst_overtook_is_not_taken_for_one_after_it() {
     let lost = |got: &&Got| matches!(got, Got::Control(Control::Lost { .. }));
     assert_eq!(there.got.iter().find(lost), Some(&Got::Control(Control::Lost { alias: 3, count: 1 })));
     assert_eq!(there.got.iter().filter(lost).count(), 1);
+}
+
+#[test]
+fn numbers_far_from_what_is_sure_to_be_known_go_with_more_bits() {
+    let mut bench = ready(udp());
+    let [here, there] = &mut bench.sides;
+    let mut now = bench.now + Duration::from_secs(20);
+    let mut held = Vec::new();
+    for n in 0..200_u8 {
+        now = now + Duration::from_millis(20);
+        // From the 100th on no acknowledgement comes.
+        let packet = packet_of(here, now, &[n; 20]);
+        if n < 100 {
+            arrives(here, there, now, &packet);
+            assert!(!has_more(&packet), "{n}");
+        } else {
+            there.courier.packet(now, &packet);
+            held.push(has_more(&packet));
+        }
+    }
+    let first = held.iter().position(|wide| *wide).expect("some do");
+    assert!((32..=64).contains(&first) && held[first..].iter().all(|wide| *wide), "{held:?}");
+    assert!(here.courier.unsure().is_empty());
 }
 
 #[test]

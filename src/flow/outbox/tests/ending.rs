@@ -86,6 +86,23 @@ fn what_waits_when_a_link_dies_is_lost_and_counted_by_route() {
 }
 
 #[test]
+fn what_never_left_by_its_own_link_may_have_come_by_a_copy() {
+    let mut bench = Bench::new(CAPACITY);
+    for (alias, delivery) in [(0, Delivery::Queue(10)), (1, Delivery::Lossless(10))] {
+        bench.open(alias, delivery);
+        bench.outbox.set_links(alias, Links::All);
+        bench.put(alias, &[0]);
+    }
+    bench.write_all();
+    for alias in 0..2 {
+        bench.put(alias, &[1]);
+        bench.put(alias, &[2]);
+    }
+    bench.outbox.close(None, false);
+    assert_eq!(left(&mut bench), [(0, 0, 2), (1, 0, 3)]);
+}
+
+#[test]
 fn what_went_past_an_interest_that_was_cut_off_is_lost_and_not_unsure_too() {
     let mut bench = Bench::new(CAPACITY);
     bench.bounds = Bounds { bytes: u64::MAX, stall: Duration::from_secs(1) };

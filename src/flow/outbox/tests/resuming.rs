@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::flow::batch::{Part, frames_of};
-use crate::flow::outbox::kept::MARK_EVERY;
+use crate::flow::outbox::again::{Known, again};
+use crate::flow::outbox::kept::{Ended, MARK_EVERY};
 use crate::wire::control::{Control, Entry};
 use crate::wire::{decode, kind};
 use proptest::prelude::*;
@@ -332,6 +333,44 @@ fn a_gap_before_samples_that_were_taken_leaves_no_doubt_about_the_number() {
         let cut = [Step::Credit(4), Step::Cut(0)].into_iter().chain(end);
         run(gap.clone().into_iter().chain(cut).collect(), 4096, None, None);
     }
+}
+
+/// The frames of rows, samples by their alias.
+fn told(rows: &std::collections::VecDeque<Batch>) -> Vec<String> {
+    let parts = rows.iter().flat_map(Batch::frames).map(|part| match part {
+        Part::Sample(piece) => format!("sample of {}", piece.alias),
+        Part::Control { kind, body, .. } => format!("{:?}", decode(kind, body).unwrap()),
+    });
+    parts.collect()
+}
+
+#[test]
+fn of_a_lane_that_cannot_go_now_the_number_is_kept_behind_what_is_left_out() {
+    let mut row = Batch::default();
+    encode(row.bytes(), &Control::At { alias: 1, number: 166 });
+    encode(row.bytes(), &Control::Gap { alias: 1, count: 23 });
+    let mut stamps = StampWriter::default();
+    let sample = || Outgoing { payload: &[7; 20], shared: None };
+    (0..9).for_each(|_| put_sample(&mut row, &mut stamps, 1, Timestamp::from_micros(1), sample()));
+    let links = Some(Links::only("tcp"));
+    let lane = Ended { sequence: 198, taken: 122, delivery: Delivery::Queue(5), links };
+    let known = Known {
+        lanes: [(1, lane)].into(),
+        loose: Vec::new(),
+        kept_only: Vec::new(),
+        barred: [1].into(),
+        gone: Default::default(),
+        held: 0,
+        // The other side may have counted too few: none of them goes again, by whichever link.
+        unsure: [1].into(),
+        came: 0,
+        slow: None,
+        base: None,
+    };
+    let (_, held) = again(&[row], &known);
+    let wanted =
+        ["At { alias: 1, number: 166 }", "Gap { alias: 1, count: 23 }", "At { alias: 1, number: 198 }"];
+    assert_eq!(told(&held), wanted);
 }
 
 #[test]
