@@ -63,7 +63,7 @@ impl Sure {
 
     /// Whether a number is so far off that it is to go with more bits.
     pub(super) fn is_far(&self, number: u64, acked: u64, far: u64) -> bool {
-        number - self.until(acked) >= far
+        number.saturating_sub(self.until(acked)) >= far
     }
 
     /// Whether a sample may have been taken for one before it.
@@ -93,7 +93,9 @@ impl LanesOut {
         };
         let is_under_way = lane.sure.told.is_some_and(|(_, end)| acked < end);
         let tally = Tally { alias, next: lane.sent_next, dropped: lane.sent_dropped };
-        (!is_under_way && lane.sent_next - lane.sure.until(acked) >= due).then_some(tally)
+        // A sample that was begun and given up has a number, and was never sent.
+        let count = lane.sent_next.saturating_sub(lane.sure.until(acked));
+        (!is_under_way && count >= due).then_some(tally)
     }
 
     /// A tally of an alias is in the stream, up to `end`.
