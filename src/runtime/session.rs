@@ -15,7 +15,7 @@ use crate::reason::{Reason, ReasonCode};
 use crossbeam_channel::Sender;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What every line of an endpoint is made with.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ pub(crate) fn run(line: &Arc<Line>, threads: &Threads, settings: &LineSettings, 
     let mut line = Arc::clone(line);
     let mut reader = Reader::new(&line, settings.max_frame);
     let end = loop {
-        match stint(&line, reader, threads, dispatcher) {
+        match stint(&line, reader, threads, settings, dispatcher) {
             Stint::HandedOver { to, received, rest } => match to.attach(&line, received) {
                 true => {
                     reader = Reader::resumed(&to, settings.max_frame, &rest);
@@ -67,7 +67,13 @@ enum Stint {
     Ended(Reason),
 }
 
-fn stint(line: &Arc<Line>, mut reader: Reader, threads: &Threads, dispatcher: &Sender<Input>) -> Stint {
+fn stint(
+    line: &Arc<Line>,
+    mut reader: Reader,
+    threads: &Threads,
+    settings: &LineSettings,
+    dispatcher: &Sender<Input>,
+) -> Stint {
     let writing = Arc::clone(line);
     let name = format!("bowline/writer {}", line.url);
     let writer = match threads.spawn(name, move || writer::run(&writing)) {
@@ -85,7 +91,13 @@ fn stint(line: &Arc<Line>, mut reader: Reader, threads: &Threads, dispatcher: &S
         Ok(reader::End::HandOver(to, received)) => {
             line.retire();
             // What it still writes may wait for what the other side acknowledges.
-            line.connection.current().tend(&|| !writer.is_finished());
+            let connection = line.connection.current();
+            let until = Instant::now() + settings.silence;
+            connection.tend(&|| !writer.is_finished() && Instant::now() < until);
+            if Instant::now() >= until && !writer.is_finished() {
+                // Nobody else would find out that the other side is gone.
+                connection.close();
+            }
             Stint::HandedOver { to, received, rest: reader.into_rest() }
         }
         Ok(reader::End::Lost(reason)) => {
