@@ -219,14 +219,13 @@ impl Buffer {
         Self::new(data, home)
     }
 
-    /// A vector for contents of up to `len` bytes that come bit by bit: memory is taken as they do.
+    /// A vector for contents of up to `len` bytes that come bit by bit: memory is taken as they do. It may have old contents.
     pub(crate) fn growing(len: usize, home: &Arc<Pool>) -> Vec<u8> {
-        let mut data = home.take();
+        let data = home.take();
         if data.capacity() > SLACK * len.max(SMALL) {
             home.give(data);
             return Vec::new();
         }
-        data.clear();
         data
     }
 

@@ -8,13 +8,16 @@
 //!     anything else: the link ends
 //! ```
 //!
+//! A large piece can be read right into its place: [`lend`](Assemblies::lend) gives the memory out, with what is there in
+//! it, and the piece brings it back, or [`give_back`](Assemblies::give_back) where it never came whole.
+//!
 //! A session that goes on over another connection keeps what is open. The sender begins again with any earlier piece of
 //! the sample, of its choice: up to the first that follows on what is there, they are dropped.
 
 use crate::bytes::{Buffer, Bytes, Pool};
 use crate::reason::{Reason, ReasonCode};
 use crate::time::Timestamp;
-use crate::wire::fragment::Fragment;
+use crate::wire::fragment::{Fragment, FragmentHead};
 use crate::wire::message::message_len;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +33,11 @@ pub(crate) struct Assemblies {
 struct Assembly {
     alias: u32,
     sent: Timestamp,
+    /// Its bytes, as far as `filled`, and room for more.
     bytes: Vec<u8>,
+    filled: usize,
+    /// `bytes` is lent for a piece to be read into.
+    lent: bool,
     /// How many bytes are to come.
     left: u32,
     /// When a piece came last.
@@ -47,6 +54,31 @@ struct Assembly {
 pub(crate) struct Whole {
     pub(crate) sent: Timestamp,
     pub(crate) bytes: Bytes,
+}
+
+/// Memory that a piece is read into: its place is from `from` to `to`.
+#[derive(Debug)]
+pub(crate) struct Lent {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+}
+
+/// The bytes of a piece.
+enum Bits<'a> {
+    /// Here, to be copied.
+    Here(&'a [u8]),
+    /// In their place already.
+    InPlace(Lent),
+}
+
+impl Bits<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Bits::Here(bytes) => bytes.len(),
+            Bits::InPlace(lent) => lent.to - lent.from,
+        }
+    }
 }
 
 impl Assemblies {
@@ -92,11 +124,37 @@ impl Assemblies {
         sent: Option<Timestamp>,
         wanted: bool,
     ) -> Result<Option<Whole>, Reason> {
+        self.take_bits(now, fragment.alias, fragment.left, Bits::Here(fragment.bytes), sent, wanted)
+    }
+
+    /// The same of a piece that was read into what was [lent](Self::lend) for it.
+    ///
+    /// # Errors
+    /// As of any piece.
+    pub(crate) fn take_lent(
+        &mut self,
+        now: Timestamp,
+        (head, lent): (&FragmentHead, Lent),
+        sent: Option<Timestamp>,
+        wanted: bool,
+    ) -> Result<Option<Whole>, Reason> {
+        self.take_bits(now, head.alias, head.left, Bits::InPlace(lent), sent, wanted)
+    }
+
+    fn take_bits(
+        &mut self,
+        now: Timestamp,
+        alias: u32,
+        left: u32,
+        bits: Bits<'_>,
+        sent: Option<Timestamp>,
+        wanted: bool,
+    ) -> Result<Option<Whole>, Reason> {
         self.check_heard(now)?;
-        let Fragment { alias, left, bytes, .. } = *fragment;
-        let place = self.place(alias);
+        let (place, len) = (self.place(alias), bits.len());
         if let Some(open) = place.map(|place| &mut self.open[place]) {
             (open.heard, open.rests) = (now, false);
+            // None of these was lent memory: what was there before it is not what is there.
             if open.again && left >= open.left {
                 return Ok(None);
             }
@@ -109,14 +167,13 @@ impl Assemblies {
                 )));
             }
             (None, Some(place)) => place,
-            (Some(sent), None) => self.begin(fragment, sent, now)?,
+            (Some(sent), None) => self.begin(alias, u64::from(left) + len as u64, sent, now)?,
         };
         let assembly = &mut self.open[place];
         let due = assembly.left;
-        if u64::from(left) + bytes.len() as u64 != u64::from(due) {
+        if u64::from(left) + len as u64 != u64::from(due) {
             return Err(malformed(format!(
-                "{} bytes came under alias {alias} with {left} to follow, where {due} were due",
-                bytes.len()
+                "{len} bytes came under alias {alias} with {left} to follow, where {due} were due"
             )));
         }
         assembly.left = left;
@@ -124,16 +181,49 @@ impl Assemblies {
         assembly.heard = now;
         assembly.unwanted |= !wanted;
         if assembly.unwanted {
-            assembly.bytes = Vec::new();
+            (assembly.bytes, assembly.filled) = (Vec::new(), 0);
         } else {
-            assembly.add(bytes);
+            assembly.add(bits, &self.pool);
         }
+        assembly.lent = false;
         if left > 0 {
             return Ok(None);
         }
-        let Assembly { sent, bytes, unwanted, .. } = self.open.swap_remove(place);
+        let Assembly { sent, mut bytes, filled, unwanted, .. } = self.open.swap_remove(place);
+        bytes.truncate(filled);
         let whole = || Whole { sent, bytes: Bytes::whole(Arc::new(Buffer::new(bytes, &self.pool))) };
         Ok((!unwanted).then(whole))
+    }
+
+    /// Lends the memory that a piece is to be read into, of which only the head came. `None` where it has to be looked at
+    /// when all of it is there: it does not fit what came before, or would be dropped. Takes memory for what is there, this
+    /// piece and as much again, at most.
+    pub(crate) fn lend(&mut self, head: &FragmentHead) -> Option<Lent> {
+        let total = u64::from(head.left) + head.payload_len as u64;
+        let place = self.place(head.alias);
+        let (mut bytes, from) = match (head.first, place) {
+            (Some(_), None) if message_len(head.alias, total) <= u64::from(self.max_frame) => {
+                (Buffer::growing(total as usize, &self.pool), 0)
+            }
+            (None, Some(place)) => {
+                let open = &mut self.open[place];
+                if open.unwanted || open.lent || total != u64::from(open.left) {
+                    return None;
+                }
+                open.lent = true;
+                (std::mem::take(&mut open.bytes), open.filled)
+            }
+            _ => return None,
+        };
+        make_room(&mut bytes, from, head.payload_len, head.left as usize);
+        Some(Lent { bytes, from, to: from + head.payload_len })
+    }
+
+    /// Takes back what was lent for a piece under an alias that did not come whole, or is dropped.
+    pub(crate) fn give_back(&mut self, alias: u32, lent: Lent) {
+        if let Some(open) = self.open.iter_mut().find(|open| open.alias == alias && open.lent) {
+            (open.bytes, open.lent) = (lent.bytes, false);
+        }
     }
 
     /// The sample of an alias that is open, if one is, comes again from one of its pieces on.
@@ -166,10 +256,8 @@ impl Assemblies {
         }
     }
 
-    fn begin(&mut self, fragment: &Fragment<'_>, sent: Timestamp, now: Timestamp) -> Result<usize, Reason> {
-        let total = u64::from(fragment.left) + fragment.bytes.len() as u64;
-        let frame = message_len(fragment.alias, total);
-        if frame > u64::from(self.max_frame) {
+    fn begin(&mut self, alias: u32, total: u64, sent: Timestamp, now: Timestamp) -> Result<usize, Reason> {
+        if message_len(alias, total) > u64::from(self.max_frame) {
             let text = format!("a sample of {total} bytes in pieces: at most {} are taken", self.max_frame);
             return Err(Reason::new(ReasonCode::FrameTooLarge, text));
         }
@@ -177,14 +265,14 @@ impl Assemblies {
         if active >= MOST || self.open.len() >= MOST_IN_ALL {
             return Err(too_many());
         }
-        let bytes = Buffer::growing(total as usize, &self.pool);
-        // Within `max_frame`, which is a `u32`.
-        let (alias, left) = (fragment.alias, total as u32);
         self.open.push(Assembly {
             alias,
             sent,
-            bytes,
-            left,
+            bytes: Vec::new(),
+            filled: 0,
+            lent: false,
+            // Within `max_frame`, which is a `u32`.
+            left: total as u32,
             heard: now,
             unwanted: false,
             again: false,
@@ -205,14 +293,32 @@ impl Assemblies {
 }
 
 impl Assembly {
-    /// Twice what is there, but no more than there will be.
-    fn add(&mut self, bytes: &[u8]) {
-        let needed = self.bytes.len() + bytes.len();
-        if self.bytes.capacity() < needed {
-            let all = needed + self.left as usize;
-            self.bytes.reserve_exact(all.min(2 * needed) - self.bytes.len());
+    fn add(&mut self, bits: Bits<'_>, pool: &Arc<Pool>) {
+        match bits {
+            Bits::InPlace(Lent { bytes, to, .. }) => (self.bytes, self.filled) = (bytes, to),
+            Bits::Here(bytes) => {
+                if self.filled == 0 {
+                    self.bytes = Buffer::growing(bytes.len() + self.left as usize, pool);
+                }
+                make_room(&mut self.bytes, self.filled, bytes.len(), self.left as usize);
+                let end = self.filled + bytes.len();
+                self.bytes[self.filled..end].copy_from_slice(bytes);
+                self.filled = end;
+            }
         }
-        self.bytes.extend_from_slice(bytes);
+    }
+}
+
+/// Makes room for `more` bytes behind the first `filled`, of which there will be `left` more: twice what is there then, but
+/// no more than there will be. What is behind `filled` may be anything.
+fn make_room(bytes: &mut Vec<u8>, filled: usize, more: usize, left: usize) {
+    let needed = filled + more;
+    if bytes.capacity() < needed {
+        bytes.truncate(filled);
+        bytes.reserve_exact((needed + left).min(2 * needed) - filled);
+    }
+    if bytes.len() < needed {
+        bytes.resize(needed, 0);
     }
 }
 
@@ -349,23 +455,77 @@ mod tests {
         assert_eq!(*whole.bytes, [7, 8]);
     }
 
+    /// As [`take`], into memory that is lent where it is.
+    fn take_in_place(all: &mut Assemblies, fragment: Fragment<'_>) -> Result<Option<Vec<u8>>, ReasonCode> {
+        let Fragment { alias, first, left, bytes } = fragment;
+        let head =
+            FragmentHead { frame_total: 0, header_len: 0, alias, first, left, payload_len: bytes.len() };
+        let Some(mut lent) = all.lend(&head) else { return take(all, fragment) };
+        lent.bytes[lent.from..lent.to].copy_from_slice(bytes);
+        let sent = first.map(|_| Timestamp::from_micros(7));
+        let taken = all.take_lent(Timestamp::ZERO, (&head, lent), sent, true);
+        taken.map(|whole| whole.map(|whole| whole.bytes.to_vec())).map_err(|reason| reason.code())
+    }
+
+    #[test]
+    fn what_was_lent_and_comes_back_changed_nothing() {
+        let mut all = assemblies(1000);
+        assert_eq!(take_in_place(&mut all, piece(1, true, 6, &[0, 1])), Ok(None));
+        for _ in 0..3 {
+            let head = FragmentHead {
+                frame_total: 0,
+                header_len: 0,
+                alias: 1,
+                first: None,
+                left: 3,
+                payload_len: 3,
+            };
+            let mut lent = all.lend(&head).expect("it follows on what is there");
+            assert!(all.lend(&head).is_none(), "it is lent once");
+            lent.bytes[lent.from..lent.to].fill(9);
+            all.give_back(1, lent);
+        }
+        assert_eq!(take(&mut all, piece(1, false, 3, &[2, 3, 4])), Ok(None));
+        assert_eq!(take_in_place(&mut all, piece(1, false, 0, &[5, 6, 7])), Ok(Some((0..8).collect())));
+    }
+
+    #[test]
+    fn nothing_is_lent_for_a_piece_that_does_not_fit() {
+        let mut all = assemblies(1000);
+        assert_eq!(take(&mut all, piece(1, true, 6, &[0, 1])), Ok(None));
+        for (what, first, left, len) in
+            [("begins again", true, 3, 3), ("skips", false, 1, 3), ("goes beyond", false, 0, 7)]
+        {
+            let first = first.then_some(Stamp(0));
+            let head =
+                FragmentHead { frame_total: 0, header_len: 0, alias: 1, first, left, payload_len: len };
+            assert!(all.lend(&head).is_none(), "{what}");
+        }
+        let first = Some(Stamp(0));
+        let large =
+            FragmentHead { frame_total: 0, header_len: 0, alias: 2, first, left: 900, payload_len: 100 };
+        assert!(all.lend(&large).is_none(), "larger than any sample");
+        assert_eq!(take(&mut all, piece(1, false, 0, &[2; 6])), Ok(Some(vec![0, 1, 2, 2, 2, 2, 2, 2])));
+    }
+
     proptest! {
         #[test]
         fn any_cuts_in_any_order_between_samples_give_the_samples(
             sizes in prop::collection::vec(2..3000usize, 1..4),
-            turns in prop::collection::vec((any::<prop::sample::Index>(), 1..900usize), 0..200),
+            turns in prop::collection::vec((any::<prop::sample::Index>(), 1..900usize, any::<bool>()), 0..200),
         ) {
             let samples: Vec<Vec<u8>> =
                 sizes.iter().enumerate().map(|(i, size)| (0..*size).map(|at| (at * 7 + i) as u8).collect()).collect();
             let (mut all, mut at) = (assemblies(10_000), vec![0; samples.len()]);
-            let rest = (0..samples.len()).map(|place| (place, usize::MAX));
-            let turns: Vec<_> = turns.iter().map(|(i, size)| (i.index(samples.len()), *size)).chain(rest).collect();
-            for (place, size) in turns {
+            let rest = (0..samples.len()).map(|place| (place, usize::MAX, true));
+            let turns = turns.iter().map(|(i, size, lent)| (i.index(samples.len()), *size, *lent));
+            for (place, size, lent) in turns.chain(rest) {
                 let (sample, from) = (&samples[place], at[place]);
                 if from == sample.len() { continue; }
                 let to = from.saturating_add(size).min(sample.len());
                 let left = (sample.len() - to) as u32;
-                let got = take(&mut all, piece(place as u32, from == 0, left, &sample[from..to]));
+                let next = piece(place as u32, from == 0, left, &sample[from..to]);
+                let got = if lent { take_in_place(&mut all, next) } else { take(&mut all, next) };
                 at[place] = to;
                 prop_assert_eq!(got, Ok((left == 0).then(|| sample.clone())));
                 prop_assert!(all.held() <= 2 * at.iter().sum::<usize>() + 3000);

@@ -8,12 +8,12 @@ use self::relay::Relay;
 use super::input::LineInput;
 use super::line::{Change, Line};
 use crate::bytes::{Buffer, Bytes, Pool};
-use crate::flow::assemblies::{Assemblies, Whole};
+use crate::flow::assemblies::{Assemblies, Lent, Whole};
 use crate::flow::outbox::Outgoing;
 use crate::flow::run::{Head, Run};
 use crate::reason::{Reason, ReasonCode};
 use crate::time::Timestamp;
-use crate::wire::fragment::Fragment;
+use crate::wire::fragment::{Fragment, FragmentHead};
 use crate::wire::{self, Limits, Stamp, StampReader};
 use std::sync::Arc;
 
@@ -337,32 +337,73 @@ impl Inlets {
 
     /// Takes in a piece of a sample, and delivers that if it is whole.
     pub(crate) fn fragment(&mut self, fragment: &Fragment<'_>, origin: Origin<'_>) -> Result<(), Reason> {
-        let alias = fragment.alias;
-        let sent =
-            fragment.first.map(|stamp| self.stamps.apply(stamp).shifted(origin.offset.saturating_neg()));
+        let Fragment { alias, first, left, .. } = *fragment;
+        let sent = self.sent(first, origin);
+        let Some(wanted) = self.wants_piece(alias, left, origin)? else { return Ok(()) };
+        let taken = self.assemblies.take(origin.line.clock.now(), fragment, sent, wanted)?;
+        self.deliver_whole(alias, taken, origin)
+    }
+
+    /// Memory for a piece to be read into, of which only the head came; `None` where it has to be looked at when all of it
+    /// is there.
+    pub(crate) fn lend(&mut self, head: &FragmentHead, origin: Origin<'_>) -> Result<Option<Lent>, Reason> {
+        let slot = self.slot(head.alias, origin)?;
+        let wanted = slot.numbers().is_some_and(|numbers| numbers.behind == 0);
+        slot.check_grant(head.alias)?;
+        Ok(if wanted { self.assemblies.lend(head) } else { None })
+    }
+
+    /// The piece for which memory was lent did not come whole.
+    pub(crate) fn give_back(&mut self, alias: u32, lent: Lent) {
+        self.assemblies.give_back(alias, lent);
+    }
+
+    /// As [`fragment`](Self::fragment), of a piece that lies where it belongs.
+    pub(crate) fn piece(
+        &mut self,
+        (head, lent): (&FragmentHead, Lent),
+        origin: Origin<'_>,
+    ) -> Result<(), Reason> {
+        let FragmentHead { alias, first, left, .. } = *head;
+        let sent = self.sent(first, origin);
+        let Some(wanted) = self.wants_piece(alias, left, origin)? else {
+            self.assemblies.give_back(alias, lent);
+            return Ok(());
+        };
+        let taken = self.assemblies.take_lent(origin.line.clock.now(), (head, lent), sent, wanted)?;
+        self.deliver_whole(alias, taken, origin)
+    }
+
+    /// When a sample was sent that begins with this stamp.
+    fn sent(&mut self, first: Option<Stamp>, origin: Origin<'_>) -> Option<Timestamp> {
+        first.map(|stamp| self.stamps.apply(stamp).shifted(origin.offset.saturating_neg()))
+    }
+
+    /// Whether the sample is wanted of which a piece came, with `left` bytes to follow; `None` where it is not looked at.
+    fn wants_piece(&mut self, alias: u32, left: u32, origin: Origin<'_>) -> Result<Option<bool>, Reason> {
         let slot = self.slot(alias, origin)?;
         if matches!(slot, Slot::Ignored) {
-            return Ok(());
+            return Ok(None);
         }
         let wanted = match slot.numbers_mut() {
             Some(numbers) if numbers.behind > 0 => {
                 // A sample counts with its last piece.
-                if fragment.left == 0 {
+                if left == 0 {
                     numbers.behind -= 1;
                 }
-                return Ok(());
+                return Ok(None);
             }
             numbers => numbers.is_some(),
         };
         slot.check_grant(alias)?;
-        match self.assemblies.take(origin.line.clock.now(), fragment, sent, wanted)? {
-            Some(Whole { sent, bytes }) => {
-                // What came before it under its alias.
-                self.flush(origin.chunk);
-                self.deliver(alias, sent, bytes, origin)
-            }
-            None => Ok(()),
-        }
+        Ok(Some(wanted))
+    }
+
+    fn deliver_whole(&mut self, alias: u32, whole: Option<Whole>, origin: Origin<'_>) -> Result<(), Reason> {
+        let Some(Whole { sent, bytes }) = whole else { return Ok(()) };
+        // What came before it under its alias.
+        self.flush(origin.chunk);
+        self.deliver(alias, sent, bytes, origin)
     }
 
     /// The alias ends: no sample of it may be unfinished.

@@ -8,7 +8,7 @@
 use super::inlets::{CopyAt, Inlets, Origin};
 use super::input::LineInput;
 use super::line::{Line, Word};
-use crate::bytes::{Buffer, Bytes, Pool};
+use crate::bytes::{Buffer, Pool};
 use crate::event::LostAt;
 use crate::reason::{Reason, ReasonCode};
 use crate::time::Timestamp;
@@ -17,10 +17,14 @@ use crate::wire::control::Control;
 use crate::wire::copied::read_copied;
 use crate::wire::fragment::read_fragment;
 use crate::wire::kind::{AT, BYE, COPY, FRAGMENT, MARK, MARKED, PING, PONG, RESUME, STALLED};
-use crate::wire::{self, Astray, Frame, Limits, MessageHead, Split};
+use crate::wire::{self, Astray, Frame, Limits, Split};
 use std::io::{self, IoSliceMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+mod large;
+
+use large::Filling;
 
 /// Why there is nothing more to read.
 pub(crate) enum End {
@@ -77,7 +81,7 @@ pub(crate) struct Reader {
     unseen: bool,
     /// A large payload was read last.
     after_large: bool,
-    /// Buffers that large payloads are read into.
+    /// Buffers that large payloads are read into, where they do not come in pieces.
     large: Arc<Pool>,
     /// The large payload that is being read.
     filling: Option<Filling>,
@@ -85,13 +89,6 @@ pub(crate) struct Reader {
     copies: Vec<CopyAt>,
     /// All that comes is dropped.
     discarding: Option<Discarding>,
-}
-
-/// A large message of which a part came.
-struct Filling {
-    head: MessageHead,
-    buffer: Buffer,
-    filled: usize,
 }
 
 /// What is known of a stream that is dropped: whether its frames are understood, and how much of one is
@@ -211,22 +208,16 @@ impl Reader {
         Ok(())
     }
 
-    /// Takes in what was read: a large message that is whole now, then what is in the chunk.
+    /// Takes in what was read: a large payload that is whole now, then what is in the chunk.
     fn take_in(&mut self, large: Option<Filling>) -> Result<(), Reason> {
         let (line, chunk) = (Arc::clone(&self.line), Arc::clone(&self.chunk));
         let origin = Origin { line: &line, chunk: &chunk, offset: line.offset() };
         let mut inlets = line.inlets.lock();
-        let taken = match large {
-            Some(Filling { head, buffer, .. }) => {
-                let bytes = Bytes::whole(Arc::new(buffer));
-                inlets.large(head.alias, head.stamp, bytes, origin)
-            }
-            None => Ok(()),
-        };
+        let taken = large.map_or(Ok(()), |large| large.hand(&mut inlets, origin));
         let before = self.start;
         let taken = taken.and_then(|()| match self.cut(&mut inlets, origin)? {
-            Some(head) => self.begin_large(head, &mut inlets, origin),
-            None => Ok(()),
+            true => self.begin_large(&mut inlets, origin),
+            false => Ok(()),
         });
         if self.start > before {
             self.astray.frame_ended();
@@ -323,7 +314,7 @@ impl Reader {
     /// An error where the frame that is coming cannot be one.
     fn look_inside(&mut self) -> Result<(), Reason> {
         let inside = match &self.filling {
-            Some(filling) => &filling.buffer.bytes()[..filling.filled],
+            Some(filling) => filling.inside(),
             None => &self.chunk.bytes()[self.start..self.end],
         };
         if !inside.is_empty() && !self.waits && self.astray.shows_in(inside, self.read_at) {
@@ -335,9 +326,9 @@ impl Reader {
         Ok(())
     }
 
-    /// Cuts all whole frames, or up to one that the dispatcher has a word on. Returns the head of a large message whose
-    /// payload is not all there.
-    fn cut(&mut self, inlets: &mut Inlets, origin: Origin<'_>) -> Result<Option<MessageHead>, Reason> {
+    /// Cuts all whole frames, or up to one that the dispatcher has a word on. True before a large one that is not all
+    /// there.
+    fn cut(&mut self, inlets: &mut Inlets, origin: Origin<'_>) -> Result<bool, Reason> {
         let bytes = &origin.chunk.bytes()[..self.end];
         if self.opening {
             wire::check_opening(&bytes[self.start..])?;
@@ -348,7 +339,7 @@ impl Reader {
         while !self.waits {
             if self.copies.len() == COPIES_AT_ONCE {
                 self.unseen = true;
-                return Ok(None);
+                return Ok(false);
             }
             let rest = &bytes[self.start..];
             match wire::split(rest, self.limits)? {
@@ -384,15 +375,10 @@ impl Reader {
                         }
                     }
                 }
-                Split::NeedMore { total } => {
-                    if total.is_none_or(|total| total < LARGE) {
-                        return Ok(None);
-                    }
-                    return Ok(wire::peek_message(rest).filter(|head| head.payload_len >= LARGE));
-                }
+                Split::NeedMore { total } => return Ok(total.is_some_and(|total| total >= LARGE)),
             }
         }
-        Ok(None)
+        Ok(false)
     }
 
     fn control(&mut self, control: Control, inlets: &mut Inlets, origin: Origin<'_>) -> Result<(), Reason> {
@@ -445,39 +431,6 @@ impl Reader {
             }
         }
         Ok(())
-    }
-
-    /// Begins to read a large payload straight into the buffer it will be delivered in.
-    fn begin_large(
-        &mut self,
-        head: MessageHead,
-        inlets: &mut Inlets,
-        origin: Origin<'_>,
-    ) -> Result<(), Reason> {
-        inlets.expect(head.alias, origin)?;
-        // The rest of it may be long in coming: what is there is handed over before.
-        let mut buffer = Buffer::of_len(head.payload_len, &self.large);
-        let there = (self.end - self.start).min(head.frame_total) - head.header_len;
-        let from = self.start + head.header_len;
-        buffer.bytes_mut()[..there].copy_from_slice(&self.chunk.bytes()[from..from + there]);
-        self.start += head.header_len + there;
-        self.filling = Some(Filling { head, buffer, filled: there });
-        self.astray.moved();
-        Ok(())
-    }
-
-    /// Reads more of a large payload; returns it once that was the rest of it.
-    fn fill(&mut self, mut filling: Filling) -> Result<Option<Filling>, Halt> {
-        let filled = filling.filled;
-        let read = self.read(Some(&mut filling.buffer.bytes_mut()[filled..]));
-        filling.filled += *read.as_ref().unwrap_or(&0);
-        if read.is_err() || filling.filled < filling.head.payload_len {
-            self.filling = Some(filling);
-            return read.map(|_| None);
-        }
-        self.after_large = true;
-        self.astray.frame_ended();
-        Ok(Some(filling))
     }
 
     /// Reads and drops until the line ends, so that a BYE on its way out is not lost in a reset. Where
@@ -542,7 +495,7 @@ const CHUNK: usize = 128 * 1024;
 /// The same until the handshake is done: a frame may have 1024 bytes then.
 const FIRST_CHUNK: usize = 4 * 1024;
 
-/// From this payload on, a message is read into a buffer of its own rather than copied there.
+/// From this size on, a message or a piece of one is read to where it will be delivered rather than copied there.
 const LARGE: usize = 16 * 1024;
 
 /// How many copies are handed over at once.

@@ -1,6 +1,7 @@
 //! Readers of connections that say what they are told to.
 
 use super::*;
+use crate::bytes::Bytes;
 use crate::delivery::Delivery;
 use crate::event::PeerName;
 use crate::flow::run::Content;

@@ -43,6 +43,7 @@ fn turn() -> impl Strategy<Value = Turn> {
         6 => (0..60usize).prop_map(Turn::Whole),
         1 => (LARGE..LARGE + 3000).prop_map(Turn::Whole),
         6 => (1..900usize).prop_map(Turn::Piece),
+        3 => (LARGE..LARGE + 3000).prop_map(Turn::Piece),
         1 => (1..4u64).prop_map(Turn::Gap),
         1 => (1..4u64).prop_map(Turn::Lost),
     ]
@@ -61,36 +62,37 @@ struct Link {
 
 fn link() -> impl Strategy<Value = Link> {
     let loses = prop::option::weighted(0.3, (0..ALIASES, 0..6usize));
-    let at_once = prop_oneof![1..40usize, Just(usize::MAX)];
+    let at_once = prop_oneof![1..40usize, 3000..9000usize, Just(usize::MAX)];
     (any::<Index>(), any::<Index>(), at_once, any::<Index>(), loses)
         .prop_map(|(back, breaks, at_once, handed, loses)| Link { back, breaks, at_once, handed, loses })
 }
 
 /// What the sender keeps of these turns; what was begun is ended.
 fn row(turns: &[(usize, Turn)]) -> Vec<Kept> {
-    const SAMPLE: usize = 2000;
+    // What comes in pieces: under the last alias, some of them are large.
+    let sizes: [usize; ALIASES] = [2000, 2000, 3 * LARGE];
     let (mut row, mut next, mut begun) = (Vec::new(), [0; ALIASES], [0; ALIASES]);
     let payload = |alias: usize, number: u64, size: usize| -> Vec<u8> {
         (0..size).map(|at| (at as u64 * 7 + number * 31 + alias as u64) as u8).collect()
     };
-    let rest = (0..ALIASES).map(|alias| (alias, Turn::Piece(SAMPLE))).collect::<Vec<_>>();
+    let rest = (0..ALIASES).map(|alias| (alias, Turn::Piece(sizes[alias]))).collect::<Vec<_>>();
     for (place, (alias, turn)) in turns.iter().chain(&rest).cloned().enumerate() {
-        let (number, from) = (next[alias], begun[alias]);
+        let (number, from, sample) = (next[alias], begun[alias], sizes[alias]);
         if place >= turns.len() && from == 0 {
             continue;
         }
         let mut keep = |bytes, begins, what| row.push(Kept { alias, number, bytes, begins, what });
         let count = match turn {
             Turn::Piece(size) => {
-                let to = (from + size).min(SAMPLE);
-                let (whole, mut bytes) = (payload(alias, number, SAMPLE), Vec::new());
+                let to = (from + size).min(sample);
+                let (whole, mut bytes) = (payload(alias, number, sample), Vec::new());
                 let first = (from == 0).then_some(Stamp(1));
-                put_fragment_head(&mut bytes, alias as u32, first, (SAMPLE - to) as u32, to - from);
+                put_fragment_head(&mut bytes, alias as u32, first, (sample - to) as u32, to - from);
                 bytes.extend_from_slice(&whole[from..to]);
-                begun[alias] = to % SAMPLE;
-                let what = if to == SAMPLE { What::Sample(whole) } else { What::Piece };
+                begun[alias] = to % sample;
+                let what = if to == sample { What::Sample(whole) } else { What::Piece };
                 keep(bytes, from == 0, what);
-                u64::from(to == SAMPLE)
+                u64::from(to == sample)
             }
             // One that is begun is given up by a GAP, and goes on with anything else.
             Turn::Gap(count) => {
