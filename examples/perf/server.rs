@@ -178,7 +178,7 @@ pub struct Ring {
 }
 
 impl Ring {
-    const BUFFERS: usize = 4;
+    const BUFFERS: usize = 64;
 
     pub fn new(size: usize) -> Self {
         Self { buffers: std::array::from_fn(|_| Bytes::new()), at: 0, size }

@@ -164,6 +164,8 @@ struct Gate {
     taken: bool,
     /// The last batch the writer took held more than one sample.
     loaded: bool,
+    /// It held many.
+    crowded: bool,
     /// Not all that waits may be taken: see [`kept`].
     shut: bool,
     /// When the last write ended.

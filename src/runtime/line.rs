@@ -22,7 +22,7 @@ use crate::reason::{Reason, ReasonCode};
 use crate::route::Route;
 use crate::settings::Bounds;
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use crate::sync::{Mutex, MutexGuard, Wake, Woken, thread_local, wake};
+use crate::sync::{Mutex, MutexGuard, Wake, Woken, thread_local, wake, yield_now};
 use crate::time::Timestamp;
 use crate::transport::Connection;
 use crate::wire::control::{Control, Credit};
@@ -467,6 +467,7 @@ impl Line {
     /// For the writer: waits for something to write. False at the end.
     pub(crate) fn next_load(&self, load: &mut Load, mut wrote: bool) -> bool {
         loop {
+            self.let_grow();
             if let Some(some) = self.poll_load(load, wrote) {
                 return some;
             }
@@ -474,6 +475,16 @@ impl Line {
             if self.woken.recv().is_err() {
                 return false;
             }
+        }
+    }
+
+    /// Lets others run, a few times at most, while what waits on a busy line is little: the sender may be one of them.
+    fn let_grow(&self) {
+        for _ in 0..GROWS {
+            if !self.out.lock().outbox.grows(|| self.clock.now()) {
+                break;
+            }
+            yield_now();
         }
     }
 
@@ -600,6 +611,9 @@ impl RoomMade {
         }
     }
 }
+
+/// How often the writer of a busy line lets others run before it takes what there is.
+const GROWS: usize = 4;
 
 /// Whether this thread has not written inline just now. One that sends without pause, be it on many
 /// lines in turn, each of them quiet, leaves the writing to the writers.

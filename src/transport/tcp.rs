@@ -262,7 +262,7 @@ const SEND_BUFFER: Option<usize> = Some(256 * 1024);
 /// urgent now. What was sent and not acknowledged, which a fast line with a long way needs, is not counted; so
 /// that this costs no throughput.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const NOT_SENT: u32 = 128 * 1024;
+const NOT_SENT: u32 = 64 * 1024;
 
 /// The same for receiving, where `None` lets a peer decide how many megabytes wait here. It is emptied
 /// by a thread that waits for no application, so it fills only while that thread does not run. With

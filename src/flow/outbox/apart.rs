@@ -40,8 +40,8 @@ pub(super) struct Apart {
     gauge: Gauge,
     /// What waited in the queues of barred lanes.
     pub(super) barred: Vec<Waiting>,
-    /// What was taken last, where that came right behind another write.
-    taken: Option<usize>,
+    /// How much was taken last, and when.
+    taken: Option<(usize, Timestamp)>,
     /// Lanes that end once what waits of them went.
     pub(super) endings: usize,
     /// Control frames behind these ends, and how many of them count.
@@ -85,7 +85,7 @@ impl Apart {
     /// The writer never ends what it took.
     pub(super) fn forget_write(&mut self) {
         self.taken = None;
-        self.gauge.idle();
+        self.gauge.begin_anew();
     }
 
     pub(super) fn edition(&self) -> u64 {
@@ -332,20 +332,23 @@ impl Outbox {
         }
     }
 
-    /// The writer took `bytes` to write; `wrote`: right behind what it took before.
-    pub(super) fn note_taken(&mut self, bytes: usize, wrote: bool) {
-        if !wrote {
-            self.apart.gauge.idle();
-        }
-        self.apart.taken = wrote.then_some(bytes);
+    /// The writer took `bytes` to write at `now`.
+    pub(super) fn note_taken(&mut self, bytes: usize, now: Timestamp) {
+        self.apart.taken = Some((bytes, now));
     }
 
     /// The writer is through with what it took, at `now`.
     pub(super) fn note_written(&mut self, now: Timestamp) {
-        if let Some(bytes) = self.apart.taken.take() {
-            self.apart.gauge.wrote(bytes, now - self.gate.last);
+        if let Some((bytes, began)) = self.apart.taken.take() {
+            self.apart.gauge.wrote(bytes, began, now);
             self.note_stride();
         }
+    }
+
+    /// A sender wrote `bytes`, without waiting.
+    pub(super) fn note_inline(&mut self, bytes: usize, now: Timestamp) {
+        self.apart.gauge.wrote(bytes, now, now);
+        self.note_stride();
     }
 
     /// Bytes of all that waits.

@@ -3,6 +3,7 @@
 use super::Outbox;
 use crate::flow::batch::Batch;
 use crate::time::Timestamp;
+use std::time::Duration;
 
 impl Outbox {
     /// Takes control frames that nothing waits ahead of, to be written inline by the caller.
@@ -63,6 +64,15 @@ impl Outbox {
         }
     }
 
+    /// Whether what waits will soon be more: many samples at a time were taken until just now. The batches of several
+    /// busy lines would else stay small, as each writer is woken by the first sample, and comes before the sender goes on.
+    pub(crate) fn grows(&self, now: impl FnOnce() -> Timestamp) -> bool {
+        let waiting = self.batch.len();
+        let alone = self.rest.is_empty() && self.urgent.is_empty() && self.apart.is_empty();
+        let little = waiting > 0 && waiting < self.capacity / 4;
+        self.gate.crowded && little && alone && !self.closed && now() - self.gate.last < BUSY
+    }
+
     fn take_batch(&mut self, into: &mut Batch) {
         self.hasten();
         std::mem::swap(&mut self.batch, into);
@@ -72,6 +82,7 @@ impl Outbox {
         }
         if into.messages() > 0 {
             self.gate.loaded = into.messages() > 1;
+            self.gate.crowded = into.messages() >= MANY;
         }
         if self.parked > 0 || self.held > 0 {
             self.unpark(self.capacity);
@@ -82,6 +93,7 @@ impl Outbox {
     pub(crate) fn end_inline(&mut self, batch: &mut Batch, now: Timestamp) {
         self.gate.writing = false;
         self.gate.last = now;
+        self.note_inline(batch.size() - batch.len(), now);
         if self.kept.is_some() && self.end_kept(batch) {
             return;
         }
@@ -119,7 +131,8 @@ impl Outbox {
             return false;
         }
         (self.gate.writing, self.gate.taken) = (true, true);
-        self.begin_write(if wrote { self.gate.last } else { now() });
+        let now = if wrote { self.gate.last } else { now() };
+        self.begin_write(now);
         if !self.rest.is_empty() {
             // It may end in the middle of a frame, so nothing may go before the rest of it.
             std::mem::swap(&mut self.rest, batch);
@@ -138,7 +151,11 @@ impl Outbox {
                 kept.put_answer(urgent);
             }
         }
-        self.note_taken(urgent.len() + batch.len(), wrote);
+        self.note_taken(urgent.len() + batch.len(), now);
         true
     }
 }
+
+/// A line from which so many samples were taken at once, and which stood idle for no longer than this since, is busy.
+const MANY: usize = 32;
+const BUSY: Duration = Duration::from_millis(1);

@@ -267,6 +267,34 @@ fn without_the_capability_nothing_is_kept_and_no_mark_is_sent() {
     assert_eq!(bench.outbox.marked(3), Ok(false));
 }
 
+#[test]
+fn large_payloads_have_a_mark_for_four_times_as_many_bytes() {
+    for (size, every) in [(8 * 1024, MARK_EVERY), (BY_REFERENCE, 4 * MARK_EVERY)] {
+        let mut bench = Bench::new(CAPACITY);
+        bench.outbox.set_resumes(true);
+        bench.open(0, Delivery::Lossless(1 << 20));
+        let payload = Bytes::from(vec![7; size]);
+        let (mut bytes, mut marks) = (0, 0);
+        while marks < 3 {
+            let sample = Outgoing { payload: &payload, shared: Some(&payload) };
+            let (lane, now) = (bench.outbox.lane(0).expect("it is open").id, bench.now);
+            assert_ne!(bench.outbox.put(lane, sample, false, || now), Put::NoRoom);
+            bytes += size;
+            bench.got.clear();
+            bench.write_all();
+            for got in std::mem::take(&mut bench.got) {
+                if let Got::Control(Control::Mark { number }) = got {
+                    marks += 1;
+                    bench.outbox.marked(number).expect("it was sent");
+                }
+            }
+            bench.now = bench.now + Duration::from_secs(1);
+        }
+        let found = bytes / marks;
+        assert!(found.abs_diff(every) <= every / 8, "{found} bytes a mark, with payloads of {size}");
+    }
+}
+
 mod given_up {
     use super::*;
 
