@@ -16,6 +16,9 @@ each_board!(
     a_type_that_differs_is_told
 );
 
+/// A board that is there again must be in use again so soon. Alone it takes a tenth of it.
+const BACK: Duration = Duration::from_secs(2);
+
 fn is_down(bench: &mut Bench) -> String {
     bench.rig.watch.find(|event| match event {
         Event::LinkDown { reason, .. } => Some(reason.to_string()),
@@ -42,6 +45,7 @@ fn resets_are_seen_at_once(kind: Kind) {
         assert!(status.commands == 0 && status.setpoints == 0, "{status:?}");
     }
     println!("{kind:?}: 5 resets, each back within {slowest:?}");
+    assert!(slowest < BACK, "{slowest:?}");
 }
 
 fn a_board_that_hangs_is_given_up_and_comes_back(kind: Kind) {
@@ -72,6 +76,7 @@ fn unplugs(kind: Kind) {
         slowest = slowest.max(plugged.elapsed());
     }
     println!("{kind:?}: 5 unplugs, each back within {slowest:?}");
+    assert!(slowest < BACK, "{slowest:?}");
 }
 
 fn a_type_that_differs_is_told(kind: Kind) {

@@ -42,7 +42,9 @@ fn measurements_go_up_and_set_points_down(kind: Kind) {
         status.lost,
         status.age
     );
-    assert!(got > 0, "none of {} measurements came", last - first);
+    // Beside other tests on a busy machine; alone it is 100.
+    assert!(rate > 50.0, "{rate:.1} measurements a second");
+    assert!(oldest < Duration::from_secs(2), "{oldest:?}");
     assert!(came + status.lost >= SENT * 9 / 10 && came <= SENT, "{came} and {}", status.lost);
     assert!(!status.stopped && status.noise == 0, "{status:?}");
     bench.status_when("the wheels stop when no more comes", |status| status.stopped);

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Longer than anything that must happen takes, even on a machine that does much else.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_secs(20);
 
 /// Long enough for something wrong to happen, short enough to wait for.
 pub const MOMENT: Duration = Duration::from_millis(50);
