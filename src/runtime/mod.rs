@@ -96,7 +96,7 @@
 //! - A sender that writes the batch it filled, rather than sleep until the writer has taken it, gave some 10 to
 //!   20 % at 64 B. Written at 60 of 64 KiB it was better than at 32 or 16.
 //! - Pieces of 1 MiB samples read to their place, and cut as large as the line was measured to be fast also where it stands
-//!   idle for moments: 1.9 to 2.0 GB/s, where 1.2 to 1.4 were copied into it by pieces of 64 KiB (in turn; plain sockets made 2.7).
+//!   idle for moments: 1.7 GB/s, and 1.8 by a callback, where 1.4 to 1.5 were copied there by pieces of 64 KiB (in turn).
 //! - Copies by this processor (`rep movsb`, which Linux uses for sockets) are twenty times slower where the destination is 1
 //!   to 31 bytes ahead of the source modulo 4096. Plain sockets meet that with each copy or with none; behind frames of
 //!   changing heads about one in a hundred does.

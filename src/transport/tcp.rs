@@ -260,7 +260,8 @@ const SEND_BUFFER: Option<usize> = Some(256 * 1024);
 
 /// How many bytes the system takes, on Linux, beyond those it sent already: these wait ahead of whatever becomes
 /// urgent now. What was sent and not acknowledged, which a fast line with a long way needs, is not counted; so
-/// that this costs no throughput.
+/// that this costs little throughput. Over loopback, with 1 MiB a write of plain sockets, 64 KiB made 2.4 GB/s where no limit
+/// made 2.5 and 128 KiB 1.9 (medians of 9, in turn).
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const NOT_SENT: u32 = 64 * 1024;
 
