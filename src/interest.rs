@@ -283,6 +283,9 @@ impl<T: Message> Interest<T> {
     }
 
     /// Waits until an intent supplies it, for at most `timeout`; false if none did.
+    ///
+    /// The intent was told to send here before this returns: what it sends in answer to anything that goes to its
+    /// program afterwards, comes here. Only over UDP may the one overtake the other.
     pub fn wait_intent(&self, timeout: Duration) -> bool {
         self.inbox.wait_supplier(time::instant().checked_add(timeout)) == Waited::Ready
     }

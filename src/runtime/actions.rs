@@ -49,7 +49,11 @@ impl Dispatcher {
                     self.engine.look(self.clock.now(), link, seen);
                 }
             }
-            Action::Send { link, frame, order } => self.send(link, &frame, order),
+            Action::Send { link, frame, order } => {
+                if let Some(frame) = self.edits.hold_notice(link, frame) {
+                    self.send(link, &frame, order);
+                }
+            }
             Action::HangUp { link, bye } => self.hang_up(link, bye),
             Action::LetGo { session } => {
                 if let Some(line) = self.lines.get(&session) {
@@ -151,7 +155,7 @@ impl Dispatcher {
         let _ = self.dials.get(&link).map(|orders| orders.try_send(dial::Order::Watch));
     }
 
-    fn send(&mut self, link: LinkId, frame: &Control, order: Order) {
+    pub(super) fn send(&mut self, link: LinkId, frame: &Control, order: Order) {
         if let Some(line) = self.lines.get(&link) {
             if !line.send(frame, order) {
                 self.backlog(link);
@@ -187,7 +191,7 @@ impl Dispatcher {
         let outgoing: Vec<_> =
             self.outgoing.range(all.clone()).map(|((_, alias), id)| (*alias, *id)).collect();
         for (alias, intent) in outgoing {
-            self.forget_outlet(link, intent, alias);
+            let _untold = self.forget_outlet(link, intent, alias);
         }
         let incoming = self.incoming.range(all.clone()).map(|((_, alias), _)| *alias);
         let relayed = self.relayed.range(all).map(|((_, alias), _)| *alias);
@@ -219,17 +223,21 @@ impl Dispatcher {
     }
 
     fn close_outlet(&mut self, link: LinkId, intent: IntentId, alias: u32) {
-        self.forget_outlet(link, intent, alias);
+        if let Some(notice) = self.forget_outlet(link, intent, alias) {
+            // The peer must know the alias before it is told of its end.
+            self.send(link, &notice, Order::InLine);
+        }
         if let Some(line) = self.lines.get(&link) {
             line.end_lane(alias);
         }
     }
 
-    fn forget_outlet(&mut self, link: LinkId, intent: IntentId, alias: u32) {
+    /// What the peer was not told of the outlet yet.
+    fn forget_outlet(&mut self, link: LinkId, intent: IntentId, alias: u32) -> Option<Control> {
         self.report_loss(Stream::Out(link, alias));
         self.losses.end(Stream::Out(link, alias));
         self.outgoing.remove(&(link, alias));
-        self.edits.close(intent, Place::Remote(link, alias));
+        self.edits.close(intent, Place::Remote(link, alias))?.notice
     }
 
     /// The first credit of a lane came: it is open now, and a latecomer gets the retained sample.
@@ -329,7 +337,7 @@ impl Dispatcher {
         let Some(source) = self.local.remove(&(intent, interest)) else { return };
         let never_came = self.edits.close(intent, Place::Local(interest));
         if let Some(inbox) = self.interests.get(&interest) {
-            if never_came {
+            if never_came.is_some() {
                 inbox.supplier_came();
             }
             inbox.remove_supplier(&source);

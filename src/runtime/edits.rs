@@ -3,12 +3,16 @@
 //! A program, or one frame of a peer, can declare thousands of interests in one route, or withdraw them. To
 //! publish a list for each of them would keep the dispatcher for seconds, and with it the pings of all links.
 //! So a list is published once there is nothing else to do, or when a while has passed.
+//!
+//! Whoever hears of a change finds it done: the events, and the notices that tell a peer of its link, wait until what
+//! they speak of is published. A peer that was told may ask for a sample at once, and must get it.
 
 use super::dispatcher::Dispatcher;
 use super::outlets::Outlet;
 use crate::event::Event;
-use crate::proto::{IntentId, InterestId, LinkId};
+use crate::proto::{IntentId, InterestId, LinkId, Order};
 use crate::time::Timestamp;
+use crate::wire::control::{Control, Notify};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -26,8 +30,20 @@ pub(super) struct Edits {
 
 #[derive(Default)]
 struct Edit {
-    opened: BTreeMap<Place, Outlet>,
+    opened: BTreeMap<Place, Opened>,
     closed: BTreeSet<Place>,
+}
+
+struct Opened {
+    outlet: Outlet,
+    /// What tells the peer, once it is published.
+    notice: Option<Control>,
+}
+
+/// What became of a place whose outlet was to be published.
+pub(super) struct Unpublished {
+    /// The peer was not told.
+    pub(super) notice: Option<Control>,
 }
 
 /// An outlet among those of its intent.
@@ -39,15 +55,32 @@ pub(super) enum Place {
 
 impl Edits {
     pub(super) fn open(&mut self, intent: IntentId, place: Place, outlet: Outlet) {
-        self.edits.entry(intent).or_default().opened.insert(place, outlet);
+        self.edits.entry(intent).or_default().opened.insert(place, Opened { outlet, notice: None });
     }
 
-    /// True if the place was opened and never published.
-    pub(super) fn close(&mut self, intent: IntentId, place: Place) -> bool {
+    /// What was not published of the place, if it was opened and that was never published.
+    pub(super) fn close(&mut self, intent: IntentId, place: Place) -> Option<Unpublished> {
         self.closing.insert(place);
         let edit = self.edits.entry(intent).or_default();
         edit.closed.insert(place);
-        edit.opened.remove(&place).is_some()
+        edit.opened.remove(&place).map(|opened| Unpublished { notice: opened.notice })
+    }
+
+    /// Keeps a frame that tells of an outlet until that is published; gives it back where it need not wait.
+    pub(super) fn hold_notice(&mut self, link: LinkId, frame: Control) -> Option<Control> {
+        let Control::Notify(Notify::Linked { mine, alias, .. } | Notify::Packed { mine, alias, .. }) = frame
+        else {
+            return Some(frame);
+        };
+        let place = Place::Remote(link, alias);
+        // Of what is passed on for others, `mine` is no intent of this endpoint, and nothing is opened in its place.
+        match self.edits.get_mut(&IntentId(mine)).and_then(|edit| edit.opened.get_mut(&place)) {
+            Some(opened) => {
+                opened.notice = Some(frame);
+                None
+            }
+            None => Some(frame),
+        }
     }
 
     /// Keeps an event until what it may speak of is published; gives it back where nothing waits.
@@ -86,14 +119,23 @@ impl Dispatcher {
         while let Some((intent, edit)) = self.edits.edits.pop_first() {
             let Edit { opened, closed } = edit;
             let Some(outlets) = self.intents.get(&intent) else { continue };
-            let here: Vec<_> = opened.values().filter_map(Outlet::local).collect();
+            let here: Vec<_> = opened.values().filter_map(|opened| opened.outlet.local()).collect();
+            let mut notices = Vec::new();
             outlets.publish(|list| {
                 list.retain(|outlet| !outlet.place().is_some_and(|place| closed.contains(&place)));
-                list.extend(opened.into_values());
+                for (place, Opened { outlet, notice }) in opened {
+                    list.push(outlet);
+                    notices.extend(notice.map(|notice| (place, notice)));
+                }
             });
             for (inbox, source) in here {
                 inbox.supplier_came();
                 self.give_retained(outlets, inbox, source);
+            }
+            for (place, notice) in notices {
+                if let Place::Remote(link, _) = place {
+                    self.send(link, &notice, Order::InLine);
+                }
             }
         }
         for event in std::mem::take(&mut self.edits.untold) {

@@ -2,6 +2,7 @@
 
 use crate::support::{Kind, MOMENT, SOON, pair, until};
 use bowline::{Intent, Interest, InterestSettings};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 crate::each_kind!(waiting_for_the_other_side_ends_in_time_or_when_it_comes);
@@ -82,4 +83,47 @@ fn closing_ends_every_wait_after_what_was_received_is_read() {
     assert_eq!(interest.iter().map(|sample| *sample).collect::<Vec<_>>(), [0, 1], "what came can be read");
     assert!(interest.recv().is_err_and(|error| error.is_closed()));
     assert!(interest.try_recv().is_err_and(|error| error.is_closed()));
+}
+
+/// The supplier's dispatcher always has something to do, so what it may do later comes late.
+#[test]
+fn who_waited_for_an_intent_gets_what_is_sent_from_then_on() {
+    // Not over UDP, where a sample may overtake the credit that was sent before it.
+    for kind in [Kind::Tcp, Kind::Memory, Kind::Unix, Kind::Local] {
+        let pair = pair(kind);
+        let intent: Intent<u32> = pair.robot.intent("robot.count").expect("intent");
+        let ask: Intent<u32> = pair.desk.intent("desk.ask").expect("intent");
+        let asked: Interest<u32> =
+            pair.robot.interest_with("desk.ask", InterestSettings::new().lossless(4)).expect("interest");
+        assert!(ask.wait_interest(SOON));
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        let _ = pair.robot.links();
+                    }
+                });
+            }
+            let _ended = Ended(&done);
+            for round in 0..200 {
+                let count: Interest<u32> = pair.desk.interest("robot.count").expect("interest");
+                assert!(count.wait_intent(SOON));
+                ask.send(round).expect("room");
+                assert_eq!(asked.recv_timeout(SOON).map(|sample| *sample).ok(), Some(round));
+                let outcome = intent.send(round).expect("room");
+                let got = count.recv_timeout(SOON).map(|sample| *sample);
+                assert_eq!(got.ok(), Some(round), "over {kind:?}, sent to {outcome:?}");
+            }
+        });
+    }
+}
+
+/// Says so when it is dropped, by a panic too.
+struct Ended<'a>(&'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
