@@ -34,13 +34,13 @@ fn a_frozen_peer_that_cannot_be_sent_everything_is_cut_at_the_deadline() {
     for (scheme, drops) in [("tcp", false), ("unix", false), ("tcp", true)] {
         let (robot, intent, _desk) = with_a_frozen_peer(scheme, Duration::from_secs(10));
         let sample = Bytes::from(vec![1; 100_000]);
-        // Until its buffers and ours are full, and stay so.
+        // Until its buffers and ours are full, and stay so for longer than the system takes to send again what it dropped.
         let mut room = Instant::now();
         let full = || {
             if intent.send(sample.clone()).expect("sends").worst() != bowline::Fate::Replaced {
                 room = Instant::now();
             }
-            room.elapsed() > Duration::from_millis(100)
+            room.elapsed() > Duration::from_secs(1)
         };
         assert!(eventually(SOON, full));
         let deadline = Duration::from_millis(if drops { 500 } else { 300 });
