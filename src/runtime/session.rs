@@ -126,3 +126,6 @@ fn stint(
 fn internal(text: String) -> Reason {
     Reason::new(ReasonCode::Internal, text)
 }
+
+#[cfg(test)]
+mod tests;

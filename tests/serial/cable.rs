@@ -55,6 +55,8 @@ struct Lane {
     /// Bytes are left where they are.
     frozen: bool,
     waiting: VecDeque<u8>,
+    /// More wait where they came from.
+    more: bool,
     /// When the line is free for the next byte.
     free: Instant,
 }
@@ -79,6 +81,7 @@ impl Cable {
             echoes: false,
             frozen: false,
             waiting: VecDeque::new(),
+            more: false,
             free: Instant::now(),
         };
         let relay = Relay {
@@ -213,28 +216,36 @@ impl Relay {
         let lane = &mut self.lanes[from as usize];
         // No more than the line takes in a while, so that the rest waits where it would wait.
         let most = (Duration::from_millis(2).as_nanos() / self.byte.as_nanos()) as usize + 16;
-        let mut chunk = vec![0; most.saturating_sub(lane.waiting.len())];
-        if let Some(plug) = self.plugs[from as usize].as_mut().filter(|_| !chunk.is_empty() && !lane.frozen) {
-            if let Ok(count) = plug.near.read(&mut chunk) {
+        let mut ready = Vec::new();
+        loop {
+            if lane.waiting.is_empty() && !lane.more {
+                lane.free = lane.free.max(now - Duration::from_millis(1));
+            }
+            let mut chunk = vec![0; most.saturating_sub(lane.waiting.len())];
+            let read = match self.plugs[from as usize].as_mut().filter(|_| !lane.frozen) {
+                Some(_) if chunk.is_empty() => None,
+                Some(plug) => Some(plug.near.read(&mut chunk).unwrap_or(0)),
+                None => Some(0),
+            };
+            if let Some(count) = read {
+                lane.more = count == chunk.len();
                 chunk.truncate(count);
-                let bytes = match &mut lane.way {
+            }
+            if read.is_some_and(|count| count > 0) {
+                lane.waiting.extend(match &mut lane.way {
                     Some(way) => way(chunk),
                     None => chunk,
-                };
-                if lane.waiting.is_empty() {
-                    lane.free = lane.free.max(now - Duration::from_millis(1));
-                }
-                lane.waiting.extend(bytes);
+                });
             }
-        }
-        let mut ready = Vec::new();
-        while lane.free + self.byte <= now {
-            let Some(byte) = lane.waiting.pop_front() else {
-                lane.free = now;
+            while lane.free + self.byte <= now {
+                let Some(byte) = lane.waiting.pop_front() else { break };
+                ready.push(byte);
+                lane.free += self.byte;
+            }
+            // A line does not stand still when this thread comes late, as long as bytes wait for it.
+            if lane.free + self.byte > now || !lane.more {
                 break;
-            };
-            ready.push(byte);
-            lane.free += self.byte;
+            }
         }
         let to = if lane.echoes { from } else { to };
         if let Some(plug) = self.plugs[to as usize].as_mut().filter(|_| !ready.is_empty()) {

@@ -137,7 +137,7 @@ pub(in crate::runtime) fn frame(control: &Control) -> Vec<u8> {
 }
 
 /// A handshake up to its final.
-fn handshake() -> Vec<u8> {
+pub(in crate::runtime) fn handshake() -> Vec<u8> {
     let hello = Hello {
         version_min: 1,
         version_max: 1,
@@ -157,7 +157,7 @@ fn handshake() -> Vec<u8> {
 }
 
 /// The next input of a line, once it was announced.
-fn next_input(line: &Line, inputs: &Receiver<Input>) -> LineInput {
+pub(in crate::runtime) fn next_input(line: &Line, inputs: &Receiver<Input>) -> LineInput {
     loop {
         if let Some(input) = line.next_input() {
             return input;
@@ -167,7 +167,7 @@ fn next_input(line: &Line, inputs: &Receiver<Input>) -> LineInput {
 }
 
 /// Takes inputs up to the HANDSHAKE final.
-fn hear_final(line: &Line, inputs: &Receiver<Input>) {
+pub(in crate::runtime) fn hear_final(line: &Line, inputs: &Receiver<Input>) {
     while !matches!(next_input(line, inputs), LineInput::Control(_, Control::Accept(_))) {}
 }
 

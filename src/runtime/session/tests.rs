@@ -1,0 +1,104 @@
+//! Connections that are handed over while their writers are stuck.
+
+use super::*;
+use crate::proto::{LinkId, Order};
+use crate::runtime::clock::Clock;
+use crate::runtime::line::Word;
+use crate::runtime::reader::tests::{MAX_FRAME, Script, frame, handshake, hear_final, next_input, scripted};
+use crate::transport::Connection;
+use crate::wire::control::Control;
+use crossbeam_channel::bounded;
+use parking_lot::{Condvar, Mutex};
+use std::io;
+
+/// Says what a script does, takes nothing until it is closed, and is tended for as long as it is asked to.
+struct Stuck {
+    script: Arc<Script>,
+    closed: Mutex<bool>,
+    closes: Condvar,
+    tended: Mutex<Option<Duration>>,
+}
+
+impl Stuck {
+    fn wait_closed(&self) {
+        self.closes.wait_while(&mut self.closed.lock(), |closed| !*closed);
+    }
+}
+
+impl Connection for Stuck {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.script.read(buffer)? {
+            0 => {
+                self.wait_closed();
+                Ok(0)
+            }
+            count => Ok(count),
+        }
+    }
+
+    fn write(&self, _: &[u8]) -> io::Result<usize> {
+        self.wait_closed();
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn tend(&self, busy: &dyn Fn() -> bool) {
+        let begun = Instant::now();
+        while busy() {
+            std::thread::yield_now();
+        }
+        *self.tended.lock() = Some(begun.elapsed());
+    }
+
+    fn close(&self) {
+        *self.closed.lock() = true;
+        self.closes.notify_all();
+    }
+
+    fn remote(&self) -> String {
+        "stuck".into()
+    }
+}
+
+#[test]
+fn a_line_that_is_handed_over_is_tended_for_no_longer_than_its_peer_may_be_silent() {
+    const SILENCE: Duration = Duration::from_millis(50);
+    let (session, _inputs) = scripted(&Script::new(1 << 16));
+    let script = Script::new(1 << 16);
+    let resume = Control::Resume { received: 7, turn: 1 };
+    script.say(&[handshake(), frame(&resume)].concat(), usize::MAX);
+    let stuck = Arc::new(Stuck {
+        script,
+        closed: Mutex::new(false),
+        closes: Condvar::new(),
+        tended: Mutex::new(None),
+    });
+    let (dispatcher, inputs) = bounded(64);
+    let connection: Arc<dyn Connection> = stuck.clone();
+    let line = Line::new("stuck://".to_owned(), connection, Clock::start(), 1 << 16, dispatcher.clone());
+    line.set_id(LinkId(2));
+    line.send(&Control::Marked { number: 1 }, Order::Ahead);
+    let settings = LineSettings {
+        max_frame: MAX_FRAME,
+        outbox_bytes: 1 << 16,
+        fragment_bytes: None,
+        dial_timeout: SILENCE,
+        silence: SILENCE,
+    };
+    let running = Arc::clone(&line);
+    let threads = Threads::new(dispatcher.clone());
+    let run = std::thread::spawn(move || run(&running, &threads, &settings, &dispatcher));
+    hear_final(&line, &inputs);
+    line.word(Word::GoOn);
+    assert!(matches!(next_input(&line, &inputs), LineInput::Control(_, control) if control == resume));
+    line.word(Word::HandOver(session, 7));
+    // Where it is tended for ever, nothing comes.
+    let ended = loop {
+        match inputs.recv_timeout(Duration::from_secs(20)).expect("it ends") {
+            Input::Ready(_) => {}
+            other => break other,
+        }
+    };
+    assert!(matches!(ended, Input::LineEnded(ended) if Arc::ptr_eq(&ended, &line)));
+    run.join().unwrap();
+    assert!(stuck.tended.lock().is_some_and(|span| span >= SILENCE), "for that long it may be busy");
+}
