@@ -237,7 +237,7 @@ impl Dispatcher {
         self.report_loss(Stream::Out(link, alias));
         self.losses.end(Stream::Out(link, alias));
         self.outgoing.remove(&(link, alias));
-        self.edits.close(intent, Place::Remote(link, alias))?.notice
+        self.edits.close(intent, Place::Remote(link, alias))
     }
 
     /// The first credit of a lane came: it is open now, and a latecomer gets the retained sample.
@@ -267,7 +267,7 @@ impl Dispatcher {
         line.change(Change::open(alias, inlet, packing));
         inbox.add_supplier(source.clone());
         source.open();
-        inbox.supplier_came();
+        inbox.supplier_came(&source);
         self.incoming.insert((link, alias), (interest, source));
         self.checkups.linked(link, line);
         self.losses.begin(Stream::In(link, alias));
@@ -335,11 +335,8 @@ impl Dispatcher {
         self.report_loss(stream);
         self.losses.end(stream);
         let Some(source) = self.local.remove(&(intent, interest)) else { return };
-        let never_came = self.edits.close(intent, Place::Local(interest));
+        self.edits.close(intent, Place::Local(interest));
         if let Some(inbox) = self.interests.get(&interest) {
-            if never_came.is_some() {
-                inbox.supplier_came();
-            }
             inbox.remove_supplier(&source);
         }
     }

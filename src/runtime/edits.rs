@@ -40,12 +40,6 @@ struct Opened {
     notice: Option<Control>,
 }
 
-/// What became of a place whose outlet was to be published.
-pub(super) struct Unpublished {
-    /// The peer was not told.
-    pub(super) notice: Option<Control>,
-}
-
 /// An outlet among those of its intent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
@@ -58,12 +52,12 @@ impl Edits {
         self.edits.entry(intent).or_default().opened.insert(place, Opened { outlet, notice: None });
     }
 
-    /// What was not published of the place, if it was opened and that was never published.
-    pub(super) fn close(&mut self, intent: IntentId, place: Place) -> Option<Unpublished> {
+    /// What the peer was not told yet of the place, if it was opened and that was never published.
+    pub(super) fn close(&mut self, intent: IntentId, place: Place) -> Option<Control> {
         self.closing.insert(place);
         let edit = self.edits.entry(intent).or_default();
         edit.closed.insert(place);
-        edit.opened.remove(&place).map(|opened| Unpublished { notice: opened.notice })
+        edit.opened.remove(&place)?.notice
     }
 
     /// Keeps a frame that tells of an outlet until that is published; gives it back where it need not wait.
@@ -129,7 +123,7 @@ impl Dispatcher {
                 }
             });
             for (inbox, source) in here {
-                inbox.supplier_came();
+                inbox.supplier_came(&source);
                 self.give_retained(outlets, inbox, source);
             }
             for (place, notice) in notices {

@@ -2,7 +2,7 @@
 
 use super::outlets::Retained;
 use super::signal::look_around;
-use super::source::{Apart, SourceRef};
+use super::source::{Apart, Source, SourceRef};
 use crate::bytes::{Bytes, Payload};
 use crate::delivery::Delivery;
 use crate::flow::Shared;
@@ -50,8 +50,6 @@ struct State {
     mailbox: Mailbox<SourceRef>,
     now: Coarse,
     suppliers: Vec<SourceRef>,
-    /// How many of the suppliers are not told yet that they may send.
-    coming: usize,
 }
 
 enum Sink {
@@ -119,7 +117,6 @@ impl Inbox {
                 mailbox: Mailbox::new(delivery),
                 now: Coarse::default(),
                 suppliers: Vec::new(),
-                coming: 0,
             }),
             ready: Condvar::new(),
             closed: AtomicBool::new(false),
@@ -338,7 +335,7 @@ impl Inbox {
 
     /// Waits until some intent supplies this interest.
     pub(crate) fn wait_supplier(&self, deadline: Option<Instant>) -> Waited {
-        self.wait(deadline, |state| state.suppliers.len() > state.coming)
+        self.wait(deadline, |state| state.suppliers.iter().any(|source| source.has_begun()))
     }
 
     fn wait(&self, deadline: Option<Instant>, ready: impl Fn(&State) -> bool) -> Waited {
@@ -376,20 +373,20 @@ impl Inbox {
 
     /// How many suppliers there are that may send.
     pub(crate) fn suppliers(&self) -> usize {
-        let state = self.state.lock();
-        state.suppliers.len().saturating_sub(state.coming)
+        self.state.lock().suppliers.iter().filter(|source| source.has_begun()).count()
     }
 
     /// Adds a supplier that is about to begin: [`supplier_came`](Self::supplier_came) says that it has. So
     /// its samples never come from nowhere, and whoever waited for it finds it ready to send.
     pub(crate) fn add_supplier(&self, source: SourceRef) {
-        let mut state = self.state.lock();
-        state.suppliers.push(source);
-        state.coming += 1;
+        self.state.lock().suppliers.push(source);
     }
 
-    pub(crate) fn supplier_came(&self) {
-        self.state.lock().coming -= 1;
+    /// A supplier was told that it may send.
+    pub(crate) fn supplier_came(&self, source: &Source) {
+        let state = self.state.lock();
+        source.begin();
+        drop(state);
         self.ready.notify_all();
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct Source {
     granted: AtomicU64,
     /// The interest is cut off: its intent passes it over until it takes again.
     cut_off: AtomicBool,
+    /// It was told that it may send.
+    begun: AtomicBool,
     /// The alias ended, or nobody wants its samples any more: no credit is granted from now on.
     ended: AtomicBool,
 }
@@ -151,6 +153,7 @@ impl Source {
             skipped: AtomicU64::new(0),
             granted: AtomicU64::new(0),
             cut_off: AtomicBool::new(false),
+            begun: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         }))
     }
@@ -162,6 +165,16 @@ impl Source {
             Back::Line { line, .. } => line.upgrade()?.clock_error(),
             Back::Group => None,
         }
+    }
+
+    /// It was told that it may send.
+    pub(crate) fn begin(&self) {
+        self.begun.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was told that it may send. Its first sample may be faster than the one who tells it.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed) || self.reading.0.taken.load(Ordering::Relaxed) > 0
     }
 
     /// Whether its samples can come now: its session may wait for a link.
@@ -379,6 +392,7 @@ const TOLD_BYTES: u64 = 128 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::inbox::Inbox;
     use crate::transport::memory;
     use crate::wire::control::Control;
     use crate::wire::{Frame, Limits, Split, decode, split};
@@ -413,5 +427,28 @@ mod tests {
         let credit = |limit, taken| Control::Credit(Credit { alias: 3, limit, taken, lost: 0 });
         assert_eq!(credits, [credit(1, 0), credit(2, 1)]);
         assert!(rest.is_empty());
+    }
+
+    /// Between the credit and whoever says that it was sent, the first sample may come.
+    #[test]
+    fn who_sent_a_sample_has_begun() {
+        use crate::delivery::Delivery;
+        use crate::proto::InterestId;
+        use crate::runtime::inbox::Waited;
+        let route = Route::parse("Imu@robot.imu").unwrap();
+        let message = std::any::TypeId::of::<u64>();
+        let inbox = Inbox::new(InterestId(1), route.clone(), message, Delivery::Queue(9), None);
+        let sources = [(); 2].map(|()| Source::local(route.clone(), Clock::start(), None, Arc::default()));
+        sources.iter().for_each(|source| inbox.add_supplier(source.clone()));
+        let soon = Some(std::time::Instant::now());
+        assert_eq!((inbox.suppliers(), inbox.wait_supplier(soon)), (0, Waited::TimedOut));
+        sources[0].took_one(4);
+        assert_eq!((inbox.suppliers(), inbox.wait_supplier(soon)), (1, Waited::Ready));
+        for source in &sources {
+            inbox.supplier_came(source);
+        }
+        assert_eq!(inbox.suppliers(), 2);
+        inbox.remove_supplier(&sources[0]);
+        assert_eq!(inbox.suppliers(), 1);
     }
 }

@@ -294,7 +294,7 @@ impl Group {
                     let Some(own) = control.interests.get(&interest) else { continue };
                     let source = Source::group(own.inbox.route.clone(), member, self.port.clock);
                     own.inbox.add_supplier(source.clone());
-                    own.inbox.supplier_came();
+                    own.inbox.supplier_came(&source);
                     control.orders.entry(supply).or_default();
                     control.sources.insert((interest, supply), Feed::new(source, clock));
                     changed = true;

@@ -23,7 +23,7 @@ fn bench(delivery: Delivery, suppliers: usize) -> Bench {
         let room = Arc::<Signal>::default();
         let source = Source::local(route.clone(), Clock::start(), inbox.window(), Arc::clone(&room));
         inbox.add_supplier(source.clone());
-        inbox.supplier_came();
+        inbox.supplier_came(&source);
         (source, room)
     });
     let sources = sources.collect();
