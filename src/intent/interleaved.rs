@@ -29,7 +29,7 @@ fn link(outlets: &Outlets, inbox: &Arc<Inbox>) {
     inbox.add_supplier(source.clone());
     let outlet = Outlet::Local { inbox: Arc::clone(inbox), source: source.clone(), encoded: false };
     outlets.publish(|list| list.push(outlet));
-    inbox.supplier_came();
+    inbox.supplier_came(&source);
     outlets.give_retained(|retained| inbox.deliver_first(&source, retained));
 }
 
