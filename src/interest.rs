@@ -285,7 +285,7 @@ impl<T: Message> Interest<T> {
     /// Waits until an intent supplies it, for at most `timeout`; false if none did.
     ///
     /// The intent was told to send here before this returns: what it sends in answer to anything that goes to its
-    /// program afterwards, comes here. Only over UDP may the one overtake the other.
+    /// program afterwards, is sent here too. Only over UDP may the one overtake the other.
     pub fn wait_intent(&self, timeout: Duration) -> bool {
         self.inbox.wait_supplier(time::instant().checked_add(timeout)) == Waited::Ready
     }
@@ -426,7 +426,8 @@ impl Subscription {
         self.inbox.suppliers()
     }
 
-    /// Waits until an intent supplies it, for at most `timeout`; false if none did.
+    /// Waits until an intent supplies it, for at most `timeout`; false if none did. What is promised then is said at
+    /// [`Interest::wait_intent`].
     pub fn wait_intent(&self, timeout: Duration) -> bool {
         self.inbox.wait_supplier(time::instant().checked_add(timeout)) == Waited::Ready
     }
