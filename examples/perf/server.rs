@@ -17,13 +17,15 @@ pub const FEED: &str = "perf.feed";
 /// How long a call waits before it looks around again.
 pub const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Unread messages a lossless interest asks room for: less than a millisecond of them when small,
-/// 16 MiB when large.
+/// Unread messages a lossless interest asks room for: some milliseconds of them, 16 MiB when large.
 pub fn depth(size: usize) -> u32 {
     match size {
         0..=64 => 65536,
-        65..=1024 => 1024,
-        1025..=65_536 => 64,
+        65..=4096 => 1024,
+        4097..=8192 => 512,
+        8193..=16_384 => 256,
+        16_385..=32_768 => 128,
+        32_769..=65_536 => 64,
         _ => 16,
     }
 }
@@ -184,19 +186,20 @@ impl Ring {
         Self { buffers: std::array::from_fn(|_| Bytes::new()), at: 0, size }
     }
 
-    /// A message of the wanted size that carries this counter.
+    /// A message of the wanted size that carries this counter. Memory is taken only while all there is is held.
     #[inline]
     pub fn next(&mut self, counter: u64) -> Bytes {
+        let mut empty = None;
         for _ in 0..Self::BUFFERS {
-            if let Some(bytes) = self.buffers[self.at].get_mut().filter(|bytes| !bytes.is_empty()) {
+            if self.buffers[self.at].is_empty() {
+                empty = empty.or(Some(self.at));
+            } else if let Some(bytes) = self.buffers[self.at].get_mut() {
                 stamp(bytes, counter);
                 return self.buffers[self.at].clone();
             }
-            if self.buffers[self.at].is_empty() {
-                break;
-            }
             self.at = (self.at + 1) % Self::BUFFERS;
         }
+        self.at = empty.unwrap_or(self.at);
         self.renew(counter)
     }
 
