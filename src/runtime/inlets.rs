@@ -137,7 +137,7 @@ impl Inlets {
 
     /// The first connection begins: samples come in frames of at most `max_frame` bytes.
     pub(crate) fn begin(&mut self, max_frame: u32) {
-        self.large = Pool::new(LARGE_KEPT, LARGE_KEPT * max_frame as usize);
+        self.large = Pool::new(LARGE_KEPT, LARGEST_KEPT * max_frame as usize);
         self.assemblies = Assemblies::new(max_frame, Arc::clone(&self.large));
         #[cfg(feature = "lz4")]
         {
@@ -464,8 +464,9 @@ impl Inlets {
 const STAGES_KEPT: usize = 8;
 const STAGE_BYTES: usize = 128 * 1024;
 
-/// How many buffers for large payloads a line keeps.
-const LARGE_KEPT: usize = 4;
+/// How many buffers for large payloads a line keeps, and how many of the largest.
+const LARGE_KEPT: usize = 64;
+const LARGEST_KEPT: usize = 4;
 
 /// How many buffers for unpacked payloads a line keeps.
 #[cfg(feature = "lz4")]
