@@ -43,11 +43,6 @@ impl Batch {
         self.bytes.len() + self.cut_bytes
     }
 
-    /// Those of payloads by reference.
-    pub(crate) fn referred(&self) -> usize {
-        self.cut_bytes
-    }
-
     /// The memory it takes, about, in bytes: at least half of what it does.
     pub(crate) fn cost(&self) -> usize {
         self.bytes.len().max(self.bytes.capacity() / 2) + self.cut_bytes

@@ -319,7 +319,7 @@ impl Line {
     ) -> Put {
         let put = out.outbox.put(lane, sample, forced, || self.clock.now());
         match put {
-            Put::Queued | Put::Parked(_) if out.outbox.is_due() => self.write_due(out),
+            Put::Queued | Put::Parked(_) if out.outbox.is_due(sample.payload.len()) => self.write_due(out),
             // The writer comes by itself while it has work: most samples end here.
             Put::Queued | Put::Parked(_) => self.wake_after(out),
             Put::Inline if is_calm(out.outbox.now()) => {

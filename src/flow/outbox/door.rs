@@ -205,7 +205,7 @@ mod tests {
             assert_eq!(self.door.admits(id, size, || now), plain.admits(id, size, || now));
             let put = plain.put(id, sample, false, || now);
             assert_eq!(self.door.put(id, sample, false, || now), put);
-            assert_eq!(self.door.is_due(), plain.is_due());
+            assert_eq!(self.door.is_due(size), plain.is_due(size));
             assert_eq!(self.door.wake(), plain.wake());
         }
 

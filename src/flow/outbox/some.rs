@@ -37,7 +37,7 @@ impl Outbox {
                 // Without room, or where it cannot be sent at all.
                 _ => break,
             }
-            if self.is_due() {
+            if self.is_due(payload.len()) {
                 break;
             }
         }

@@ -37,14 +37,16 @@ impl Outbox {
         self.note_kept(into, 0, self.apart.endings == 0);
     }
 
-    /// Whether so much waits that whoever put in the last of it should write it, as nobody else does. More
-    /// than twice the capacity, a large payload, is left to the writer: sending it would take long.
+    /// Whether so much waits that whoever put in the last of it, of `size` bytes, should write it, as nobody else does: there is
+    /// no room for another as large, or hardly any. More than twice the capacity, a large payload, is left to the writer:
+    /// sending it would take long.
     #[inline]
-    pub(crate) fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self, size: usize) -> bool {
         let len = self.batch.len();
+        let full = len >= self.due || len + size > self.capacity;
         let alone =
             !self.gate.writing && self.rest.is_empty() && self.urgent.is_empty() && self.apart.is_empty();
-        len >= self.due && alone && len <= 2 * self.capacity && !self.closed && !self.gate.shut
+        full && alone && len > 0 && len <= 2 * self.capacity && !self.closed && !self.gate.shut
     }
 
     /// Swaps the batch for an emptied one, to be written by the caller.

@@ -69,7 +69,7 @@ impl Line {
                 Put::Inline
             }
             Taken::Queued | Taken::Inline | Taken::Parked(_) => {
-                if out.outbox.is_due() {
+                if out.outbox.is_due(sample.payload.len()) {
                     self.write_due(out);
                 } else {
                     self.wake_after(out);

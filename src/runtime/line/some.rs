@@ -10,7 +10,7 @@ impl Line {
         let payloads = &payloads[..payloads.len().min(AT_ONCE)];
         let mut out = self.out.lock();
         let (count, replaced) = out.outbox.put_some(lane, payloads, || self.clock.now());
-        if out.outbox.is_due() {
+        if out.outbox.is_due(payloads.last().map_or(0, |payload| payload.len())) {
             self.write_due(out);
         } else {
             self.wake_after(out);

@@ -155,7 +155,7 @@ fn a_large_payload_is_held_by_reference_not_copied() {
 fn whoever_fills_the_batch_writes_it_unless_another_does() {
     let mut bench = Bench::new(CAPACITY);
     bench.open(0, Delivery::Lossless(1 << 16));
-    while !bench.outbox.is_due() {
+    while !bench.outbox.is_due(60) {
         assert_ne!(bench.put(0, &[7; 60]), Put::NoRoom);
     }
     let sent = bench.outbox.lane(0).map(|lane| lane.sequence);
@@ -165,12 +165,12 @@ fn whoever_fills_the_batch_writes_it_unless_another_does() {
     // The system takes a part of it; meanwhile the next batch is filled, and nobody may write that.
     bench.receive(&bytes[..100]);
     while bench.put(0, &[8; 60]) == Put::Queued {
-        assert!(!bench.outbox.is_due() && bench.take().is_none());
+        assert!(!bench.outbox.is_due(60) && bench.take().is_none());
     }
     due.bytes().extend_from_slice(&bytes);
     due.wrote(100);
     bench.outbox.end_inline(&mut due, bench.now);
-    assert!(!bench.outbox.is_due(), "the rest goes first");
+    assert!(!bench.outbox.is_due(60), "the rest goes first");
     assert!(bench.outbox.wake(), "and the writer writes it");
     bench.write_all();
     let sent = (sent, bench.outbox.lane(0).map(|lane| lane.sequence));
@@ -179,11 +179,31 @@ fn whoever_fills_the_batch_writes_it_unless_another_does() {
 }
 
 #[test]
+fn a_batch_is_due_without_room_for_another_sample_as_large() {
+    let mut bench = Bench::new(CAPACITY);
+    bench.open(0, Delivery::Lossless(1 << 16));
+    for (size, together) in [(CAPACITY / 2, 1), (CAPACITY / 3, 2), (CAPACITY / 5, 4), (CAPACITY, 1)] {
+        assert!(!bench.outbox.is_due(size), "there is nothing to write");
+        for count in 1..=together {
+            assert_ne!(bench.put(0, &vec![7; size]), Put::NoRoom);
+            assert_eq!(bench.outbox.is_due(size), count == together, "{count} of {size} bytes");
+        }
+        assert!(!bench.outbox.has_room(size));
+        let mut due = Batch::default();
+        bench.outbox.take_due(&mut due);
+        let bytes = all(&mut due);
+        bench.receive(&bytes);
+        bench.outbox.end_inline(&mut due, bench.now);
+    }
+    assert_eq!(bench.sequences(0).len(), 8);
+}
+
+#[test]
 fn what_is_far_too_large_for_the_line_is_left_to_the_writer() {
     let mut bench = Bench::new(CAPACITY);
     bench.open(0, Delivery::default());
     assert_ne!(bench.put(0, &vec![0; 3 * CAPACITY]), Put::NoRoom);
-    assert!(!bench.outbox.is_due() && bench.outbox.wake());
+    assert!(!bench.outbox.is_due(3 * CAPACITY) && bench.outbox.wake());
 }
 
 #[test]

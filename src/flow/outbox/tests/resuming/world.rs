@@ -152,7 +152,7 @@ impl World {
 
     /// A sender writes what it filled, if it may.
     pub(super) fn write_due(&mut self, most: usize) {
-        if self.outbox.is_due() {
+        if self.outbox.is_due(20) {
             let mut batch = Batch::default();
             self.outbox.take_due(&mut batch);
             self.write_inline(batch, most);
