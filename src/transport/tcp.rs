@@ -297,6 +297,7 @@ mod tests {
     fn the_limits_of_the_system_follow_from_the_silence_and_come_after_it() {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
         set_options(&socket).unwrap();
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), NOT_SENT);
         for (silence, user_timeout, quiet, every) in [
             (3500, 7000, 3, 1),
             (350, 5000, 1, 1),

@@ -335,6 +335,35 @@ mod given_up {
             assert_eq!(left(&mut world), [(0, 3, 1), (1, 3, 0)], "after {links} more links");
         }
     }
+
+    #[test]
+    fn so_are_those_that_were_about_to_go_again() {
+        for in_hand in [false, true] {
+            let mut world = World::new(4096, None, None);
+            world.open(0);
+            world.open(1);
+            world.step(Step::Flow);
+            world.step(Step::Flow);
+            for _ in 0..3 {
+                world.put(0, 100, None);
+                world.put(1, 100, None);
+            }
+            world.take();
+            world.write(10 + 2 * 104);
+            world.cut(0);
+            world.resume();
+            if in_hand {
+                world.take();
+                world.write(20);
+            }
+            world.outbox.close(None, false);
+            if let Some((urgent, batch, _)) = world.load.take() {
+                world.outbox.suspend(urgent, batch);
+            }
+            // Those that went by the first link may have come by that, though all were to go again.
+            assert_eq!(left(&mut world), [(0, 2, 1), (1, 2, 0)], "in hand: {in_hand}");
+        }
+    }
 }
 
 #[test]
