@@ -90,7 +90,7 @@ impl Door {
 
     /// Works out what may follow a sample that was queued.
     fn open_for(&mut self, id: LaneId) {
-        let Outbox { gate, batch, stamps, now, due, largest, whole, .. } = &self.outbox;
+        let Outbox { gate, batch, stamps, now, due, capacity, largest, whole, .. } = &self.outbox;
         let Some(lane) = self.outbox.lane(id.alias).filter(|lane| lane.id == id) else { return };
         let simple = !lane.apart && !lane.ending && lane.gap == 0 && lane.parked.is_empty();
         let same_time = stamps.time() == Some(now.last().micros());
@@ -105,7 +105,8 @@ impl Door {
         // Fits, as it is no more than the clock says.
         self.left = left as u32;
         self.room = room;
-        self.most = (*largest).min(*whole).min(BY_REFERENCE - 1);
+        // Where a larger one is put in, the batch may be due before it is filled: see `is_due`.
+        self.most = (*largest).min(*whole).min(BY_REFERENCE - 1).min(capacity - due);
         self.lane = id;
     }
 }
@@ -204,7 +205,12 @@ mod tests {
             let (size, plain) = (payload.len(), &mut self.plain);
             assert_eq!(self.door.admits(id, size, || now), plain.admits(id, size, || now));
             let put = plain.put(id, sample, false, || now);
+            let passes = self.door.passes(id, size);
             assert_eq!(self.door.put(id, sample, false, || now), put);
+            assert!(
+                !passes || !plain.is_due(size),
+                "nobody asks whether a batch is due for one of {size} bytes"
+            );
             assert_eq!(self.door.is_due(size), plain.is_due(size));
             assert_eq!(self.door.wake(), plain.wake());
         }
