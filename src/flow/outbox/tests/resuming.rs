@@ -307,22 +307,28 @@ mod given_up {
         left.map(|(alias, Left { unsent, unconfirmed })| (alias, unsent, unconfirmed)).collect()
     }
 
+    /// Three samples of each of two lanes wait, and a first of each is written when the link ends.
+    fn cut_after_one() -> World {
+        let mut world = World::new(4096, None, None);
+        world.open(0);
+        world.open(1);
+        world.step(Step::Flow);
+        world.step(Step::Flow);
+        for _ in 0..3 {
+            world.put(0, 100, None);
+            world.put(1, 100, None);
+        }
+        world.take();
+        // A TIME at most, and a sample of each are out.
+        world.write(10 + 2 * 104);
+        world.cut(0);
+        world
+    }
+
     #[test]
     fn samples_that_never_left_are_told_from_those_that_may_have_come() {
         for links in 0..3 {
-            let mut world = World::new(4096, None, None);
-            world.open(0);
-            world.open(1);
-            world.step(Step::Flow);
-            world.step(Step::Flow);
-            for _ in 0..3 {
-                world.put(0, 100, None);
-                world.put(1, 100, None);
-            }
-            world.take();
-            // A TIME at most, and a sample of each are out.
-            world.write(10 + 2 * 104);
-            world.cut(0);
+            let mut world = cut_after_one();
             for _ in 0..links {
                 world.resume();
                 world.take();
@@ -339,18 +345,7 @@ mod given_up {
     #[test]
     fn so_are_those_that_were_about_to_go_again() {
         for in_hand in [false, true] {
-            let mut world = World::new(4096, None, None);
-            world.open(0);
-            world.open(1);
-            world.step(Step::Flow);
-            world.step(Step::Flow);
-            for _ in 0..3 {
-                world.put(0, 100, None);
-                world.put(1, 100, None);
-            }
-            world.take();
-            world.write(10 + 2 * 104);
-            world.cut(0);
+            let mut world = cut_after_one();
             world.resume();
             if in_hand {
                 world.take();
