@@ -348,9 +348,12 @@ impl Inlets {
     /// is there.
     pub(crate) fn lend(&mut self, head: &FragmentHead, origin: Origin<'_>) -> Result<Option<Lent>, Reason> {
         let slot = self.slot(head.alias, origin)?;
-        let wanted = slot.numbers().is_some_and(|numbers| numbers.behind == 0);
-        slot.check_grant(head.alias)?;
-        Ok(if wanted { self.assemblies.lend(head) } else { None })
+        match slot.numbers() {
+            Some(numbers) if numbers.behind == 0 => slot.check_grant(head.alias)?,
+            // Of what was here already nothing is taken, so that it needs no credit either.
+            _ => return Ok(None),
+        }
+        Ok(self.assemblies.lend(head))
     }
 
     /// The piece for which memory was lent did not come whole.

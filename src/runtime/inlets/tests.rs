@@ -251,6 +251,28 @@ fn large_samples_that_come_again_are_dropped_too() {
 }
 
 #[test]
+fn large_pieces_that_come_again_need_no_credit_and_what_follows_does() {
+    let bed = bed();
+    let (inbox, _source) = open(&bed.line, 1, Delivery::Lossless(2));
+    let halves = |byte| {
+        [true, false].map(|is_first| {
+            let mut bytes = Vec::new();
+            let left = if is_first { 20_000 } else { 0 };
+            put_fragment_head(&mut bytes, 1, is_first.then_some(Stamp(1)), left, 20_000);
+            bytes.extend_from_slice(&[byte; 20_000]);
+            bytes
+        })
+    };
+    let both = [halves(1), halves(2)].concat();
+    bed.connection(&both);
+    bed.connection(&[&[at(1, 0)], &both[..]].concat());
+    // From the middle of one on, up to one for which there is no credit.
+    let more = [&[at(1, 0)], &both[1..], &halves(3)[..]].concat();
+    assert_eq!(bed.fault(&more), ReasonCode::NoCredit);
+    assert_eq!(read_all(&inbox), samples(&[&[1; 40_000], &[2; 40_000]]));
+}
+
+#[test]
 fn only_what_was_assigned_may_come_again() {
     let bed = bed();
     let (_inbox, _source) = open(&bed.line, 3, Delivery::Queue(9));
