@@ -253,7 +253,7 @@ impl IntentSettings {
     /// [`Fate::TooManyBytes`](crate::Fate::TooManyBytes).
     ///
     /// So the depth an interest asks for bounds samples, and this what they cost both sides. Default: 8 MiB. Range:
-    /// from 256 KiB on, twice what an interest takes before it says so.
+    /// from 1 MiB on, twice what an interest takes before it says so.
     ///
     /// ```
     /// let image = bowline::IntentSettings::new().unacknowledged_bytes(32 << 20); // some images of a camera
@@ -271,7 +271,7 @@ impl IntentSettings {
             return invalid("stall_limit", format!("{:?}", self.bounds.stall), rule);
         }
         if self.bounds.bytes < LEAST_BYTES {
-            let rule = "at least 262144: an interest takes half as many before it says so";
+            let rule = "at least 1048576: an interest takes half as many before it says so";
             return invalid("unacknowledged_bytes", self.bounds.bytes.to_string(), rule);
         }
         if self.links == Links::only("") {
@@ -386,4 +386,4 @@ impl InterestSettings {
 const LEAST_STALL: Duration = Duration::from_secs(2);
 
 /// Twice what is taken before it is told.
-const LEAST_BYTES: u64 = 256 * 1024;
+const LEAST_BYTES: u64 = 1 << 20;

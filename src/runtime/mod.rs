@@ -103,9 +103,11 @@
 //! - Of the reading of samples of 64 KiB a third is the wake-up of the application for each: with a callback they came at
 //!   1.9 to 2.2 GB/s instead of 1.4 to 1.7. A plain program with a thread that reads and one that takes came to 0.65 of one
 //!   without. Yet to wake it once for several samples, where the socket says that more is there, made no difference (1.45 GB/s
-//!   both ways, in turn), nor did a credit each 512 KiB instead of 128 (1.51 and 1.56), but by a callback (1.46 and 1.76).
+//!   both ways, in turn).
 //! - What comes back costs more than it says: each CREDIT or MARKED wakes the reader, which mostly finds the socket locked by
-//!   the sender and sleeps again. Marks each 512 KiB instead of 128 gave 40 % at 1 KiB (medians, in turn).
+//!   the sender and sleeps again. Marks each 512 KiB instead of 128 gave 40 % at 1 KiB; marks no more than once a millisecond, but
+//!   each MiB, and credits each 512 KiB instead of 128 another quarter at 64 KiB (1.56 and 1.96 GB/s; with each process on one
+//!   processor 2.2 to 2.4 and 2.6 to 2.8). All medians, in turn.
 //! - A sender that puts in a sample and leaves no room for another as large writes the batch too: at 32 KiB, where one fits, it
 //!   and the writer had taken turns for each (1.6 GB/s instead of 0.75).
 //! - Samples read in the chunk they came in cost the reader 10 ns of its own instead of 16 to 21.

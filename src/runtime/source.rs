@@ -387,7 +387,11 @@ impl Source {
 
 /// How many bytes are taken before the other side is told, at most, whatever their number. It may keep no more
 /// than some bytes that were not told to be taken.
-const TOLD_BYTES: u64 = 128 * 1024;
+///
+/// As with a mark, each time wakes a thread on the other side: with 128 KiB, samples of 64 KiB came at
+/// 1.77 GB/s over loopback, with 512 KiB at 1.96 (medians of 7, in turn), and with each process on one processor at 2.2 to 2.6
+/// and 2.6 to 2.8.
+const TOLD_BYTES: u64 = 512 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -151,7 +151,7 @@ fn a_stuck_peer_holds_up_others_no_longer_than_the_limit() {
 
 #[test]
 fn no_more_bytes_are_on_their_way_than_the_intent_allows() {
-    const BOUND: usize = 256 * 1024;
+    const BOUND: usize = 1 << 20;
     const SIZE: usize = 10_000;
     for kind in [Kind::Tcp, Kind::Udp, Kind::Memory, Kind::Unix] {
         let pair = pair(kind);
@@ -171,7 +171,7 @@ fn no_more_bytes_are_on_their_way_than_the_intent_allows() {
                 Ok(_) => sent += 1,
                 Err(error) => {
                     let text = error.to_string();
-                    assert!(text.contains("unacknowledged_bytes") && text.contains("262144"), "{text}");
+                    assert!(text.contains("unacknowledged_bytes") && text.contains("1048576"), "{text}");
                     break error.no_room().map(|(_, fate)| fate);
                 }
             }
@@ -197,7 +197,7 @@ fn settings_out_of_range_are_refused_by_name() {
     let pair = pair(Kind::Local);
     for (settings, name) in [
         (IntentSettings::new().stall_limit(Duration::from_millis(1999)), "stall_limit"),
-        (IntentSettings::new().unacknowledged_bytes((256 << 10) - 1), "unacknowledged_bytes"),
+        (IntentSettings::new().unacknowledged_bytes((1 << 20) - 1), "unacknowledged_bytes"),
     ] {
         let error = pair.robot.intent_with::<u32>("robot.step", settings).expect_err("out of range");
         assert!(error.to_string().contains(name), "{error}");

@@ -9,7 +9,8 @@
 //!    │                             the link ends  ▼
 //!    └───────────────────────── (again) ◄──── resume
 //! ```
-//! A MARK ends what is taken every [`MARK_EVERY`] bytes; with a PING, and always ahead of a PING that stands in line: its
+//! A MARK ends what is taken every [`MARK_LEAST`] bytes or more, up to [`MARK_MOST`] of them on a line so fast that marks would
+//! be less than [`MARK_PAUSE`] apart; with a PING, and always ahead of a PING that stands in line: its
 //! answer frees aliases, and nothing of their former use may be kept then. Batches that are well filled are kept as
 //! they are, and whoever writes gets other memory; all else is copied to the end of the last one. While more is kept
 //! than the limit, only control frames are taken, and of these no more than could wait before.
@@ -25,9 +26,11 @@ use crate::flow::batch::{Batch, Part, frames_of};
 use crate::flow::lane::Lane;
 use crate::links::Links;
 use crate::reason::{Reason, ReasonCode};
+use crate::time::Timestamp;
 use crate::wire::control::Control;
 use crate::wire::{decode, encode, kind};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 /// The memory of one session's outgoing side.
 #[derive(Default)]
@@ -46,8 +49,9 @@ pub(super) struct Kept {
     /// The last mark that was taken, and the last that was answered.
     mark: u64,
     marked: u64,
-    /// Bytes taken since the last mark.
+    /// Bytes taken since the last mark, and when that was.
     unmarked: usize,
+    marked_at: Timestamp,
     /// A PING was queued since.
     pinged: bool,
     /// PINGs that stand in line, behind the next mark.
@@ -147,9 +151,9 @@ impl Kept {
         }
     }
 
-    /// A batch is taken to be written, `bytes` of which, and of what goes ahead of it, are to be kept. `pings`: PINGs
-    /// that stand in line may go behind it.
-    pub(super) fn taken(&mut self, batch: &mut Batch, bytes: usize, pings: bool) {
+    /// A batch is taken to be written at `now`, `bytes` of which, and of what goes ahead of it, are to be kept. `pings`:
+    /// PINGs that stand in line may go behind it.
+    pub(super) fn taken(&mut self, batch: &mut Batch, bytes: usize, pings: bool, now: Timestamp) {
         self.given += batch.counted;
         if self.stopped {
             return;
@@ -159,9 +163,10 @@ impl Kept {
         let pinged = std::mem::take(&mut self.pinged) && self.unmarked > 0;
         // The mark must not wait for what the answer to it makes room for.
         let fills = bytes > 0 && self.cost + batch.cost() + bytes + ENTRY_COST > self.limit;
-        if pings || pinged || fills || self.unmarked >= MARK_EVERY {
+        let due = if now - self.marked_at >= MARK_PAUSE { MARK_LEAST } else { MARK_MOST.min(self.limit / 2) };
+        if pings || pinged || fills || self.unmarked >= due {
             self.mark += 1;
-            self.unmarked = 0;
+            (self.unmarked, self.marked_at) = (0, now);
             encode(batch.bytes(), &Control::Mark { number: self.mark });
             batch.mark = Some(self.mark);
         }
@@ -396,6 +401,7 @@ impl Outbox {
 
     /// For the writer, where it may not take all there is: what is sent again, or control frames alone.
     pub(super) fn take_shut(&mut self, urgent: &mut Vec<u8>, batch: &mut Batch) {
+        let now = self.now.last();
         let Some(kept) = &mut self.kept else { return };
         kept.put_answer(urgent);
         if !kept.again.is_empty() {
@@ -403,7 +409,7 @@ impl Outbox {
                 *batch = again;
                 kept.has_again = true;
                 let bytes = batch.size();
-                kept.taken(batch, bytes, false);
+                kept.taken(batch, bytes, false, now);
             }
         } else if !kept.is_blocked(self.tables > 0) {
             let bytes = if self.counted > 0 { self.urgent.len() } else { 0 };
@@ -414,7 +420,7 @@ impl Outbox {
             }
             self.tables = 0;
             batch.counted = std::mem::take(&mut self.counted);
-            kept.taken(batch, bytes, false);
+            kept.taken(batch, bytes, false, now);
         }
         self.note_shut();
     }
@@ -439,10 +445,14 @@ const KEEP: usize = 1 << 20;
 const MOST_LARGEST: usize = 8 << 20;
 /// How many bytes of answers may be kept beyond that.
 const ANSWERS_KEPT: usize = 4 * ANSWERS;
-/// After how many bytes a mark is put. Every answer wakes a thread on each side, which on two processors take turns with
-/// those that send and read: with 128 KiB, samples of 1 KiB came at 1.2 to 1.4 GB/s over loopback, with 512 KiB at 1.7 to 1.8
-/// (medians of 7, in turn). It leaves half of [`KEEP`] for the answer's way.
-pub(super) const MARK_EVERY: usize = 512 * 1024;
+/// After how many bytes a mark is put, at least and at most; the least do where the last mark was so long ago.
+///
+/// Every answer wakes a thread on each side, which on two processors take turns with those that send and read. With 128 KiB
+/// always, samples of 1 KiB came at 1.2 to 1.4 GB/s over loopback, with 512 KiB at 1.7 to 1.8 (medians of 7, in turn). On a slow
+/// line rare marks gain nothing, and what is kept costs memory on each of many.
+pub(super) const MARK_LEAST: usize = 128 * 1024;
+pub(super) const MARK_MOST: usize = 1 << 20;
+pub(super) const MARK_PAUSE: Duration = Duration::from_millis(1);
 /// From how many bytes on a batch is kept without being copied, if it is filled well.
 const WHOLE: usize = 8 * 1024;
 /// Up to how many bytes what is copied goes into one entry.

@@ -19,10 +19,11 @@ impl Outbox {
             std::mem::swap(&mut self.urgent, into.bytes());
             into.counted = std::mem::take(&mut self.counted);
             self.gate.writing = true;
+            let now = self.now.last();
             if let Some(kept) = &mut self.kept {
                 let bytes = if into.counted > 0 { into.size() } else { 0 };
                 kept.put_answer(into.bytes());
-                kept.taken(into, bytes, false);
+                kept.taken(into, bytes, false, now);
             }
         }
         free
@@ -60,9 +61,10 @@ impl Outbox {
     /// A batch is taken, with `ahead` bytes of control frames to be kept before it. `ends`: the ENDs of all lanes that
     /// ended are in it, or went before.
     fn note_kept(&mut self, batch: &mut Batch, ahead: usize, ends: bool) {
+        let now = self.now.last();
         if let Some(kept) = &mut self.kept {
             let bytes = ahead + batch.size();
-            kept.taken(batch, bytes, ends);
+            kept.taken(batch, bytes, ends, now);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::flow::batch::{Part, frames_of};
 use crate::flow::outbox::again::{Known, again};
-use crate::flow::outbox::kept::{Ended, MARK_EVERY};
+use crate::flow::outbox::kept::{Ended, MARK_LEAST, MARK_MOST, MARK_PAUSE};
 use crate::wire::control::{Control, Entry};
 use crate::wire::{decode, kind};
 use proptest::prelude::*;
@@ -240,12 +240,13 @@ fn memory_goes_round_and_does_not_grow() {
     world.step(Step::Flow);
     let mut held = Vec::new();
     for _ in 0..60 {
-        for _ in 0..3 * MARK_EVERY / 68 {
+        for _ in 0..3 * MARK_LEAST / 68 {
             if !matches!(world.put(0, 64, Some(usize::MAX)), Some(Put::Queued | Put::Inline)) {
                 world.step(Step::Flow);
                 world.credit(0);
             }
             world.end_inline();
+            world.now = world.now + Duration::from_micros(1);
         }
         world.step(Step::Flow);
         held.push(world.outbox.kept.as_ref().map_or(0, |kept| kept.held()));
@@ -258,7 +259,7 @@ fn memory_goes_round_and_does_not_grow() {
 fn without_the_capability_nothing_is_kept_and_no_mark_is_sent() {
     let mut bench = Bench::new(CAPACITY);
     bench.open(0, Delivery::Lossless(1 << 20));
-    for _ in 0..4 * MARK_EVERY / CAPACITY {
+    for _ in 0..4 * MARK_MOST / CAPACITY {
         assert_ne!(bench.put(0, &[0; CAPACITY - 8]), Put::NoRoom);
         bench.outbox.urgent(&ping(1));
         bench.write_all();
@@ -268,33 +269,33 @@ fn without_the_capability_nothing_is_kept_and_no_mark_is_sent() {
 }
 
 #[test]
-fn payloads_of_all_sizes_have_marks_between_as_many_bytes() {
-    for size in [100, 8 * 1024, BY_REFERENCE, 4 * BY_REFERENCE] {
-        let mut bench = Bench::new(CAPACITY);
-        bench.outbox.set_resumes(true);
-        bench.open(0, Delivery::Lossless(1 << 20));
-        let payload = Bytes::from(vec![7; size]);
-        let (mut bytes, mut marks) = (0, 0);
-        while marks < 3 {
-            let sample = Outgoing { payload: &payload, shared: Some(&payload) };
-            let (lane, now) = (bench.outbox.lane(0).expect("it is open").id, bench.now);
-            assert_ne!(bench.outbox.put(lane, sample, false, || now), Put::NoRoom);
-            bytes += size;
-            bench.got.clear();
-            bench.write_all();
-            for got in std::mem::take(&mut bench.got) {
-                if let Got::Control(Control::Mark { number }) = got {
-                    marks += 1;
-                    bench.outbox.marked(number).expect("it was sent");
+fn marks_are_as_many_bytes_apart_for_samples_of_all_sizes_and_on_a_fast_line_more() {
+    for (pause, every) in [(MARK_PAUSE, MARK_LEAST), (Duration::ZERO, MARK_MOST)] {
+        for size in [100, 8 * 1024, BY_REFERENCE] {
+            let mut bench = Bench::new(CAPACITY);
+            bench.outbox.set_resumes(true);
+            bench.open(0, Delivery::Lossless(1 << 20));
+            let payload = Bytes::from(vec![7; size]);
+            let (mut bytes, mut at_marks) = (0, Vec::new());
+            while at_marks.len() < 4 {
+                let sample = Outgoing { payload: &payload, shared: Some(&payload) };
+                let (lane, now) = (bench.outbox.lane(0).expect("it is open").id, bench.now);
+                assert_ne!(bench.outbox.put(lane, sample, false, || now), Put::NoRoom);
+                bytes += size;
+                bench.write_all();
+                for got in std::mem::take(&mut bench.got) {
+                    if let Got::Control(Control::Mark { number }) = got {
+                        at_marks.push(bytes);
+                        bench.outbox.marked(number).expect("it was sent");
+                    }
                 }
+                bench.now = bench.now + pause;
             }
-            bench.now = bench.now + Duration::from_secs(1);
+            // The first follows a long pause in any case.
+            assert!(at_marks[0].abs_diff(MARK_LEAST) <= MARK_LEAST / 8, "{at_marks:?}");
+            let found = (at_marks[3] - at_marks[0]) / 3;
+            assert!(found.abs_diff(every) <= every / 8, "{found} bytes a mark, with payloads of {size}");
         }
-        let found = bytes / marks;
-        assert!(
-            found.abs_diff(MARK_EVERY) <= MARK_EVERY / 8,
-            "{found} bytes a mark, with payloads of {size}"
-        );
     }
 }
 
