@@ -150,7 +150,7 @@ impl Inlets {
     /// nothing is told of an alias, it goes on with what is next.
     pub(crate) fn go_on(&mut self) {
         for numbers in self.slots.iter_mut().filter_map(Slot::numbers_mut) {
-            numbers.behind = 0;
+            (numbers.behind, numbers.told) = (0, None);
         }
         self.assemblies.go_on();
     }
@@ -339,6 +339,9 @@ impl Inlets {
     pub(crate) fn fragment(&mut self, fragment: &Fragment<'_>, origin: Origin<'_>) -> Result<(), Reason> {
         let Fragment { alias, first, left, .. } = *fragment;
         let sent = self.sent(first, origin);
+        if first.is_none() {
+            self.note_headless(alias, origin)?;
+        }
         let Some(wanted) = self.wants_piece(alias, left, origin)? else { return Ok(()) };
         let taken = self.assemblies.take(origin.line.clock.now(), fragment, sent, wanted)?;
         self.deliver_whole(alias, taken, origin)

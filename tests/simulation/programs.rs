@@ -4,7 +4,7 @@ use crate::checker::Checker;
 use bowline::testing::World;
 use bowline::{
     Delivery, Endpoint, EndpointBuilder, Event, Fate, Intent, IntentSettings, Interest, InterestSettings,
-    LinkState, LinkStatus, Links, LostAt, Side,
+    LinkState, LinkStatus, Links, LostAt, Priority, Side,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -29,8 +29,13 @@ pub struct Plan {
     pub delivery: Delivery,
     /// Over which links of several.
     pub links: Links,
+    pub priority: Priority,
     /// It is sent each so many turns, and read as often as it may be.
     pub every: u64,
+    /// It had no room, and is sent as soon as it has.
+    pub due: bool,
+    /// It is not read for so many turns.
+    pub asleep: u64,
     pub load: usize,
     pub checker: Checker,
 }
@@ -60,7 +65,7 @@ impl Program {
         for (number, plan) in plans.iter_mut().enumerate() {
             if plan.from == name {
                 plan.checker.life(life);
-                let settings = IntentSettings::new().links(plan.links.clone());
+                let settings = IntentSettings::new().links(plan.links.clone()).priority(plan.priority);
                 intents.push((number, endpoint.intent_with(&plan.path, settings).expect("an intent")));
             }
             if plan.to == name {
@@ -126,13 +131,16 @@ impl Program {
     pub fn send(&self, plans: &mut [Plan], turn: u64) {
         for (number, intent) in &self.intents {
             let plan = &mut plans[*number];
-            if turn % plan.every != 0 {
+            plan.due |= turn % plan.every == 0;
+            if !plan.due {
                 continue;
             }
             let life = plan.checker.life(self.life);
             let (life_number, next) = (self.life, life.taken);
             let count = Count { life: life_number, number: next, load: "z".repeat(plan.load) };
-            if let Ok(outcome) = intent.try_send(count) {
+            let sent = intent.try_send(count);
+            plan.due = sent.is_err();
+            if let Ok(outcome) = sent {
                 // One that nobody takes is offered again with its number.
                 life.taken += u64::from(outcome.taken() > 0);
                 life.given += u64::from(outcome.taken());
@@ -147,7 +155,8 @@ impl Program {
     pub fn read(&self, plans: &mut [Plan], mut skips: impl FnMut() -> bool) {
         for (number, interest) in &self.interests {
             let plan = &mut plans[*number];
-            if skips() {
+            if skips() || plan.asleep > 0 {
+                plan.asleep = plan.asleep.saturating_sub(1);
                 continue;
             }
             while let Ok(count) = interest.try_recv() {

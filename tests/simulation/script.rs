@@ -3,7 +3,7 @@
 use crate::checker::Checker;
 use crate::programs::{NAMES, Plan, Program, Sessions};
 use bowline::testing::{Faults, World};
-use bowline::{Delivery, Links};
+use bowline::{Delivery, Links, Priority};
 use std::time::Duration;
 
 /// Programs act once a turn.
@@ -17,6 +17,8 @@ const REST: u64 = 3 * TURNS_A_SECOND;
 pub struct Scene<'a> {
     world: &'a World,
     rng: Chance,
+    /// Who falls asleep.
+    drowsy: Chance,
     plans: Vec<Plan>,
     /// What each program is now, and how many lives it had.
     programs: [Option<Program>; 3],
@@ -48,8 +50,9 @@ impl<'a> Scene<'a> {
             let path = format!("{}.route{number}", NAMES[from]);
             let checker = Checker::new(path.clone(), delivery);
             let (every, load) = (1 + rng.below(8), [0, 8, 200, 3000][rng.below(4) as usize]);
-            let links = Links::Best;
-            plans.push(Plan { path, from, to, delivery, links, every, load, checker });
+            let (links, priority) = (Links::Best, Priority::Normal);
+            let (due, asleep) = (false, 0);
+            plans.push(Plan { path, from, to, delivery, links, priority, every, due, asleep, load, checker });
         }
         let mut schemes: [&[&str]; 3] = [&[], LINES[rng.below(2) as usize], LINES[rng.below(2) as usize]];
         let calm = rng.below(4) == 0;
@@ -65,9 +68,21 @@ impl<'a> Scene<'a> {
                 _ => Links::Best,
             };
         }
+        // In every second world some are large, and some are more urgent than others.
+        let mut lanes = Chance(seed ^ 0x1A_26E5);
+        if lanes.below(2) == 0 {
+            for plan in &mut plans {
+                plan.priority = [Priority::Urgent, Priority::Normal, Priority::Bulk][lanes.below(3) as usize];
+                if lanes.below(2) == 0 {
+                    plan.load = [17_000, 40_000, 150_000][lanes.below(3) as usize];
+                    plan.every = 5 + lanes.below(20);
+                }
+            }
+        }
         let mut scene = Self {
             world,
             rng,
+            drowsy: Chance(seed ^ 0xD20_57),
             plans,
             programs: [None, None, None],
             lives: [0; 3],
@@ -138,6 +153,10 @@ impl<'a> Scene<'a> {
             if let Some((_, name, scheme)) = self.next_cut.take_if(|(turn, ..)| *turn <= self.turn) {
                 self.tell(|| format!("the {scheme} lines of robot and {} are cut too", NAMES[name]));
                 self.world.cut_lines("robot", NAMES[name], scheme);
+            }
+            if self.drowsy.below(TURNS_A_SECOND) == 0 {
+                let plan = self.drowsy.below(self.plans.len() as u64) as usize;
+                self.plans[plan].asleep = self.drowsy.below(3 * TURNS_A_SECOND);
             }
             self.turn(true);
         }
@@ -263,6 +282,7 @@ impl<'a> Scene<'a> {
     pub fn converge(&mut self) {
         self.tell(|| "all is well".to_owned());
         self.world.heal();
+        self.plans.iter_mut().for_each(|plan| plan.asleep = 0);
         for name in 0..3 {
             self.freeze(name, false);
             if self.programs[name].is_none() {

@@ -93,7 +93,7 @@ impl Inlets {
 
 impl Slot {
     /// Whether no sample of it may go missing.
-    fn is_lossless(&self) -> bool {
+    pub(super) fn is_lossless(&self) -> bool {
         match self {
             Slot::Relay(relay) => relay.is_lossless(),
             _ => self.open().is_some_and(|open| open.inlet.inbox.delivery.is_lossless()),

@@ -9,6 +9,10 @@
 //!   ───────┼──────────────────────┼──────────►
 //!      AT number               sequence
 //! ```
+//!
+//! Of a sample that may be lost the beginning may have been, in pieces, with the link that ended, and the sender may go on in
+//! the middle of it. So what follows an AT and is no first piece is the rest of a sample that is lost: it counts as that at
+//! once, and comes like one that was here.
 
 use super::{Inlets, Origin, Slot};
 use crate::event::LostAt;
@@ -24,6 +28,8 @@ pub(super) struct Numbers {
     pub(super) granted: u64,
     /// The next so many samples were here already, and come again.
     pub(super) behind: u64,
+    /// The number that the connection there is told last.
+    pub(super) told: Option<u64>,
 }
 
 impl Numbers {
@@ -61,6 +67,7 @@ impl Inlets {
             self.assemblies.forget(alias);
             return Ok(());
         };
+        numbers.told = Some(number);
         numbers.behind = numbers.sequence.saturating_sub(number);
         let missing = number.saturating_sub(numbers.sequence);
         if missing > 0 {
@@ -68,6 +75,22 @@ impl Inlets {
             return self.miss(alias, missing, LostAt::OnTheWay, origin);
         }
         self.assemblies.comes_again(alias);
+        Ok(())
+    }
+
+    /// A piece that is not the first is next of an alias: if the beginning of its sample was lost, so is the sample.
+    pub(super) fn note_headless(&mut self, alias: u32, origin: Origin<'_>) -> Result<(), Reason> {
+        let Some(slot) = self.slots.get(alias as usize).filter(|slot| !slot.is_lossless()) else {
+            return Ok(());
+        };
+        let is_next = slot.numbers().is_some_and(|numbers| numbers.told == Some(numbers.sequence));
+        if !is_next || self.assemblies.has(alias) {
+            return Ok(());
+        }
+        self.miss(alias, 1, LostAt::OnTheWay, origin)?;
+        if let Some(numbers) = self.slots.get_mut(alias as usize).and_then(Slot::numbers_mut) {
+            numbers.behind = 1;
+        }
         Ok(())
     }
 

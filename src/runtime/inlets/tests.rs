@@ -223,6 +223,42 @@ fn a_sample_that_is_begun_goes_on_is_given_up_or_is_lost() {
 }
 
 #[test]
+fn a_sample_of_which_the_beginning_was_lost_with_its_link_is_lost() {
+    let (a, b) = (pieces(1, b"abc"), pieces(1, b"def"));
+    let last = [message(1, b"x")];
+    // Of those that went before, all came or one did not; or the rest of it comes only over the link after.
+    for (next, first, lost) in [(0, &[][..], 1), (3, &a[1..2], 4)] {
+        let bed = bed();
+        let (inbox, source) = open(&bed.line, 1, Delivery::Queue(9));
+        bed.connection(&[&[at(1, next)], first].concat());
+        bed.connection(&[&[at(1, next)], &a[2..], &b[..], &last].concat());
+        assert_eq!(read_all(&inbox), [(next + 1, b"def".to_vec()), (next + 2, b"x".to_vec())]);
+        assert_eq!((source.lost_on_the_way(), source.lost_there()), (lost, 0));
+    }
+    // Nothing of that is so where nothing may be lost, or where the number was not told.
+    for (delivery, told) in [(Delivery::Lossless(9), true), (Delivery::Queue(9), false)] {
+        let bed = bed();
+        let (_inbox, _source) = open(&bed.line, 1, delivery);
+        let told = if told { vec![at(1, 0)] } else { vec![message(1, b"x")] };
+        assert_eq!(bed.fault(&[told, a[1..].to_vec()].concat()), ReasonCode::Malformed);
+    }
+    let bed = bed();
+    let (_inbox, _source) = open(&bed.line, 1, Delivery::Queue(9));
+    let second = [&[at(1, 0), message(1, b"x")], &a[1..]].concat();
+    assert_eq!(bed.fault(&second), ReasonCode::Malformed, "it is not the first that follows");
+}
+
+#[test]
+fn a_sample_of_which_the_beginning_was_lost_may_be_given_up() {
+    let bed = bed();
+    let (inbox, source) = open(&bed.line, 1, Delivery::Queue(9));
+    let (a, b) = (pieces(1, b"abc"), pieces(1, b"def"));
+    bed.connection(&[&[at(1, 0)], &a[1..2], &[gap(1, 2)], &b[..]].concat());
+    assert_eq!(read_all(&inbox), [(2, b"def".to_vec())]);
+    assert_eq!((source.lost_on_the_way(), source.lost_there()), (1, 1));
+}
+
+#[test]
 fn within_a_sample_that_comes_again_nothing_else_may_come() {
     for other in [message(1, b"x"), lost(1, 1), frame(&Control::End { alias: 1 })] {
         let bed = bed();
