@@ -121,7 +121,13 @@ impl Lane {
 
     #[inline]
     pub(crate) fn has_credit(&self) -> bool {
-        self.limit.is_some_and(|limit| self.sequence < limit)
+        self.limit.is_some_and(|limit| self.next() < limit)
+    }
+
+    /// The number that the next sample will have: behind those missing that are still to be told.
+    #[inline]
+    pub(crate) fn next(&self) -> u64 {
+        self.sequence + self.gap + self.lost
     }
 
     /// Whether nothing of it waits that is not in the batch.
@@ -142,13 +148,13 @@ impl Lane {
 
     /// The number of the sample that it took last.
     pub(crate) fn newest(&self) -> u64 {
-        (self.sequence + self.gap + self.lost + self.parked.len() as u64).saturating_sub(1)
+        (self.next() + self.parked.len() as u64).saturating_sub(1)
     }
 
     /// Whether a lossless lane takes a sample of so many bytes now.
     #[inline]
     pub(crate) fn takes(&self, limit: u64, size: usize) -> bool {
-        self.sequence < limit && self.window.has_room(size) && !self.window.is_cut_off()
+        self.next() < limit && self.window.has_room(size) && !self.window.is_cut_off()
     }
 
     /// Takes in what the other side grants; false where it goes backwards or past what was sent.

@@ -142,6 +142,7 @@ pub(crate) mod dispatcher;
 mod edits;
 pub(crate) mod events;
 pub(crate) mod feed;
+mod gaps;
 pub(crate) mod gate;
 pub(crate) mod group;
 pub(crate) mod inbox;

@@ -1,6 +1,7 @@
 //! Where samples of one interest come from.
 
 use super::clock::Clock;
+use super::gaps::Gaps;
 use super::line::Line;
 use super::signal::Signal;
 use crate::event::{LostAt, PeerName};
@@ -29,8 +30,8 @@ pub(crate) struct Source {
     lost_there: AtomicU64,
     /// Lost between the two sides, as LOSTs told.
     lost_on_the_way: AtomicU64,
-    /// Numbers that went by without a sample; for a lossless interest, whose credit goes on behind them.
-    skipped: AtomicU64,
+    /// Numbers of a lossless interest that went by without a sample.
+    gaps: Gaps,
     /// Samples with a number below this were granted, where they come over a line.
     granted: AtomicU64,
     /// The interest is cut off: its intent passes it over until it takes again.
@@ -150,7 +151,7 @@ impl Source {
             lost_here: AtomicU64::new(0),
             lost_there: AtomicU64::new(0),
             lost_on_the_way: AtomicU64::new(0),
-            skipped: AtomicU64::new(0),
+            gaps: Gaps::default(),
             granted: AtomicU64::new(0),
             cut_off: AtomicBool::new(false),
             begun: AtomicBool::new(false),
@@ -199,7 +200,8 @@ impl Source {
         if self.window > 0 {
             let bytes = unreported.load(Ordering::Relaxed) + bytes as u64;
             let due = taken - reported.load(Ordering::Relaxed) >= self.window.div_ceil(2);
-            if due || bytes >= TOLD_BYTES {
+            // A gap that comes just now is told of within a second, like any sample.
+            if due || self.gaps.is_due(taken) || bytes >= TOLD_BYTES {
                 unreported.store(0, Ordering::Relaxed);
                 self.report();
             } else {
@@ -208,10 +210,11 @@ impl Source {
         }
     }
 
-    /// Notes that numbers went by without a sample. They need no credit, which the other side may wait for.
-    pub(crate) fn skip(&self, count: u64) {
+    /// Notes that `count` numbers, from `at` on, went by without a sample. Credit goes on behind them, which the other side
+    /// may wait for.
+    pub(crate) fn skip(&self, at: u64, count: u64) {
         if self.window > 0 {
-            self.skipped.fetch_add(count, Ordering::Relaxed);
+            self.gaps.add(at, count);
             self.report();
         }
     }
@@ -356,8 +359,8 @@ impl Source {
     }
 
     fn credit(&self, alias: u32) -> Credit {
-        let skipped = self.skipped.load(Ordering::Relaxed);
-        let taken = self.reading.0.taken.load(Ordering::Relaxed).saturating_add(skipped);
+        let taken = self.reading.0.taken.load(Ordering::Relaxed);
+        let taken = taken.saturating_add(self.gaps.counted(taken));
         let limit = if self.window == 0 { u64::MAX } else { taken.saturating_add(self.window) };
         self.granted.store(limit, Ordering::Release);
         let lost = self.lost_here().saturating_add(self.lost_on_the_way());

@@ -82,7 +82,7 @@ impl<'a> Scene<'a> {
         let mut scene = Self {
             world,
             rng,
-            drowsy: Chance(seed ^ 0xD20_57),
+            drowsy: Chance(seed ^ 0xD_2057),
             plans,
             programs: [None, None, None],
             lives: [0; 3],

@@ -196,7 +196,7 @@ impl Lane {
 
     /// Whether a lossless lane may have another sample of so many bytes parked.
     fn holds(&self, size: usize) -> bool {
-        let next = self.sequence + self.parked.len() as u64;
+        let next = self.next() + self.parked.len() as u64;
         self.limit.is_some_and(|limit| next < limit)
             && self.window.has_room(size)
             && !self.window.is_cut_off()

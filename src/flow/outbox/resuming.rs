@@ -260,8 +260,7 @@ impl Outbox {
     /// A lane ended at the next number.
     pub(super) fn note_ended(&mut self, lane: &Lane) {
         if let Some(kept) = &mut self.kept {
-            let sequence = lane.sequence + lane.gap + lane.lost;
-            kept.ended.insert(lane.id.alias, Ended::of(lane, sequence));
+            kept.ended.insert(lane.id.alias, Ended::of(lane, lane.next()));
             kept.untold.retain(|alias| *alias != lane.id.alias);
         }
     }

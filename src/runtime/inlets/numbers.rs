@@ -138,13 +138,13 @@ impl Inlets {
             let text = format!("a gap of {count} samples under alias {alias} goes past the last number");
             return Err(Reason::new(ReasonCode::Malformed, text));
         };
-        numbers.sequence = next;
+        let from = std::mem::replace(&mut numbers.sequence, next);
         if let Slot::Relay(relay) = slot {
             relay.pass_missing(count, at);
         } else if let Some(open) = slot.open() {
             let source = &open.inlet.source;
             source.note_lost_at(count, at);
-            source.skip(count);
+            source.skip(from, count);
             if source.set_cut_off(false) {
                 origin.line.input(LineInput::TakesAgain { alias, missed: count });
             }

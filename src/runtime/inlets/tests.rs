@@ -142,15 +142,23 @@ fn what_comes_again_needs_no_credit_and_what_follows_does() {
 }
 
 #[test]
-fn what_is_missing_is_lost_on_the_way_and_credit_goes_on_behind_it() {
+fn what_is_missing_is_lost_on_the_way_and_credit_goes_on_behind_it_once_all_before_it_is_read() {
     let bed = bed();
     let (inbox, source) = open(&bed.line, 1, Delivery::Lossless(3));
     bed.connection(&[message(1, b"a"), message(1, b"b")]);
-    bed.connection(&[at(1, 7), message(1, b"c")]);
-    let credit = Credit { alias: 1, limit: 8, taken: 5, lost: 5 };
-    assert_eq!(bed.script.heard().last(), Some(&Control::Credit(credit)));
-    assert_eq!(read_all(&inbox), [(0, b"a".to_vec()), (1, b"b".to_vec()), (7, b"c".to_vec())]);
-    assert_eq!((source.lost_on_the_way(), source.lost_there()), (5, 0));
+    bed.connection(&[at(1, 7)]);
+    let told = |limit, taken| Control::Credit(Credit { alias: 1, limit, taken, lost: 5 });
+    assert_eq!(bed.script.heard().last(), Some(&told(3, 0)));
+    assert_eq!(read_all(&inbox), [(0, b"a".to_vec()), (1, b"b".to_vec())]);
+    assert_eq!(bed.script.heard().last(), Some(&told(10, 7)));
+    bed.connection(&[message(1, b"c"), gap(1, 2)]);
+    assert_eq!(bed.script.heard().last(), Some(&told(10, 7)));
+    assert_eq!(read_all(&inbox), [(7, b"c".to_vec())]);
+    assert_eq!(bed.script.heard().last(), Some(&told(13, 10)), "at once, as the intent may wait");
+    // Nothing is unread.
+    bed.connection(&[gap(1, 4)]);
+    assert_eq!(bed.script.heard().last(), Some(&told(17, 14)));
+    assert_eq!((source.lost_on_the_way(), source.lost_there()), (5, 6));
 }
 
 #[test]

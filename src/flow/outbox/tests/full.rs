@@ -65,6 +65,33 @@ fn who_is_cut_off_is_told_and_passed_over_and_comes_back_behind_what_it_missed()
 }
 
 #[test]
+fn one_that_is_back_has_no_credit_before_it_knows_what_it_missed() {
+    let mut bench = bench(u64::MAX);
+    bench.open_ranked(0, Delivery::Lossless(3), Priority::Bulk);
+    bench.put(0, &[0]);
+    bench.write_all();
+    // The line takes none of the next one.
+    bench.put(0, &[1]);
+    bench.put(0, &[2]);
+    assert_eq!(bench.admits(0, 1), Put::NoCredit(LIMIT));
+    bench.now = bench.now + LIMIT;
+    assert_eq!(bench.put(0, &[3]), Put::PassedOver(Some(3)));
+    assert_eq!(bench.put(0, &[3]), Put::PassedOver(None));
+    assert_eq!(credit(&mut bench, 4, 1), Some(Credited { first: false, missed: Some(2) }));
+    assert!(
+        bench.outbox.lane(0).is_some_and(|lane| lane.waiting > 0 && lane.gap == 2),
+        "it was not told yet"
+    );
+    assert_eq!(bench.put(0, &[5]), Put::NoCredit(LIMIT), "5 is not granted");
+    bench.write_all();
+    assert_eq!(bench.got.last(), Some(&Got::Gap { alias: 0, count: 2 }));
+    assert_eq!(credit(&mut bench, 8, 5), Some(MORE));
+    bench.put(0, &[5]);
+    bench.write_all();
+    assert_eq!(bench.sequences(0), [0, 1, 2, 5]);
+}
+
+#[test]
 fn one_that_came_back_since_it_was_looked_at_is_told_what_goes_past_it() {
     let mut bench = bench(u64::MAX);
     bench.open(0, Delivery::Lossless(1));
