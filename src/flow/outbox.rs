@@ -244,7 +244,8 @@ impl Outbox {
 
     /// Ends a barred lane: at once, or once it is known which link is next.
     fn end_barred(&mut self, alias: u32) {
-        if self.is_suspended() {
+        // One that was never granted anything has nothing that waits, and its beginning may be what does.
+        if self.is_suspended() && self.lane(alias).is_some_and(|lane| lane.limit.is_some()) {
             self.apart.endings += 1;
             return;
         }

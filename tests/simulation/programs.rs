@@ -30,12 +30,16 @@ pub struct Plan {
     /// Over which links of several.
     pub links: Links,
     pub priority: Priority,
+    #[cfg(feature = "lz4")]
+    pub compression: bowline::Compression,
     /// It is sent each so many turns, and read as often as it may be.
     pub every: u64,
     /// It had no room, and is sent as soon as it has.
     pub due: bool,
     /// It is not read for so many turns.
     pub asleep: u64,
+    /// Its intent and its interest come and go.
+    pub fickle: bool,
     pub load: usize,
     pub checker: Checker,
 }
@@ -61,24 +65,39 @@ pub struct Program {
 impl Program {
     pub fn start(world: &World, name: usize, life: u32, schemes: &[&str], plans: &mut [Plan]) -> Self {
         let endpoint = world.start(builder(name, schemes)).expect("starts");
-        let (mut intents, mut interests) = (Vec::new(), Vec::new());
+        let mut program = Self { name, life, intents: Vec::new(), interests: Vec::new(), endpoint };
         for (number, plan) in plans.iter_mut().enumerate() {
-            if plan.from == name {
-                plan.checker.life(life);
-                let settings = IntentSettings::new().links(plan.links.clone()).priority(plan.priority);
-                intents.push((number, endpoint.intent_with(&plan.path, settings).expect("an intent")));
-            }
-            if plan.to == name {
-                let settings = InterestSettings::new();
-                let settings = match plan.delivery {
-                    Delivery::Lossless(depth) => settings.lossless(depth),
-                    Delivery::Queue(depth) => settings.queue(depth),
-                    _ => settings.latest(),
-                };
-                interests.push((number, endpoint.interest_with(&plan.path, settings).expect("an interest")));
-            }
+            program.declare(number, plan);
         }
-        Self { name, life, intents, interests, endpoint }
+        program
+    }
+
+    /// Declares its part in a route, if it has one.
+    pub fn declare(&mut self, number: usize, plan: &mut Plan) {
+        if plan.from == self.name && !self.intents.iter().any(|(other, _)| *other == number) {
+            plan.checker.life(self.life);
+            let settings = IntentSettings::new().links(plan.links.clone()).priority(plan.priority);
+            #[cfg(feature = "lz4")]
+            let settings = settings.compression(plan.compression);
+            let intent = self.endpoint.intent_with(&plan.path, settings).expect("an intent");
+            self.intents.push((number, intent));
+        }
+        if plan.to == self.name && !self.interests.iter().any(|(other, _)| *other == number) {
+            let settings = InterestSettings::new();
+            let settings = match plan.delivery {
+                Delivery::Lossless(depth) => settings.lossless(depth),
+                Delivery::Queue(depth) => settings.queue(depth),
+                _ => settings.latest(),
+            };
+            let interest = self.endpoint.interest_with(&plan.path, settings).expect("an interest");
+            self.interests.push((number, interest));
+        }
+    }
+
+    /// Withdraws its part in a route.
+    pub fn withdraw(&mut self, number: usize) {
+        self.intents.retain(|(other, _)| *other != number);
+        self.interests.retain(|(other, _)| *other != number);
     }
 
     /// What its events say of its samples, and of the sessions with others.
@@ -94,7 +113,7 @@ impl Program {
                     let path = route.path().map(|path| path.as_str());
                     if let Some(plan) = plans.iter_mut().find(|plan| Some(plan.path.as_str()) == path) {
                         plan.checker.session_ended(*supplier == Side::There);
-                        ended[plan.from.max(plan.to)] = true;
+                        ended[plan.from.max(plan.to)] |= !plan.fickle;
                     }
                 }
                 Event::SessionEnded { peer, reason } if reason.text().contains("had no link for") => {
@@ -165,6 +184,12 @@ impl Program {
             }
             plan.checker.check_bound();
         }
+    }
+
+    /// Whether it takes part in a route now.
+    pub fn has(&self, number: usize) -> bool {
+        let of_interest = self.interests.iter().any(|(other, _)| *other == number);
+        of_interest || self.intents.iter().any(|(other, _)| *other == number)
     }
 
     /// Whether a link that this is one of carries the session with another.

@@ -19,6 +19,8 @@ pub struct Scene<'a> {
     rng: Chance,
     /// Who falls asleep.
     drowsy: Chance,
+    /// Who comes and goes.
+    fickle: Chance,
     plans: Vec<Plan>,
     /// What each program is now, and how many lives it had.
     programs: [Option<Program>; 3],
@@ -50,9 +52,22 @@ impl<'a> Scene<'a> {
             let path = format!("{}.route{number}", NAMES[from]);
             let checker = Checker::new(path.clone(), delivery);
             let (every, load) = (1 + rng.below(8), [0, 8, 200, 3000][rng.below(4) as usize]);
-            let (links, priority) = (Links::Best, Priority::Normal);
-            let (due, asleep) = (false, 0);
-            plans.push(Plan { path, from, to, delivery, links, priority, every, due, asleep, load, checker });
+            plans.push(Plan {
+                path,
+                from,
+                to,
+                delivery,
+                links: Links::Best,
+                priority: Priority::Normal,
+                #[cfg(feature = "lz4")]
+                compression: bowline::Compression::Off,
+                every,
+                due: false,
+                asleep: 0,
+                fickle: false,
+                load,
+                checker,
+            });
         }
         let mut schemes: [&[&str]; 3] = [&[], LINES[rng.below(2) as usize], LINES[rng.below(2) as usize]];
         let calm = rng.below(4) == 0;
@@ -77,12 +92,21 @@ impl<'a> Scene<'a> {
                     plan.load = [17_000, 40_000, 150_000][lanes.below(3) as usize];
                     plan.every = 5 + lanes.below(20);
                 }
+                #[cfg(feature = "lz4")]
+                if lanes.below(4) == 0 {
+                    plan.compression = bowline::Compression::Always;
+                }
             }
+        }
+        let mut fickle = Chance(seed ^ 0xF1_C71E);
+        if fickle.below(3) == 0 {
+            plans.iter_mut().for_each(|plan| plan.fickle = fickle.below(2) == 0);
         }
         let mut scene = Self {
             world,
             rng,
             drowsy: Chance(seed ^ 0xD_2057),
+            fickle,
             plans,
             programs: [None, None, None],
             lives: [0; 3],
@@ -158,8 +182,29 @@ impl<'a> Scene<'a> {
                 let plan = self.drowsy.below(self.plans.len() as u64) as usize;
                 self.plans[plan].asleep = self.drowsy.below(3 * TURNS_A_SECOND);
             }
+            if self.fickle.below(TURNS_A_SECOND / 2) == 0 {
+                self.change_mind();
+            }
             self.turn(true);
         }
+    }
+
+    /// Somebody withdraws an intent or an interest, or declares it again.
+    fn change_mind(&mut self) {
+        let number = self.fickle.below(self.plans.len() as u64) as usize;
+        let plan = &mut self.plans[number];
+        let name = if self.fickle.below(2) == 0 { plan.from } else { plan.to };
+        let Some(program) = self.programs[name].as_mut().filter(|_| plan.fickle && !self.frozen[name]) else {
+            return;
+        };
+        let withdraws = program.has(number);
+        if withdraws {
+            program.withdraw(number);
+            plan.checker.session_ended(true);
+        } else {
+            program.declare(number, plan);
+        }
+        self.tell(|| format!("{} withdraws its part of route {number}: {withdraws}", NAMES[name]));
     }
 
     /// The line that goes wrong, where there are two and not both do, and the other one.
@@ -288,6 +333,9 @@ impl<'a> Scene<'a> {
             if self.programs[name].is_none() {
                 self.start(name);
             }
+            if let Some(program) = &mut self.programs[name] {
+                (0..).zip(&mut self.plans).for_each(|(number, plan)| program.declare(number, plan));
+            }
         }
         let end = self.turn + HEALING;
         while self.turn < end - REST {
@@ -351,8 +399,9 @@ impl<'a> Scene<'a> {
             let Some(program) = &self.programs[name] else { continue };
             program.hear(&mut self.plans, &mut self.sessions, self.told);
             for (number, interest) in &program.interests {
-                if !carried[*number] || !self.is_carried(&self.plans[*number]) {
-                    // What waits for a link may wait still.
+                let plan = &self.plans[*number];
+                if plan.fickle || !carried[*number] || !self.is_carried(plan) {
+                    // What was on its way to one that was withdrawn concerns nobody; what waits for a link may wait still.
                     continue;
                 }
                 let counts = interest.counts();

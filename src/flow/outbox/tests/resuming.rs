@@ -430,6 +430,24 @@ fn of_a_lane_that_cannot_go_now_the_number_is_kept_behind_what_is_left_out() {
 }
 
 #[test]
+fn one_that_is_opened_behind_an_end_to_come_and_ends_too_does_so_behind_its_beginning() {
+    let mut world = World { choosy: true, ..World::new(4096, None, None) };
+    for alias in 0..2 {
+        world.open(alias);
+    }
+    world.step(Step::Flow);
+    world.put(1, 100, None);
+    world.cut(0);
+    world.end(1);
+    // The third and the fourth pair, of which every other goes by one way alone.
+    for alias in 2..4 {
+        world.open(alias);
+        world.end(alias);
+    }
+    world.finish();
+}
+
+#[test]
 fn what_went_in_part_over_a_link_that_fits_goes_on_over_the_next_of_those() {
     let steps = vec![
         Step::Resume,
