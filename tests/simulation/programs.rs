@@ -44,6 +44,13 @@ pub struct Plan {
     pub checker: Checker,
 }
 
+impl Plan {
+    /// It goes through the one in the middle.
+    pub fn is_relayed(&self) -> bool {
+        self.from.min(self.to) > 0
+    }
+}
+
 /// The sessions of the one in the middle with each of the others.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sessions {
@@ -113,7 +120,7 @@ impl Program {
                     let path = route.path().map(|path| path.as_str());
                     if let Some(plan) = plans.iter_mut().find(|plan| Some(plan.path.as_str()) == path) {
                         plan.checker.session_ended(*supplier == Side::There);
-                        ended[plan.from.max(plan.to)] |= !plan.fickle;
+                        ended[plan.from.max(plan.to)] |= !plan.fickle && !plan.is_relayed();
                     }
                 }
                 Event::SessionEnded { peer, reason } if reason.text().contains("had no link for") => {
@@ -215,12 +222,12 @@ impl Program {
     }
 }
 
-/// The one in the middle listens in all ways; who dials in several has a link by each, the first carries.
+/// The one in the middle listens in all ways, and passes on what is far; who dials in several has a link by each, the first carries.
 fn builder(name: usize, schemes: &[&str]) -> EndpointBuilder {
     let redial = (Duration::from_millis(100), Duration::from_secs(2));
     let builder = Endpoint::builder(NAMES[name]).redial(redial.0, redial.1);
     if name == 0 {
-        builder.listen("tcp://0.0.0.0:7400").listen("udp://0.0.0.0:7400")
+        builder.listen("tcp://0.0.0.0:7400").listen("udp://0.0.0.0:7400").relay("far")
     } else {
         builder.connect_any(schemes.iter().map(|scheme| format!("{scheme}://robot:7400/robot")))
     }

@@ -69,6 +69,16 @@ impl<'a> Scene<'a> {
                 checker,
             });
         }
+        // In every second world some of what goes to the middle goes on to the other side.
+        let mut far = Chance(seed ^ 0xFA2);
+        if far.below(2) == 0 {
+            for (number, plan) in plans.iter_mut().enumerate().filter(|_| far.below(3) == 0) {
+                let ends = if plan.from.max(plan.to) == 1 { (1, 2) } else { (2, 1) };
+                (plan.from, plan.to) = ends;
+                plan.path = format!("far.route{number}");
+                plan.checker = Checker::new(plan.path.clone(), plan.delivery);
+            }
+        }
         let mut schemes: [&[&str]; 3] = [&[], LINES[rng.below(2) as usize], LINES[rng.below(2) as usize]];
         let calm = rng.below(4) == 0;
         // One of them has both lines in every second world.
@@ -78,6 +88,7 @@ impl<'a> Scene<'a> {
         let mut policy = Chance(seed ^ 0x11_4B5);
         for plan in &mut plans {
             plan.links = match (policy.below(4), schemes[plan.from.max(plan.to)]) {
+                _ if plan.is_relayed() => Links::Best,
                 (0, _) => Links::All,
                 (1, [first, _]) => Links::only(first),
                 _ => Links::Best,
@@ -300,7 +311,8 @@ impl<'a> Scene<'a> {
         } else {
             self.world.crash(&program.endpoint);
         }
-        for plan in self.plans.iter_mut().filter(|plan| plan.from == name || plan.to == name) {
+        let concerns = |plan: &&mut Plan| plan.from == name || plan.to == name || name == 0;
+        for plan in self.plans.iter_mut().filter(concerns) {
             plan.checker.session_ended(true);
         }
         for other in 1..3 {
@@ -371,6 +383,9 @@ impl<'a> Scene<'a> {
     /// Whether the session has gone back to a link that a route may go over.
     fn is_carried(&self, plan: &Plan) -> bool {
         let from = self.programs[plan.from].as_ref();
+        if plan.is_relayed() {
+            return true;
+        }
         from.is_some_and(|from| from.is_carried_by(plan.to, &plan.links))
     }
 
@@ -400,8 +415,9 @@ impl<'a> Scene<'a> {
             program.hear(&mut self.plans, &mut self.sessions, self.told);
             for (number, interest) in &program.interests {
                 let plan = &self.plans[*number];
-                if plan.fickle || !carried[*number] || !self.is_carried(plan) {
-                    // What was on its way to one that was withdrawn concerns nobody; what waits for a link may wait still.
+                if plan.fickle || plan.is_relayed() || !carried[*number] || !self.is_carried(plan) {
+                    // What was on its way to one that was withdrawn concerns nobody, and of what is passed on the supplier does not
+                    // know; what waits for a link may wait still.
                     continue;
                 }
                 let counts = interest.counts();
