@@ -303,10 +303,13 @@ impl<'a> Scene<'a> {
 
     fn end(&mut self, name: usize) {
         let Some(program) = self.programs[name].take() else { return };
-        self.frozen[name] = false;
+        let frozen = std::mem::take(&mut self.frozen[name]);
         let silently = self.rng.below(2) == 0;
-        self.tell(|| format!("{} ends, silently: {silently}", NAMES[name]));
-        if silently {
+        let politely = !frozen && self.fickle.below(3) == 0;
+        self.tell(|| format!("{} ends, politely: {politely}, silently: {silently}", NAMES[name]));
+        if politely {
+            program.endpoint.close(Duration::from_millis(self.fickle.below(1_000)));
+        } else if silently {
             self.world.power_off(&program.endpoint);
         } else {
             self.world.crash(&program.endpoint);
