@@ -60,6 +60,16 @@ pub struct Sessions {
     pub ends: [u32; 2],
 }
 
+/// How a program does things.
+#[derive(Clone, Copy, Default)]
+pub struct Manner {
+    /// By which lines it dials, the more wanted first.
+    pub schemes: &'static [&'static str],
+    /// As set with its builder.
+    pub fragment_bytes: Option<usize>,
+    pub outbox_bytes: Option<usize>,
+}
+
 /// One life of a program.
 pub struct Program {
     name: usize,
@@ -70,8 +80,8 @@ pub struct Program {
 }
 
 impl Program {
-    pub fn start(world: &World, name: usize, life: u32, schemes: &[&str], plans: &mut [Plan]) -> Self {
-        let endpoint = world.start(builder(name, schemes)).expect("starts");
+    pub fn start(world: &World, name: usize, life: u32, manner: &Manner, plans: &mut [Plan]) -> Self {
+        let endpoint = world.start(builder(name, manner)).expect("starts");
         let mut program = Self { name, life, intents: Vec::new(), interests: Vec::new(), endpoint };
         for (number, plan) in plans.iter_mut().enumerate() {
             program.declare(number, plan);
@@ -155,7 +165,9 @@ impl Program {
 
     /// Sends what is due this turn.
     pub fn send(&self, plans: &mut [Plan], turn: u64) {
-        for (number, intent) in &self.intents {
+        // Each is the first in its turn, as one may fill the line.
+        let (before, from) = self.intents.split_at(turn as usize % self.intents.len().max(1));
+        for (number, intent) in from.iter().chain(before) {
             let plan = &mut plans[*number];
             plan.due |= turn % plan.every == 0;
             if !plan.due {
@@ -223,9 +235,16 @@ impl Program {
 }
 
 /// The one in the middle listens in all ways, and passes on what is far; who dials in several has a link by each, the first carries.
-fn builder(name: usize, schemes: &[&str]) -> EndpointBuilder {
+fn builder(name: usize, manner: &Manner) -> EndpointBuilder {
+    let Manner { schemes, fragment_bytes, outbox_bytes } = *manner;
     let redial = (Duration::from_millis(100), Duration::from_secs(2));
-    let builder = Endpoint::builder(NAMES[name]).redial(redial.0, redial.1);
+    let mut builder = Endpoint::builder(NAMES[name]).redial(redial.0, redial.1);
+    if let Some(bytes) = fragment_bytes {
+        builder = builder.fragment_bytes(bytes);
+    }
+    if let Some(bytes) = outbox_bytes {
+        builder = builder.outbox_bytes(bytes);
+    }
     if name == 0 {
         builder.listen("tcp://0.0.0.0:7400").listen("udp://0.0.0.0:7400").relay("far")
     } else {

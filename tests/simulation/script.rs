@@ -1,7 +1,7 @@
 //! What happens in a scene: faults by chance, then none, then rest.
 
 use crate::checker::Checker;
-use crate::programs::{NAMES, Plan, Program, Sessions};
+use crate::programs::{Manner, NAMES, Plan, Program, Sessions};
 use bowline::testing::{Faults, World};
 use bowline::{Delivery, Links, Priority};
 use std::time::Duration;
@@ -27,8 +27,8 @@ pub struct Scene<'a> {
     lives: [u32; 3],
     frozen: [bool; 3],
     sessions: [Sessions; 3],
-    /// How the two that dial do so: by one line or two, the more wanted first.
-    schemes: [&'static [&'static str]; 3],
+    /// The two that dial do so by one line or two.
+    manners: [Manner; 3],
     /// Once the one of two lines is cut, when the other is, and of whom.
     next_cut: Option<(u64, usize, &'static str)>,
     /// Connections are not ended on purpose: what is lost can be counted exactly.
@@ -113,6 +113,12 @@ impl<'a> Scene<'a> {
         if fickle.below(3) == 0 {
             plans.iter_mut().for_each(|plan| plan.fickle = fickle.below(2) == 0);
         }
+        let mut manners = Chance(seed ^ 0x3A_2295);
+        let manners = schemes.map(|schemes| Manner {
+            schemes,
+            fragment_bytes: [None, None, Some(300), Some(5_000), Some(100_000)][manners.below(5) as usize],
+            outbox_bytes: [None, None, Some(1 << 10), Some(1 << 20)][manners.below(4) as usize],
+        });
         let mut scene = Self {
             world,
             rng,
@@ -123,7 +129,7 @@ impl<'a> Scene<'a> {
             lives: [0; 3],
             frozen: [false; 3],
             sessions: [Sessions::default(); 3],
-            schemes,
+            manners,
             next_cut: None,
             calm,
             turn: 0,
@@ -145,7 +151,7 @@ impl<'a> Scene<'a> {
         self.tell(|| format!("{} starts", NAMES[name]));
         let life = self.lives[name];
         self.lives[name] += 1;
-        let program = Program::start(self.world, name, life, self.schemes[name], &mut self.plans);
+        let program = Program::start(self.world, name, life, &self.manners[name], &mut self.plans);
         self.programs[name] = Some(program);
     }
 
@@ -220,7 +226,7 @@ impl<'a> Scene<'a> {
 
     /// The line that goes wrong, where there are two and not both do, and the other one.
     fn one_of_two(&mut self, name: usize) -> Option<[&'static str; 2]> {
-        let &[first, second] = self.schemes[name] else { return None };
+        let &[first, second] = self.manners[name].schemes else { return None };
         match self.rng.below(3) {
             0 => Some([first, second]),
             1 => Some([second, first]),
@@ -394,7 +400,7 @@ impl<'a> Scene<'a> {
 
     /// One that misses a link, or one that stands by.
     fn not_linked(&self) -> Option<&Program> {
-        let more = self.schemes.map(|schemes| schemes.len().saturating_sub(1));
+        let more = self.manners.map(|manner| manner.schemes.len().saturating_sub(1));
         let links = [(2, more[1] + more[2]), (1, more[1]), (1, more[2])];
         let all = self.programs.iter().flatten().zip(links);
         all.filter(|(program, (links, ready))| !program.is_linked(*links, *ready))
