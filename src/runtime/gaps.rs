@@ -5,7 +5,8 @@
 //!  ──────────┬─────────────────┬──────────┬─────────────►
 //!          credit says         └ counts once all before it is read
 //! ```
-//! So what the other side is told to be taken is that up to some number, and it knows which samples are not.
+//! So what the other side is told to be taken is that up to some number, and it knows which samples are not. No more gaps wait
+//! than there are unread samples, each before one of them, and one; 16 bytes for each.
 
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};

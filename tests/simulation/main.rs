@@ -1,6 +1,7 @@
 //! Three programs in a simulated world, whatever the lines and machines do: sixty seconds each from many seeds.
 //!
-//! First nothing may go wrong with samples: what is lossless is neither lost, doubled nor reordered within a session,
+//! They supply small samples and large ones, in lanes, over chosen links or through the one in the middle; they read late, withdraw and
+//! declare again, crash, freeze and close. First nothing may go wrong with samples: what is lossless is neither lost, doubled nor reordered within a session,
 //! what is lost is counted, bounds hold. Then all is healed, and within ten seconds everything flows again. One seed
 //! gives one course:
 //!

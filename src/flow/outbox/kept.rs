@@ -9,8 +9,8 @@
 //!    │                             the link ends  ▼
 //!    └───────────────────────── (again) ◄──── resume
 //! ```
-//! A MARK ends what is taken every [`MARK_LEAST`] bytes or more, up to [`MARK_MOST`] of them on a line so fast that marks would
-//! be less than [`MARK_PAUSE`] apart; with a PING, and always ahead of a PING that stands in line: its
+//! A MARK ends what is taken every [`MARK_LEAST`] bytes or more, up to [`MARK_MOST`] of them, or half of what may be kept, on a line
+//! so fast that marks would be less than [`MARK_PAUSE`] apart; with a PING, and always ahead of a PING that stands in line: its
 //! answer frees aliases, and nothing of their former use may be kept then. Batches that are well filled are kept as
 //! they are, and whoever writes gets other memory; all else is copied to the end of the last one. While more is kept
 //! than the limit, only control frames are taken, and of these no more than could wait before.

@@ -257,6 +257,15 @@ fn a_sample_of_which_the_beginning_was_lost_with_its_link_is_lost() {
 }
 
 #[test]
+fn what_a_connection_was_told_says_nothing_of_pieces_on_the_next() {
+    let bed = bed();
+    let (_inbox, _source) = open(&bed.line, 1, Delivery::Queue(9));
+    bed.connection(&[at(1, 0)]);
+    bed.line.inlets.lock().go_on();
+    assert_eq!(bed.fault(&pieces(1, b"abc")[1..]), ReasonCode::Malformed);
+}
+
+#[test]
 fn a_sample_of_which_the_beginning_was_lost_may_be_given_up() {
     let bed = bed();
     let (inbox, source) = open(&bed.line, 1, Delivery::Queue(9));

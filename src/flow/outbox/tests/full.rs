@@ -1,6 +1,7 @@
 //! Lossless lanes without room: turned away, cut off, and back.
 
 use super::*;
+use crate::links::Links;
 
 const LIMIT: Duration = Duration::from_secs(3);
 
@@ -89,6 +90,31 @@ fn one_that_is_back_has_no_credit_before_it_knows_what_it_missed() {
     bench.put(0, &[5]);
     bench.write_all();
     assert_eq!(bench.sequences(0), [0, 1, 2, 5]);
+}
+
+#[test]
+fn nor_has_one_that_waits_for_another_link() {
+    let mut bench = bench(u64::MAX);
+    bench.outbox.set_resumes(true);
+    bench.outbox.set_way("tcp://here");
+    bench.open(0, Delivery::Lossless(3));
+    bench.outbox.set_links(0, Links::only("tcp"));
+    for number in 0..3 {
+        bench.put(0, &[number]);
+        bench.write_all();
+    }
+    assert_eq!(bench.admits(0, 1), Put::NoCredit(LIMIT));
+    bench.now = bench.now + LIMIT;
+    assert_eq!(bench.put(0, &[3]), Put::PassedOver(Some(3)));
+    assert_eq!(bench.put(0, &[3]), Put::PassedOver(None));
+    bench.write_all();
+    bench.outbox.suspend(Vec::new(), Batch::default());
+    bench.outbox.set_way("udp://here");
+    bench.outbox.resume(0, None).expect("none was counted");
+    assert_eq!(credit(&mut bench, 4, 1), Some(Credited { first: false, missed: Some(2) }));
+    assert_ne!(bench.put(0, &[5]), Put::Held, "5 is not granted");
+    assert_eq!(credit(&mut bench, 6, 3), Some(MORE));
+    assert_eq!(bench.put(0, &[5]), Put::Held);
 }
 
 #[test]

@@ -270,10 +270,17 @@ fn without_the_capability_nothing_is_kept_and_no_mark_is_sent() {
 
 #[test]
 fn marks_are_as_many_bytes_apart_for_samples_of_all_sizes_and_on_a_fast_line_more() {
-    for (pause, every) in [(MARK_PAUSE, MARK_LEAST), (Duration::ZERO, MARK_MOST)] {
+    // Where less is kept, half of that: the other half is for the way of the answer.
+    let little = MARK_MOST / 2;
+    for (pause, limit, every) in [
+        (MARK_PAUSE, 4 * MARK_MOST, MARK_LEAST),
+        (Duration::ZERO, 4 * MARK_MOST, MARK_MOST),
+        (Duration::ZERO, little, little / 2),
+    ] {
         for size in [100, 8 * 1024, BY_REFERENCE] {
             let mut bench = Bench::new(CAPACITY);
             bench.outbox.set_resumes(true);
+            bench.outbox.kept.as_mut().expect("it keeps").set_limit(limit);
             bench.open(0, Delivery::Lossless(1 << 20));
             let payload = Bytes::from(vec![7; size]);
             let (mut bytes, mut at_marks) = (0, Vec::new());
