@@ -73,6 +73,7 @@ impl Dispatcher {
                 let to = self.lines.get(&session);
                 let (Some(from), Some(to)) = (from, to) else { return };
                 to.set_peer(peer);
+                to.will_attach(&from);
                 from.word(Word::HandOver(Arc::clone(to), received));
             }
             Action::Up { link, peer, max_frame, fragments, packs, resumes } => {
@@ -167,7 +168,8 @@ impl Dispatcher {
         self.close_streams(link);
         let Some(line) = self.lines.remove(&link) else { return };
         if line.is_let_go() {
-            // No thread is left that would tell of its end.
+            // No thread is left that would tell of its end; one that is to come has nothing to come for.
+            line.release();
             line.abort();
             line.forget();
             return self.report_end(&line);

@@ -3,9 +3,14 @@
 //! ```text
 //!            release, or the end            both threads ended: let_go
 //!  carried ───────────────────► released ─────────────────────────────► let go
-//!     ▲                                                                   │
-//!     └───────────────────────── attach ──────────────────────────────────┘
+//!     ▲                            ▲                                       │
+//!     └───── attach ──────┐        └── attach ── recalled                  │
+//!                         │                          ▲ release             │
+//!                         └──────────────────────── coming ◄── will_attach ┘
 //! ```
+//! The connection to come has a thread of its own, that has yet to hear of it and may first have things to write. If it is
+//! lost meanwhile the line is still attached: its threads find that out, and what came by it is known as ever.
+//!
 //! From each state [`finish`](Line::finish) and [`abort`](Line::abort) end it for good.
 
 use super::{Line, Load, Out};
@@ -16,16 +21,20 @@ use crate::flow::outbox::Rank;
 use crate::reason::Reason;
 use crate::runtime::input::LineInput;
 use crate::sync::atomic::Ordering;
+use crate::transport::Connection;
 use std::sync::{Arc, OnceLock};
 
 /// Whether a connection carries the line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Carried {
     Yes,
     /// The connection is closed, and the threads are about to end.
     Released,
     /// They ended.
     LetGo,
+    /// This one is to carry it next.
+    Coming(Arc<dyn Connection>),
+    /// That one was given up, and closed.
+    Recalled,
 }
 
 /// How much waits to be written at most, and how large pieces are, on lines of any speed.
@@ -62,12 +71,23 @@ impl Line {
         if !out.outbox.resumes() || out.outbox.is_closed() {
             return false;
         }
-        if out.carried == Carried::Yes {
-            out.carried = Carried::Released;
-            self.carried.store(false, Ordering::Relaxed);
-        }
+        let mut coming = None;
+        out.carried = match std::mem::replace(&mut out.carried, Carried::Recalled) {
+            Carried::Yes => {
+                self.carried.store(false, Ordering::Relaxed);
+                Carried::Released
+            }
+            Carried::Coming(connection) => {
+                coming = Some(connection);
+                Carried::Recalled
+            }
+            other => other,
+        };
         drop(out);
         self.connection.close();
+        if let Some(connection) = coming {
+            connection.close();
+        }
         let _ = self.wake.try_send(());
         true
     }
@@ -75,7 +95,7 @@ impl Line {
     /// Both threads are done with the connection; false where the line ended with it.
     pub(crate) fn let_go(&self) -> bool {
         let mut out = self.out.lock();
-        if out.carried != Carried::Released || out.outbox.is_closed() {
+        if !matches!(out.carried, Carried::Released) || out.outbox.is_closed() {
             return false;
         }
         // The writer did so, where there was one.
@@ -84,9 +104,18 @@ impl Line {
         true
     }
 
-    /// Whether it has neither a connection nor threads.
+    /// Whether it has neither a connection nor threads, as far as they have not come yet.
     pub(crate) fn is_let_go(&self) -> bool {
-        self.out.lock().carried == Carried::LetGo
+        matches!(self.out.lock().carried, Carried::LetGo | Carried::Coming(_) | Carried::Recalled)
+    }
+
+    /// It goes on over the connection of `other` as soon as its thread [attaches](Self::attach) it.
+    pub(crate) fn will_attach(&self, other: &Line) {
+        let connection = other.connection.current();
+        let mut out = self.out.lock();
+        if matches!(out.carried, Carried::LetGo) {
+            out.carried = Carried::Coming(connection);
+        }
     }
 
     /// The writer ends once all that waits is written, and the connection goes on for another line.
@@ -95,7 +124,7 @@ impl Line {
     }
 
     /// Goes on over the connection of `other`, whose threads are this one's from now on, from where the peer stands.
-    /// False if it ended meanwhile.
+    /// False if it ended meanwhile; if it was to let go of that connection meanwhile, it is closed.
     pub(crate) fn attach(&self, other: &Line, received: u64) -> bool {
         let connection = other.connection.current();
         let rate = connection.rate();
@@ -104,7 +133,7 @@ impl Line {
         let exact = unsure.is_none() && connection.unsure().is_none();
         self.connection.replace(Arc::clone(&connection));
         let mut out = self.out.lock();
-        if out.carried != Carried::LetGo || out.outbox.is_closed() {
+        if !matches!(out.carried, Carried::Coming(_) | Carried::Recalled) || out.outbox.is_closed() {
             drop(out);
             connection.close();
             return false;
@@ -132,9 +161,10 @@ impl Line {
         let mut out = self.out.lock();
         out.outbox.set_way(&way);
         let resumed = out.outbox.resume(received, rate);
-        out.carried = Carried::Yes;
+        let stays = matches!(out.carried, Carried::Coming(_));
+        out.carried = if stays { Carried::Yes } else { Carried::Released };
+        self.carried.store(stays, Ordering::Relaxed);
         drop(out);
-        self.carried.store(true, Ordering::Relaxed);
         if let Err(reason) = resumed {
             self.input(LineInput::Fault(reason));
         }
@@ -149,7 +179,7 @@ impl Line {
 
     /// For the writer, which gives back what it wrote: whether it is to end, as the connection is closed.
     pub(super) fn is_released(out: &mut Out, load: &mut Load) -> bool {
-        if out.carried != Carried::Released {
+        if !matches!(out.carried, Carried::Released) {
             return false;
         }
         let Load { urgent, batch } = std::mem::take(load);

@@ -370,52 +370,82 @@ impl Peer {
     }
 }
 
+/// A connection of a session: what it carried lies in its wire.
+fn connection() -> (Arc<Wire>, Arc<Line>) {
+    let wire = Arc::<Wire>::default();
+    let (dispatcher, _others) = crossbeam_channel::bounded(64);
+    (wire.clone(), Line::new("model://2".to_owned(), wire, Clock::start(), 16, dispatcher))
+}
+
+/// Goes on over another connection, of which it is known that it will carry the line; the thread that writes there.
+fn attach(line: &Arc<Line>, other: &Line, before: &[&[u8]]) -> JoinHandle<()> {
+    let received = u64::try_from(Peer::of(before).counted.len()).unwrap();
+    assert!(line.attach(other, received));
+    let writing = Arc::clone(line);
+    spawn(move || writer::run(&writing))
+}
+
+/// Over one connection and another; or the session is to let go of that at once, while it begins, and goes on over a third.
+fn nothing_is_lost_or_doubled_over_connections(recalled: bool) {
+    let bench = bench_of(&[Delivery::Lossless(100), Delivery::Lossless(100)], true);
+    let line = &bench.line;
+    let senders: Vec<_> = bench.lanes.iter().map(|lane| bench.sender(*lane)).collect();
+    let ended = AtomicBool::new(false);
+    let grant = |limit| line.send_credit(|| Credit { alias: 7, limit, taken: 0, lost: 0 }, &ended);
+    grant(1);
+    assert!(line.send(&ping(1), Order::Ahead));
+    grant(2);
+    let marks = Peer::of(&[&bench.wire.taken.lock().bytes]).marks;
+    if let Some(mark) = marks.last() {
+        line.marked(*mark).unwrap();
+    }
+    assert!(line.release());
+    let first = std::mem::take(&mut bench.wire.taken.lock().bytes);
+    bench.writer.join().unwrap();
+    assert!(line.let_go());
+    grant(3);
+
+    let mut second = Vec::new();
+    if recalled {
+        let (wire, other) = connection();
+        line.will_attach(&other);
+        let recalling = Arc::clone(line);
+        let recalls = spawn(move || assert!(recalling.release()));
+        attach(line, &other, &[&first]).join().unwrap();
+        recalls.join().unwrap();
+        assert!(line.let_go(), "it has no connection, and no thread that writes");
+        second = std::mem::take(&mut wire.taken.lock().bytes);
+    }
+    let (wire, other) = connection();
+    line.will_attach(&other);
+    let writer = attach(line, &other, &[&first, &second]);
+    let mut taken = wire.taken.lock();
+    while !Peer::of(&[&first, &second, &taken.bytes]).has_all() {
+        wire.more.wait(&mut taken);
+    }
+    drop(taken);
+    for sender in senders {
+        assert_eq!(sender.join().unwrap(), usize::from(SAMPLES));
+    }
+    line.finish(None, true, true);
+    writer.join().unwrap();
+    let peer = Peer::of(&[&first, &second, &wire.taken.lock().bytes]);
+    for (samples, behind) in peer.samples.values() {
+        assert_eq!((samples, *behind), (&(0..SAMPLES).collect::<Vec<_>>(), 0));
+    }
+    let limits = peer.counted.iter().map(|frame| match frame {
+        Control::Credit(credit) => credit.limit,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(limits.collect::<Vec<_>>(), [1, 2, 3]);
+}
+
 #[test]
 fn nothing_is_lost_or_doubled_between_two_connections_of_a_session() {
-    interleave(ROUNDS, || {
-        let bench = bench_of(&[Delivery::Lossless(100), Delivery::Lossless(100)], true);
-        let line = &bench.line;
-        let senders: Vec<_> = bench.lanes.iter().map(|lane| bench.sender(*lane)).collect();
-        let ended = AtomicBool::new(false);
-        let grant = |limit| line.send_credit(|| Credit { alias: 7, limit, taken: 0, lost: 0 }, &ended);
-        grant(1);
-        assert!(line.send(&ping(1), Order::Ahead));
-        grant(2);
-        let marks = Peer::of(&[&bench.wire.taken.lock().bytes]).marks;
-        if let Some(mark) = marks.last() {
-            line.marked(*mark).unwrap();
-        }
-        assert!(line.release());
-        let first = std::mem::take(&mut bench.wire.taken.lock().bytes);
-        bench.writer.join().unwrap();
-        assert!(line.let_go());
-        grant(3);
+    interleave(ROUNDS, || nothing_is_lost_or_doubled_over_connections(false));
+}
 
-        let wire = Arc::<Wire>::default();
-        let (dispatcher, _others) = crossbeam_channel::bounded(64);
-        let other = Line::new("model://2".to_owned(), wire.clone(), Clock::start(), 16, dispatcher);
-        let received = u64::try_from(Peer::of(&[&first]).counted.len()).unwrap();
-        assert!(line.attach(&other, received));
-        let writing = Arc::clone(line);
-        let writer = spawn(move || writer::run(&writing));
-        let mut taken = wire.taken.lock();
-        while !Peer::of(&[&first, &taken.bytes]).has_all() {
-            wire.more.wait(&mut taken);
-        }
-        drop(taken);
-        for sender in senders {
-            assert_eq!(sender.join().unwrap(), usize::from(SAMPLES));
-        }
-        line.finish(None, true, true);
-        writer.join().unwrap();
-        let peer = Peer::of(&[&first, &wire.taken.lock().bytes]);
-        for (samples, behind) in peer.samples.values() {
-            assert_eq!((samples, *behind), (&(0..SAMPLES).collect::<Vec<_>>(), 0));
-        }
-        let limits = peer.counted.iter().map(|frame| match frame {
-            Control::Credit(credit) => credit.limit,
-            other => panic!("{other:?}"),
-        });
-        assert_eq!(limits.collect::<Vec<_>>(), [1, 2, 3]);
-    });
+#[test]
+fn nothing_is_lost_or_doubled_where_a_connection_is_given_up_before_it_carries_the_session() {
+    interleave(ROUNDS, || nothing_is_lost_or_doubled_over_connections(true));
 }
