@@ -39,7 +39,7 @@ pub struct LinkHealth {
     /// How many of a thousand packets held something that was sent again, lately. Always 0 on lines that lose
     /// nothing: what TCP sends again is seen by the round trips and by the queue.
     pub resent_per_mille: u32,
-    /// How long what is being written to the line has been waiting for it.
+    /// How long what is being written to the line has been waiting for it, since it carries the session.
     pub queue_age: Duration,
 }
 

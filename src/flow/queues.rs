@@ -153,6 +153,11 @@ impl Queues {
         }
     }
 
+    /// Nobody writes any more: how long it all waits counts anew once somebody does.
+    pub(crate) fn forget_waits(&mut self) {
+        self.queues.iter_mut().flat_map(|queue| &mut queue.waiting).for_each(|sample| sample.since = None);
+    }
+
     /// Since when the one has waited that waits longest.
     pub(crate) fn oldest(&self) -> Option<Timestamp> {
         self.queues.iter().filter_map(|queue| queue.waiting.front()?.since).min()

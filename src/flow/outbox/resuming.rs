@@ -62,7 +62,7 @@ impl Outbox {
         }
         self.urgent = queued;
         self.gate.woken = false;
-        self.gate.waits.stop();
+        self.forget_waits();
         self.apart.forget_write();
         self.note_shut();
     }

@@ -25,11 +25,18 @@ impl Waits {
 
     /// What was being written never will be to its end.
     pub(super) fn stop(&mut self) {
-        self.began = None;
+        *self = Self::default();
     }
 }
 
 impl Outbox {
+    /// The link is gone. The next one has no part in how long things waited for this one, or for itself to come: it would be
+    /// left for another one as soon as it carries the session.
+    pub(super) fn forget_waits(&mut self) {
+        self.gate.waits.stop();
+        self.apart.queues.forget_waits();
+    }
+
     /// The writer takes what it writes next.
     pub(super) fn begin_write(&mut self, now: Timestamp) {
         let waits = &mut self.gate.waits;

@@ -264,3 +264,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_link_is_not_blamed_for_how_long_samples_waited_before_it_came() {
+    let mut bench = bench();
+    bench.outbox.set_resumes(true);
+    bench.open_ranked(0, Delivery::Lossless(9), Priority::Normal);
+    for number in 0..3 {
+        bench.put(0, &vec![number; 10 * STRIDE]);
+    }
+    assert!(bench.write());
+    let (mut urgent, mut batch) = (Vec::new(), Batch::default());
+    let now = bench.now;
+    assert!(bench.outbox.take(&mut urgent, &mut batch, || now, true));
+    let span = Duration::from_secs(10);
+    bench.now = bench.now + span;
+    assert_eq!(bench.outbox.queue_age(bench.now), span, "it is written all the time");
+    bench.outbox.suspend(urgent, batch);
+    bench.now = bench.now + span;
+    bench.outbox.resume(0, None).expect("none was counted");
+    bench.wrote = false;
+    bench.rest.clear();
+    let (mut urgent, mut batch) = (Vec::new(), Batch::default());
+    let now = bench.now;
+    assert!(bench.outbox.take(&mut urgent, &mut batch, || now, false));
+    assert_eq!(bench.outbox.queue_age(bench.now), Duration::ZERO);
+    bench.now = bench.now + span;
+    assert_eq!(bench.outbox.queue_age(bench.now), span);
+}
