@@ -3,7 +3,7 @@
 
 use bowline::testing::{Faults, World};
 use bowline::{
-    Endpoint, EndpointBuilder, Event, Intent, Interest, InterestSettings, LinkState, Reading, Sample,
+    Bytes, Endpoint, EndpointBuilder, Event, Intent, Interest, InterestSettings, LinkState, Reading, Sample,
 };
 use std::cell::Cell;
 use std::rc::Rc;
@@ -358,4 +358,25 @@ fn mistakes_are_told() {
     assert!(world.start(Endpoint::builder("fourth").join("udp://239.1.1.1:7400")).is_err());
     let second = World::new(2);
     assert!(second.start(Endpoint::builder("x")).is_err_and(|error| error.to_string().contains("one world")));
+}
+
+#[test]
+fn many_samples_wait_for_room_no_longer_than_was_said_in_all() {
+    let world = World::new(3);
+    let (robot, desk) = (world.start(robot()).expect("starts"), world.start(desk("tcp")).expect("starts"));
+    let intent: Intent<Bytes> = robot.intent("robot.raw").expect("an intent");
+    let interest: Interest<Bytes> =
+        desk.interest_with("robot.raw", InterestSettings::new().lossless(1)).expect("an interest");
+    assert!(intent.wait_interest(SOON));
+    let read = Rc::new(Cell::new(0));
+    let reads = Rc::clone(&read);
+    world.every(&desk, ms(60), move || reads.set(reads.get() + usize::from(interest.try_recv().is_ok())));
+    let begun = world.elapsed();
+    let slices = [[7; 4]; 9];
+    let slices: Vec<&[u8]> = slices.iter().map(|slice| &slice[..]).collect();
+    let error = intent.send_slices(&slices, ms(200)).expect_err("there is room for one each 60 ms");
+    assert!(error.is_no_credit());
+    assert_eq!(world.elapsed() - begun, ms(200));
+    let sent = error.into_inner();
+    assert!(sent == read.get() || sent == read.get() + 1, "{sent} were sent and {} read", read.get());
 }

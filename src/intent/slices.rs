@@ -4,7 +4,8 @@ use super::{Intent, LONGEST_WAIT, SendError, State, Why};
 use crate::bytes::Bytes;
 use crate::flow::outbox::Outgoing;
 use crate::outcome::Outcome;
-use std::time::{Duration, Instant};
+use crate::time;
+use std::time::Duration;
 
 impl Intent<Bytes> {
     /// Sends bytes from where they are: they are copied once, into the outgoing buffer of each link.
@@ -86,8 +87,8 @@ impl Intent<Bytes> {
                     let one = match self.send_slice(next, Duration::ZERO) {
                         Err(error) if error.is_no_credit() && !timeout.is_zero() => {
                             let until =
-                                *deadline.get_or_insert_with(|| Instant::now() + timeout.min(LONGEST_WAIT));
-                            self.send_slice(next, until.saturating_duration_since(Instant::now()))
+                                *deadline.get_or_insert_with(|| time::instant() + timeout.min(LONGEST_WAIT));
+                            self.send_slice(next, until.saturating_duration_since(time::instant()))
                         }
                         one => one,
                     };

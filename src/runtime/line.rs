@@ -468,7 +468,8 @@ impl Line {
     pub(crate) fn next_load(&self, load: &mut Load, mut wrote: bool) -> bool {
         loop {
             self.let_grow();
-            if let Some(some) = self.poll_load(load, wrote) {
+            // It wrote, or was woken.
+            if let Some(some) = self.poll_load(load, wrote, true) {
                 return some;
             }
             wrote = false;
@@ -488,15 +489,22 @@ impl Line {
         }
     }
 
-    /// The same without waiting: `None` if there is nothing to write now.
+    /// Whether the writer was woken since this was last asked.
+    #[cfg(feature = "testing")]
+    pub(super) fn was_woken(&self) -> bool {
+        self.woken.try_recv().is_ok()
+    }
+
+    /// The same without waiting: `None` if there is nothing to write now. There can be room again for who had none only where
+    /// something `changed` or is written now: they would try again at once, and for ever.
     #[inline]
-    pub(super) fn poll_load(&self, load: &mut Load, wrote: bool) -> Option<bool> {
+    pub(super) fn poll_load(&self, load: &mut Load, wrote: bool, changed: bool) -> Option<bool> {
         let mut out = self.out.lock();
         if Self::is_released(&mut out, load) {
             return Some(false);
         }
         let some = out.outbox.take(&mut load.urgent, &mut load.batch, || self.clock.now(), wrote);
-        let made = out.room_made();
+        let made = if some || changed { out.room_made() } else { RoomMade::default() };
         let finished = !some && out.outbox.is_finished();
         if finished {
             out.outbox.free();
@@ -596,6 +604,7 @@ impl Out {
 }
 
 /// Who waits for room that there is now.
+#[derive(Default)]
 struct RoomMade {
     intents: Vec<Arc<Signal>>,
     feeds: Vec<(Arc<Feed>, Credit)>,

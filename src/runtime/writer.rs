@@ -97,7 +97,8 @@ impl Writer {
         loop {
             if self.ahead == self.load.urgent.len() && self.load.batch.is_empty() {
                 self.ahead = 0;
-                match line.poll_load(&mut self.load, std::mem::take(&mut self.wrote)) {
+                let wrote = std::mem::take(&mut self.wrote);
+                match line.poll_load(&mut self.load, wrote, wrote || line.was_woken()) {
                     Some(true) => {}
                     Some(false) => return Polled::Ended,
                     None => return polled,

@@ -3,7 +3,7 @@
 use bowline::Delivery;
 use std::collections::BTreeMap;
 
-/// One program that supplied the route, from its start to its end.
+/// One intent that supplied the route, from its start to its end.
 #[derive(Debug, Default)]
 pub struct Life {
     /// Numbers below this were taken by `send`.
@@ -25,6 +25,8 @@ pub struct Life {
     /// How often it did as the reading side heard, and how often something was missing then.
     breaks: u32,
     gaps: u32,
+    /// How often the last one came again.
+    repeats: u32,
 }
 
 /// All that is known of the samples of one route.
@@ -32,16 +34,32 @@ pub struct Life {
 pub struct Checker {
     route: String,
     delivery: Delivery,
+    /// It need not begin with the first sample.
+    late: bool,
+    /// Its last sample comes again when it is linked again.
+    retained: bool,
     lives: BTreeMap<u32, Life>,
 }
 
 impl Checker {
     pub fn new(route: String, delivery: Delivery) -> Self {
-        Self { route, delivery, lives: BTreeMap::new() }
+        Self { route, delivery, late: false, retained: false, lives: BTreeMap::new() }
     }
 
-    pub fn life(&mut self, life: u32) -> &mut Life {
-        self.lives.entry(life).or_default()
+    /// It is linked after others, or gets what was sent before it was.
+    pub fn may_come_late(&mut self, retained: bool) {
+        (self.late, self.retained) = (true, retained);
+    }
+
+    /// An intent begins.
+    pub fn begins(&mut self, life: u32) {
+        let first = u32::from(self.late);
+        self.lives.insert(life, Life { ends: first, breaks: first, ..Life::default() });
+    }
+
+    /// The last that began.
+    pub fn life(&mut self) -> &mut Life {
+        self.lives.last_entry().expect("one began").into_mut()
     }
 
     /// A session between the two programs ended, as the one that `reads` heard or the other: by a lost connection, or
@@ -58,6 +76,10 @@ impl Checker {
         let (route, lossless) = (&self.route, self.delivery.is_lossless());
         let life = self.lives.get_mut(&life).unwrap_or_else(|| panic!("{route}: nobody lived that life"));
         assert!(number < life.taken, "{route}: {number} came and was never sent: {life:?}");
+        if self.retained && number + 1 == life.next && life.repeats < life.breaks {
+            life.repeats += 1;
+            return;
+        }
         assert!(number >= life.next, "{route}: {number} came twice, or after a later one: {life:?}");
         let missing = number - life.next;
         if lossless && missing > 0 {
@@ -80,6 +102,17 @@ impl Checker {
             let under_way = life.taken - life.received;
             assert!(under_way <= u64::from(most), "{}: {under_way} are under way of {most}", self.route);
         }
+    }
+
+    /// The last that was sent came.
+    pub fn check_last(&self) {
+        let Some((_, life)) = self.lives.last_key_value() else { return };
+        assert_eq!(life.next, life.taken, "{}: all is well, and the last did not come: {life:?}", self.route);
+    }
+
+    /// The number of the last that was sent.
+    pub fn last(&self) -> Option<u64> {
+        self.lives.last_key_value()?.1.taken.checked_sub(1)
     }
 
     /// All came that could. `counted` is what the reading side counted as lost since it began, if it is the first
@@ -115,7 +148,8 @@ impl Checker {
 /// One life of a supplier that gave samples to interests; what came of them, and what events told.
 fn life(taken: u64, given: u64, comes: &[u64], [unsent, unconfirmed]: [u64; 2]) -> Checker {
     let mut checker = Checker::new("robot.count".to_owned(), Delivery::Lossless(8));
-    *checker.life(0) = Life { taken, given, unsent, unconfirmed, ..Life::default() };
+    checker.begins(0);
+    *checker.life() = Life { taken, given, unsent, unconfirmed, ..Life::default() };
     checker.session_ended(true);
     comes.iter().for_each(|number| checker.comes(0, *number));
     checker

@@ -14,6 +14,8 @@
 #![cfg(feature = "testing")]
 
 mod checker;
+mod handles;
+mod plans;
 mod programs;
 mod script;
 

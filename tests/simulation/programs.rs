@@ -1,166 +1,160 @@
 //! The programs of the scene: what they supply and want, and what they do each turn.
 
 use crate::checker::Checker;
+use crate::handles::{Count, Inlet, Outlet};
+use crate::plans::{Manner, Pair, Plan, Reader, Scenery};
 use bowline::testing::World;
 use bowline::{
-    Delivery, Endpoint, EndpointBuilder, Event, Fate, Intent, IntentSettings, Interest, InterestSettings,
-    LinkState, LinkStatus, Links, LostAt, Priority, Side,
+    Delivery, Endpoint, EndpointBuilder, Event, InterestCounts, LinkState, LinkStatus, Links, LostAt,
+    PeerName, Side,
 };
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Which program: the one in the middle listens, the others dial it.
-pub const NAMES: [&str; 3] = ["robot", "desk", "arm"];
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Count {
-    /// Which life of its program it is of.
-    life: u32,
-    number: u64,
-    /// To be of some size: text is encoded at once, where bytes would be one by one.
-    load: String,
-}
-
-/// One route of the scene.
-pub struct Plan {
-    pub path: String,
-    pub from: usize,
-    pub to: usize,
-    pub delivery: Delivery,
-    /// Over which links of several.
-    pub links: Links,
-    pub priority: Priority,
-    #[cfg(feature = "lz4")]
-    pub compression: bowline::Compression,
-    /// It is sent each so many turns, and read as often as it may be.
-    pub every: u64,
-    /// It had no room, and is sent as soon as it has.
-    pub due: bool,
-    /// It is not read for so many turns.
-    pub asleep: u64,
-    /// Its intent and its interest come and go.
-    pub fickle: bool,
-    pub load: usize,
-    pub checker: Checker,
-}
-
-impl Plan {
-    /// It goes through the one in the middle.
-    pub fn is_relayed(&self) -> bool {
-        self.from.min(self.to) > 0
-    }
-}
-
-/// The sessions of the one in the middle with each of the others.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Sessions {
-    /// How often one could end: a program of the two did, or one of them had no link for its lease.
-    pub causes: u32,
-    /// How often the one in the middle heard that it ended, and the other one.
-    pub ends: [u32; 2],
-}
-
-/// How a program does things.
-#[derive(Clone, Copy, Default)]
-pub struct Manner {
-    /// By which lines it dials, the more wanted first.
-    pub schemes: &'static [&'static str],
-    /// As set with its builder.
-    pub fragment_bytes: Option<usize>,
-    pub outbox_bytes: Option<usize>,
-}
+/// Which program: the first is in the middle.
+pub const NAMES: [&str; 5] = ["robot", "desk", "arm", "hand", "eye"];
 
 /// One life of a program.
 pub struct Program {
     name: usize,
     life: u32,
-    intents: Vec<(usize, Intent<Count>)>,
-    pub interests: Vec<(usize, Interest<Count>)>,
+    intents: Vec<(usize, Outlet)>,
+    /// By their route, and which reader of it each is.
+    inlets: Vec<([usize; 2], Inlet)>,
     pub endpoint: Endpoint,
 }
 
 impl Program {
-    pub fn start(world: &World, name: usize, life: u32, manner: &Manner, plans: &mut [Plan]) -> Self {
-        let endpoint = world.start(builder(name, manner)).expect("starts");
-        let mut program = Self { name, life, intents: Vec::new(), interests: Vec::new(), endpoint };
-        for (number, plan) in plans.iter_mut().enumerate() {
-            program.declare(number, plan);
-        }
+    pub fn start(world: &World, name: usize, life: u32, scenery: &mut Scenery) -> Self {
+        let endpoint = world.start(builder(name, scenery)).expect("starts");
+        let mut program = Self { name, life, intents: Vec::new(), inlets: Vec::new(), endpoint };
+        program.declare_all(&mut scenery.plans);
         program
     }
 
-    /// Declares its part in a route, if it has one.
-    pub fn declare(&mut self, number: usize, plan: &mut Plan) {
-        if plan.from == self.name && !self.intents.iter().any(|(other, _)| *other == number) {
-            plan.checker.life(self.life);
-            let settings = IntentSettings::new().links(plan.links.clone()).priority(plan.priority);
-            #[cfg(feature = "lz4")]
-            let settings = settings.compression(plan.compression);
-            let intent = self.endpoint.intent_with(&plan.path, settings).expect("an intent");
-            self.intents.push((number, intent));
-        }
-        if plan.to == self.name && !self.interests.iter().any(|(other, _)| *other == number) {
-            let settings = InterestSettings::new();
-            let settings = match plan.delivery {
-                Delivery::Lossless(depth) => settings.lossless(depth),
-                Delivery::Queue(depth) => settings.queue(depth),
-                _ => settings.latest(),
-            };
-            let interest = self.endpoint.interest_with(&plan.path, settings).expect("an interest");
-            self.interests.push((number, interest));
+    /// Declares its parts in all routes, as far as it has not.
+    pub fn declare_all(&mut self, plans: &mut [Plan]) {
+        for (number, plan) in plans.iter_mut().enumerate() {
+            if plan.from == self.name && !self.supplies(number) {
+                self.supply(number, plan);
+            }
+            for reader in 0..plan.readers.len() {
+                if plan.readers[reader].to == self.name && !self.reads([number, reader]) {
+                    self.want([number, reader], plan);
+                }
+            }
         }
     }
 
-    /// Withdraws its part in a route.
-    pub fn withdraw(&mut self, number: usize) {
+    /// Whether it supplies a route now.
+    pub fn supplies(&self, number: usize) -> bool {
+        self.intents.iter().any(|(other, _)| *other == number)
+    }
+
+    pub fn supply(&mut self, number: usize, plan: &mut Plan) {
+        plan.life += 1;
+        let life = plan.life;
+        plan.checkers().for_each(|checker| checker.begins(life));
+        self.intents.push((number, Outlet::new(&self.endpoint, plan)));
+    }
+
+    pub fn supply_no_more(&mut self, number: usize) {
         self.intents.retain(|(other, _)| *other != number);
-        self.interests.retain(|(other, _)| *other != number);
+    }
+
+    /// Whether it is a reader of a route now.
+    pub fn reads(&self, reader: [usize; 2]) -> bool {
+        self.inlets.iter().any(|(other, _)| *other == reader)
+    }
+
+    pub fn want(&mut self, reader: [usize; 2], plan: &Plan) {
+        self.inlets.push((reader, Inlet::new(&self.endpoint, plan, &plan.readers[reader[1]])));
+    }
+
+    pub fn want_no_more(&mut self, reader: [usize; 2]) {
+        self.inlets.retain(|(other, _)| *other != reader);
     }
 
     /// What its events say of its samples, and of the sessions with others.
-    pub fn hear(&self, plans: &mut [Plan], sessions: &mut [Sessions; 3], told: bool) {
-        let mut ended = [false; 3];
+    pub fn hear(&self, plans: &mut [Plan], pairs: &mut [Pair], told: bool) {
+        let mut ended = BTreeSet::new();
         while let Some(event) = self.endpoint.events().try_recv() {
             if told {
                 println!("    {} {}: {event:?}", self.endpoint.path(), self.life);
             }
             match &event {
                 // A session that outlives its link keeps its routes linked, and nothing may be lost.
-                Event::RouteUnlinked { route, supplier, .. } => {
+                Event::RouteUnlinked { route, supplier, peer } => {
                     let path = route.path().map(|path| path.as_str());
                     if let Some(plan) = plans.iter_mut().find(|plan| Some(plan.path.as_str()) == path) {
-                        plan.checker.session_ended(*supplier == Side::There);
-                        ended[plan.from.max(plan.to)] |= !plan.fickle && !plan.is_relayed();
+                        self.unlinked(plan, *supplier, peer.as_ref(), &mut ended);
+                    }
+                }
+                // What went past one that was cut off is told.
+                Event::InterestReturned { route, supplier: Side::There, .. } => {
+                    let path = route.path().map(|path| path.as_str());
+                    let own = |reader: &&mut Reader| reader.to == self.name;
+                    if let Some(plan) = plans.iter_mut().find(|plan| Some(plan.path.as_str()) == path) {
+                        plan.readers
+                            .iter_mut()
+                            .filter(own)
+                            .for_each(|reader| reader.checker.session_ended(true));
                     }
                 }
                 Event::SessionEnded { peer, reason } if reason.text().contains("had no link for") => {
-                    let path = peer.path.as_ref().map(|path| path.as_str());
-                    let other = NAMES.iter().position(|name| Some(*name) == path).expect("one of the three");
-                    sessions[self.name.max(other)].causes += 1;
+                    let other = program_of(peer).expect("one of these");
+                    Pair::of(pairs, self.name, other).expect("a session").causes += 1;
+                }
+                Event::SessionResumed { peer, .. } => {
+                    let other = program_of(peer).expect("one of these");
+                    Pair::of(pairs, self.name, other).expect("a session").moves += 1;
                 }
                 Event::SamplesLost { route, count, lost: LostAt::Here, .. } => {
-                    if let Some(plan) = self.supplied(plans, route.path().map(|path| path.as_str())) {
-                        plan.checker.life(self.life).unsent += count;
-                    }
+                    let supplied = self.supplied(plans, route.path().map(|path| path.as_str()));
+                    supplied.for_each(|checker| checker.life().unsent += count);
                 }
                 Event::SamplesUnconfirmed { route, count, .. } => {
-                    if let Some(plan) = self.supplied(plans, route.path().map(|path| path.as_str())) {
-                        plan.checker.life(self.life).unconfirmed += count;
-                    }
+                    let supplied = self.supplied(plans, route.path().map(|path| path.as_str()));
+                    supplied.for_each(|checker| checker.life().unconfirmed += count);
                 }
                 Event::ThreadPanicked { text, .. } => panic!("a panic: {text}"),
+                Event::CallbackPanicked { text, .. } => panic!("a panic in a callback: {text}"),
                 _ => {}
             }
         }
-        for (sessions, ended) in sessions.iter_mut().zip(ended) {
-            sessions.ends[usize::from(self.name > 0)] += u32::from(ended);
+        for other in ended {
+            let pair = Pair::of(pairs, self.name, other).expect("a session");
+            pair.ended[usize::from(pair.ends[1] == self.name)] += 1;
         }
     }
 
-    fn supplied<'a>(&self, plans: &'a mut [Plan], path: Option<&str>) -> Option<&'a mut Plan> {
+    /// A pair of an intent and an interest came apart. Of several readers in one program it is not told which of them it is.
+    fn unlinked(
+        &self,
+        plan: &mut Plan,
+        supplier: Side,
+        peer: Option<&PeerName>,
+        ended: &mut BTreeSet<usize>,
+    ) {
+        let here = supplier == Side::There || peer.is_none();
+        let other = peer.and_then(program_of).filter(|_| !plan.far);
+        for reader in &mut plan.readers {
+            let to = if here { Some(self.name) } else { other };
+            if to.is_none_or(|to| to == reader.to) {
+                reader.checker.session_ended(here);
+            }
+        }
+        ended.extend(other.filter(|_| !plan.fickle));
+    }
+
+    fn supplied<'a>(
+        &self,
+        plans: &'a mut [Plan],
+        path: Option<&str>,
+    ) -> impl Iterator<Item = &'a mut Checker> {
         let mut own = self.intents.iter().map(|(number, _)| *number);
-        let number = own.find(|number| Some(plans[*number].path.as_str()) == path)?;
-        plans.get_mut(number)
+        let number = own.find(|number| Some(plans[*number].path.as_str()) == path);
+        number.map(|number| plans[number].checkers()).into_iter().flatten()
     }
 
     /// Sends what is due this turn.
@@ -169,46 +163,57 @@ impl Program {
         let (before, from) = self.intents.split_at(turn as usize % self.intents.len().max(1));
         for (number, intent) in from.iter().chain(before) {
             let plan = &mut plans[*number];
-            plan.due |= turn % plan.every == 0;
-            if !plan.due {
-                continue;
+            if turn % plan.every == 0 {
+                plan.due = plan.burst;
             }
-            let life = plan.checker.life(self.life);
-            let (life_number, next) = (self.life, life.taken);
-            let count = Count { life: life_number, number: next, load: "z".repeat(plan.load) };
-            let sent = intent.try_send(count);
-            plan.due = sent.is_err();
-            if let Ok(outcome) = sent {
-                // One that nobody takes is offered again with its number.
-                life.taken += u64::from(outcome.taken() > 0);
-                life.given += u64::from(outcome.taken());
-                // It is told as lost to each of them.
-                let passed_over = |(_, fate): &(_, Fate)| *fate == Fate::PassedOver;
-                life.given += intent.outcomes().into_iter().filter(passed_over).count() as u64;
+            while plan.due > 0 {
+                let sent = send_some(intent, plan);
+                plan.due -= sent;
+                if sent == 0 {
+                    break;
+                }
             }
         }
     }
 
     /// Reads what came, unless `skips` says that it has no time for a route.
-    pub fn read(&self, plans: &mut [Plan], mut skips: impl FnMut() -> bool) {
-        for (number, interest) in &self.interests {
+    pub fn read(&self, plans: &mut [Plan], turn: u64, mut skips: impl FnMut() -> bool) {
+        for ([number, reader], inlet) in &self.inlets {
             let plan = &mut plans[*number];
-            if skips() || plan.asleep > 0 {
-                plan.asleep = plan.asleep.saturating_sub(1);
+            let reader = &mut plan.readers[*reader];
+            if skips() || reader.asleep > 0 {
+                reader.asleep = reader.asleep.saturating_sub(1);
                 continue;
             }
-            while let Ok(count) = interest.try_recv() {
+            for count in inlet.take(turn % 2 == 0) {
                 assert_eq!(count.load.len(), plan.load, "{}: a sample of another route", plan.path);
-                plan.checker.comes(count.life, count.number);
+                reader.checker.comes(count.life, count.number);
             }
-            plan.checker.check_bound();
+            reader.checker.check_bound();
         }
     }
 
-    /// Whether it takes part in a route now.
-    pub fn has(&self, number: usize) -> bool {
-        let of_interest = self.interests.iter().any(|(other, _)| *other == number);
-        of_interest || self.intents.iter().any(|(other, _)| *other == number)
+    /// Reads what it was called for: that was taken, and comes by no other session.
+    pub fn read_called(&self, plans: &mut [Plan]) {
+        for ([number, reader], inlet) in &self.inlets {
+            let checker = &mut plans[*number].readers[*reader].checker;
+            if inlet.is_called() {
+                inlet.take(false).into_iter().for_each(|count| checker.comes(count.life, count.number));
+            }
+        }
+    }
+
+    /// What each reader here counted.
+    pub fn counts(&self) -> impl Iterator<Item = ([usize; 2], InterestCounts)> {
+        self.inlets.iter().map(|(reader, inlet)| (*reader, inlet.counts()))
+    }
+
+    /// The number of the sample that a reader that begins now gets first.
+    pub fn late(&self, world: &World, plan: &Plan) -> Option<u64> {
+        let reader = Reader::new(self.name, Delivery::Latest, &plan.path);
+        let late = Inlet::new(&self.endpoint, plan, &reader);
+        world.run_for(Duration::from_secs(3));
+        late.take(true).first().map(|count| count.number)
     }
 
     /// Whether a link that this is one of carries the session with another.
@@ -222,21 +227,55 @@ impl Program {
         self.endpoint.links().iter().any(carries)
     }
 
-    /// Whether all that it should be linked with is there, and so many links stand by.
-    pub fn is_linked(&self, links: usize, standing_by: usize) -> bool {
+    /// Whether all that it should be linked with is there, and a link of each pair carries, the others stand by.
+    pub fn is_linked(&self, pairs: &[Pair], plans: &[Plan]) -> bool {
+        let own = pairs.iter().filter(|pair| pair.ends.contains(&self.name));
+        let [links, standing_by] =
+            own.fold([0, 0], |[links, standing_by], pair| [links + 1, standing_by + pair.schemes.len() - 1]);
         let states: Vec<_> = self.endpoint.links().into_iter().map(|link| link.state).collect();
         let up = states.iter().filter(|state| state.is_up()).count();
         let ready = states.iter().filter(|state| **state == LinkState::StandsBy).count();
         up == links
             && ready == standing_by
-            && self.intents.iter().all(|(_, intent)| intent.interested() == 1)
-            && self.interests.iter().all(|(_, interest)| interest.suppliers() == 1)
+            && self.intents.iter().all(|(number, intent)| intent.interested() == plans[*number].readers.len())
+            && self.inlets.iter().all(|(_, inlet)| inlet.suppliers() == 1)
     }
 }
 
-/// The one in the middle listens in all ways, and passes on what is far; who dials in several has a link by each, the first carries.
-fn builder(name: usize, manner: &Manner) -> EndpointBuilder {
-    let Manner { schemes, fragment_bytes, outbox_bytes } = *manner;
+/// Sends one sample that is due, or several where they are raw; how many, as far as there was room.
+fn send_some(intent: &Outlet, plan: &mut Plan) -> u64 {
+    let (life, next) = (plan.life, plan.readers[0].checker.life().taken);
+    let most = if plan.raw { plan.due.min(64) } else { 1 };
+    let load = "z".repeat(plan.load);
+    let count = |number| Count { life, number, load: load.clone() };
+    let (sent, outcome) = intent.send(&(next..next + most).map(count).collect::<Vec<_>>());
+    let taken = outcome.map_or(1, |outcome| u64::from(outcome.taken()));
+    // It is told as lost to each that it passed.
+    let passed_over = if outcome.is_some() { intent.passed_over() } else { 0 };
+    // One that nobody takes is offered again with its number, unless it is kept for latecomers.
+    let is_gone = taken > 0 || plan.retains;
+    for checker in plan.checkers() {
+        if is_gone {
+            checker.life().taken += sent;
+        } else if passed_over > 0 && sent > 1 {
+            // Some of them may have been taken before it was cut off.
+            checker.life().taken += sent;
+            checker.session_ended(true);
+        }
+        checker.life().given += (taken + passed_over) * sent;
+    }
+    sent
+}
+
+fn program_of(peer: &PeerName) -> Option<usize> {
+    let path = peer.path.as_ref()?;
+    NAMES.iter().position(|name| *name == path.as_str())
+}
+
+/// Who is dialled listens in all ways; who has several peers passes on what is far; who dials in several ways has a link by each,
+/// the first carries.
+fn builder(name: usize, scenery: &Scenery) -> EndpointBuilder {
+    let Manner { fragment_bytes, outbox_bytes } = scenery.manners[name];
     let redial = (Duration::from_millis(100), Duration::from_secs(2));
     let mut builder = Endpoint::builder(NAMES[name]).redial(redial.0, redial.1);
     if let Some(bytes) = fragment_bytes {
@@ -245,9 +284,16 @@ fn builder(name: usize, manner: &Manner) -> EndpointBuilder {
     if let Some(bytes) = outbox_bytes {
         builder = builder.outbox_bytes(bytes);
     }
-    if name == 0 {
-        builder.listen("tcp://0.0.0.0:7400").listen("udp://0.0.0.0:7400").relay("far")
-    } else {
-        builder.connect_any(schemes.iter().map(|scheme| format!("{scheme}://robot:7400/robot")))
+    let own = || scenery.pairs.iter().filter(|pair| pair.ends.contains(&name));
+    if own().any(|pair| pair.ends[1] == name) {
+        builder =
+            builder.listen(format!("tcp://0.0.0.0:740{name}")).listen(format!("udp://0.0.0.0:740{name}"));
     }
+    if own().count() > 1 {
+        builder = builder.relay("far");
+    }
+    own().filter(|pair| pair.ends[0] == name).fold(builder, |builder, pair| {
+        let (port, other) = (7400 + pair.ends[1], NAMES[pair.ends[1]]);
+        builder.connect_any(pair.schemes.iter().map(|scheme| format!("{scheme}://{other}:{port}/{other}")))
+    })
 }

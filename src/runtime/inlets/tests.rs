@@ -383,7 +383,7 @@ fn an_alias_may_end_while_its_samples_come_again() {
 /// What a line has to write, but for credit and times: the payloads of messages, and control frames.
 fn written(line: &Line) -> (Vec<Vec<u8>>, Vec<Control>) {
     let (mut load, mut bytes, mut wrote) = (Load::default(), Vec::new(), false);
-    while line.poll_load(&mut load, std::mem::take(&mut wrote)) == Some(true) {
+    while line.poll_load(&mut load, std::mem::take(&mut wrote), true) == Some(true) {
         bytes.append(&mut load.urgent);
         while !load.batch.is_empty() {
             let mut slices = Vec::new();
