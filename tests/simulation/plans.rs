@@ -146,12 +146,12 @@ impl Scenery {
     /// Each kind of thing has numbers of its own, so that one more leaves the others as they are.
     pub fn new(seed: u64, rng: &mut Chance) -> Self {
         let mut plans: Vec<_> = (0..3 + rng.below(4)).map(|number| plan(number as usize, rng)).collect();
-        let pairs = pairs(&mut Chance(seed ^ 0x2_11E5));
+        let pairs = pairs(&mut Chance(seed ^ 0x0002_11E5));
         spread(&mut plans, &pairs, &mut Chance(seed ^ 0xFA2));
         multiply(&mut plans, &pairs, &mut Chance(seed ^ 0x3EAD));
         choose_links(&mut plans, &pairs, &mut Chance(seed ^ 0x11_4B5));
         load(&mut plans, &mut Chance(seed ^ 0x1A_26E5));
-        roughen(&mut plans, &mut Chance(seed ^ 0x4A_3));
+        roughen(&mut plans, &mut Chance(seed ^ 0x4A3));
         let mut fickle = Chance(seed ^ 0x000F_1C1E);
         if fickle.below(3) == 0 {
             plans.iter_mut().for_each(|plan| plan.fickle = fickle.below(2) == 0);
