@@ -53,10 +53,11 @@ impl Outlet {
 
     /// Sends some samples, of which there are several only where they are raw: how many were sent, and the least that
     /// became of them.
-    pub fn send(&self, counts: &[Count]) -> (u64, Option<Outcome>) {
-        let sent = |outcome| (counts.len() as u64, Some(outcome));
+    pub fn send(&self, mut counts: Vec<Count>) -> (u64, Option<Outcome>) {
+        let count = counts.len() as u64;
+        let sent = |outcome| (count, Some(outcome));
         match self {
-            Self::Messages(intent) => intent.try_send(counts[0].clone()).map_or((0, None), sent),
+            Self::Messages(intent) => intent.try_send(counts.remove(0)).map_or((0, None), sent),
             Self::Raw(intent) => {
                 let bytes: Vec<_> = counts.iter().map(Count::to_bytes).collect();
                 let slices: Vec<_> = bytes.iter().map(|bytes| &bytes[..]).collect();
@@ -109,9 +110,7 @@ impl Inlet {
                 let keep = move |bytes: Sample<Bytes>| keep(Count::from_bytes(&bytes));
                 endpoint.on_sample(path, settings, keep)
             }
-            false => {
-                endpoint.on_sample(path, settings, move |count: Sample<Count>| keep(Count::clone(&count)))
-            }
+            false => endpoint.on_sample(path, settings, move |count: Sample<Count>| keep(count.into_inner())),
         };
         Self::Called(subscription.expect("a callback"), came)
     }
@@ -120,7 +119,7 @@ impl Inlet {
     pub fn take(&self, lies: bool) -> Vec<Count> {
         match self {
             Self::Messages(interest) => {
-                std::iter::from_fn(|| interest.try_recv().ok()).map(|count| Count::clone(&count)).collect()
+                std::iter::from_fn(|| interest.try_recv().ok()).map(Sample::into_inner).collect()
             }
             Self::Raw(interest) if lies => {
                 let mut counts = Vec::new();

@@ -246,9 +246,8 @@ impl Program {
 fn send_some(intent: &Outlet, plan: &mut Plan) -> u64 {
     let (life, next) = (plan.life, plan.readers[0].checker.life().taken);
     let most = if plan.raw { plan.due.min(64) } else { 1 };
-    let load = "z".repeat(plan.load);
-    let count = |number| Count { life, number, load: load.clone() };
-    let (sent, outcome) = intent.send(&(next..next + most).map(count).collect::<Vec<_>>());
+    let count = |number| Count { life, number, load: "z".repeat(plan.load) };
+    let (sent, outcome) = intent.send((next..next + most).map(count).collect());
     let taken = outcome.map_or(1, |outcome| u64::from(outcome.taken()));
     // It is told as lost to each that it passed.
     let passed_over = if outcome.is_some() { intent.passed_over() } else { 0 };
