@@ -57,9 +57,8 @@ impl Checker {
         self.lives.insert(life, Life { ends: first, breaks: first, ..Life::default() });
     }
 
-    /// The last that began.
-    pub fn life(&mut self) -> &mut Life {
-        self.lives.last_entry().expect("one began").into_mut()
+    pub fn life(&mut self, life: u32) -> &mut Life {
+        self.lives.get_mut(&life).expect("it began")
     }
 
     /// A session between the two programs ended, as the one that `reads` heard or the other: by a lost connection, or
@@ -104,15 +103,15 @@ impl Checker {
         }
     }
 
-    /// The last that was sent came.
-    pub fn check_last(&self) {
-        let Some((_, life)) = self.lives.last_key_value() else { return };
+    /// The last that an intent sent came.
+    pub fn check_last(&self, life: u32) {
+        let Some(life) = self.lives.get(&life) else { return };
         assert_eq!(life.next, life.taken, "{}: all is well, and the last did not come: {life:?}", self.route);
     }
 
-    /// The number of the last that was sent.
-    pub fn last(&self) -> Option<u64> {
-        self.lives.last_key_value()?.1.taken.checked_sub(1)
+    /// The number of the last that an intent sent.
+    pub fn last(&self, life: u32) -> Option<u64> {
+        self.lives.get(&life)?.taken.checked_sub(1)
     }
 
     /// All came that could. `counted` is what the reading side counted as lost since it began, if it is the first
@@ -149,7 +148,7 @@ impl Checker {
 fn life(taken: u64, given: u64, comes: &[u64], [unsent, unconfirmed]: [u64; 2]) -> Checker {
     let mut checker = Checker::new("robot.count".to_owned(), Delivery::Lossless(8));
     checker.begins(0);
-    *checker.life() = Life { taken, given, unsent, unconfirmed, ..Life::default() };
+    *checker.life(0) = Life { taken, given, unsent, unconfirmed, ..Life::default() };
     checker.session_ended(true);
     comes.iter().for_each(|number| checker.comes(0, *number));
     checker

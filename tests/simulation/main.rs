@@ -2,7 +2,7 @@
 //!
 //! They dial each other in a star, a row or a ring, and pass on what is far by whatever way there is. They supply messages and raw
 //! bytes, small ones and large ones, one by one or by the dozen, in lanes, over chosen links, kept for latecomers or not, to one
-//! reader or several; they read late or are called, withdraw and declare again, crash, freeze and close. First nothing may go
+//! reader or several, by two suppliers at times; they read late or are called, withdraw and declare again, crash, freeze and close. First nothing may go
 //! wrong with samples: what is lossless is neither lost, doubled nor reordered within a session, what is lost is counted, bounds
 //! hold. Then all is healed, and within ten seconds everything flows again; no session ends any more or moves to and fro,
 //! and the last sample comes to everybody. One seed gives one course:

@@ -43,9 +43,9 @@ pub struct Plan {
     pub path: String,
     /// It is passed on by all, and by which way cannot be told.
     pub far: bool,
-    pub from: usize,
+    pub suppliers: Vec<Supplier>,
     /// How many intents there were.
-    pub life: u32,
+    pub lives: u32,
     pub readers: Vec<Reader>,
     /// Over which links of several.
     pub links: Links,
@@ -59,11 +59,18 @@ pub struct Plan {
     /// So many are sent each so many turns, as far as there is room.
     pub every: u64,
     pub burst: u64,
-    /// So many had no room yet, and are sent as soon as they have.
-    pub due: u64,
-    /// Its intent and its interests come and go.
+    /// Its intents and its interests come and go.
     pub fickle: bool,
     pub load: usize,
+}
+
+/// A program that supplies a route.
+pub struct Supplier {
+    pub from: usize,
+    /// Its present intent, counted since the first of the route.
+    pub life: u32,
+    /// So many samples had no room yet, and are sent as soon as they have.
+    pub due: u64,
 }
 
 /// An interest in a route.
@@ -81,16 +88,21 @@ impl Plan {
     /// Whether what was given can be counted exactly: events tell of a peer, and not of which interest of several; and a
     /// retained sample is given more often than it is sent.
     pub fn is_counted(&self) -> bool {
-        self.readers.len() == 1 && !self.retains && !self.fickle && !self.far
+        self.readers.len() == 1 && self.suppliers.len() == 1 && !self.retains && !self.fickle && !self.far
+    }
+
+    /// Where a program stands among those that supply it.
+    pub fn supplier(&self, name: usize) -> Option<usize> {
+        self.suppliers.iter().position(|supplier| supplier.from == name)
     }
 
     pub fn checkers(&mut self) -> impl Iterator<Item = &mut Checker> {
         self.readers.iter_mut().map(|reader| &mut reader.checker)
     }
 
-    /// Its last sample is given to latecomers, or it has several readers: who begins, begins anywhere.
+    /// Its last sample is given to latecomers, or it has several ends: who begins, begins anywhere.
     fn may_come_late(&mut self) {
-        let is_late = self.retains || self.readers.len() > 1;
+        let is_late = self.retains || self.readers.len() > 1 || self.suppliers.len() > 1;
         for reader in self.readers.iter_mut().filter(|_| is_late) {
             reader.checker.may_come_late(self.retains);
         }
@@ -110,8 +122,8 @@ impl Plan {
         Self {
             path,
             far: false,
-            from,
-            life: 0,
+            suppliers: vec![Supplier::new(from)],
+            lives: 0,
             readers: vec![reader],
             links: Links::Best,
             priority: Priority::Normal,
@@ -121,10 +133,15 @@ impl Plan {
             compression: bowline::Compression::Off,
             every,
             burst: 1,
-            due: 0,
             fickle: false,
             load,
         }
+    }
+}
+
+impl Supplier {
+    fn new(from: usize) -> Self {
+        Self { from, life: 0, due: 0 }
     }
 }
 
@@ -226,12 +243,12 @@ fn spread(plans: &mut [Plan], pairs: &[Pair], rng: &mut Chance) {
         }
         let to = rng.below(count);
         let from = (to + 1 + rng.below(count - 1)) % count;
-        (plan.from, plan.readers[0].to) = (from as usize, to as usize);
+        (plan.suppliers[0].from, plan.readers[0].to) = (from as usize, to as usize);
         plan.goes_far(number);
     }
 }
 
-/// In every second world some have several readers, wherever these are, or retain, or come many at a time; and some readers are
+/// In every second world some have several readers or two suppliers, wherever these are, or retain, or come many at a time; and some readers are
 /// called.
 fn multiply(plans: &mut [Plan], pairs: &[Pair], rng: &mut Chance) {
     if rng.below(2) == 0 {
@@ -247,13 +264,17 @@ fn multiply(plans: &mut [Plan], pairs: &[Pair], rng: &mut Chance) {
                 let (to, delivery) = (rng.below(count(pairs)) as usize, delivery(rng));
                 plan.readers.push(Reader::new(to, delivery, &plan.path));
             }
-            let near = |reader: &Reader| {
-                let joins = |pair: &Pair| pair.ends.contains(&plan.from) && pair.ends.contains(&reader.to);
-                reader.to == plan.from || pairs.iter().any(joins)
-            };
-            if !plan.readers.iter().all(near) {
-                plan.goes_far(number);
-            }
+        }
+        if rng.below(5) == 0 {
+            let from = rng.below(count(pairs)) as usize;
+            plan.suppliers.extend((plan.suppliers[0].from != from).then(|| Supplier::new(from)));
+        }
+        let is_near = |from: usize, to: usize| {
+            from == to || pairs.iter().any(|pair| pair.ends.contains(&from) && pair.ends.contains(&to))
+        };
+        let mut suppliers = plan.suppliers.iter();
+        if !suppliers.all(|supplier| plan.readers.iter().all(|reader| is_near(supplier.from, reader.to))) {
+            plan.goes_far(number);
         }
         for reader in &mut plan.readers {
             reader.called = rng.below(4) == 0;
@@ -284,10 +305,10 @@ fn roughen(plans: &mut [Plan], rng: &mut Chance) {
 
 fn choose_links(plans: &mut [Plan], pairs: &[Pair], rng: &mut Chance) {
     for plan in plans {
-        let far = plan.from.max(plan.readers[0].to);
+        let far = plan.suppliers[0].from.max(plan.readers[0].to);
         let schemes = pairs.iter().find(|pair| pair.ends == [far, 0]).map_or(&[][..], |pair| pair.schemes);
         plan.links = match (rng.below(4), schemes) {
-            _ if plan.far || plan.readers.len() > 1 => Links::Best,
+            _ if plan.far || plan.readers.len() + plan.suppliers.len() > 2 => Links::Best,
             (0, _) => Links::All,
             (1, [first, _]) => Links::only(*first),
             _ => Links::Best,

@@ -2,13 +2,13 @@
 
 use crate::checker::Checker;
 use crate::handles::{Count, Inlet, Outlet};
-use crate::plans::{Manner, Pair, Plan, Reader, Scenery};
+use crate::plans::{Manner, Pair, Plan, Reader, Scenery, Supplier};
 use bowline::testing::World;
 use bowline::{
     Delivery, Endpoint, EndpointBuilder, Event, InterestCounts, LinkState, LinkStatus, Links, LostAt,
     PeerName, Side,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Which program: the first is in the middle.
@@ -35,7 +35,7 @@ impl Program {
     /// Declares its parts in all routes, as far as it has not.
     pub fn declare_all(&mut self, plans: &mut [Plan]) {
         for (number, plan) in plans.iter_mut().enumerate() {
-            if plan.from == self.name && !self.supplies(number) {
+            if plan.supplier(self.name).is_some() && !self.supplies(number) {
                 self.supply(number, plan);
             }
             for reader in 0..plan.readers.len() {
@@ -52,8 +52,10 @@ impl Program {
     }
 
     pub fn supply(&mut self, number: usize, plan: &mut Plan) {
-        plan.life += 1;
-        let life = plan.life;
+        plan.lives += 1;
+        let life = plan.lives;
+        let supplier = plan.supplier(self.name).expect("it is to supply it");
+        plan.suppliers[supplier].life = life;
         plan.checkers().for_each(|checker| checker.begins(life));
         self.intents.push((number, Outlet::new(&self.endpoint, plan)));
     }
@@ -111,11 +113,11 @@ impl Program {
                 }
                 Event::SamplesLost { route, count, lost: LostAt::Here, .. } => {
                     let supplied = self.supplied(plans, route.path().map(|path| path.as_str()));
-                    supplied.for_each(|checker| checker.life().unsent += count);
+                    supplied.for_each(|(life, checker)| checker.life(life).unsent += count);
                 }
                 Event::SamplesUnconfirmed { route, count, .. } => {
                     let supplied = self.supplied(plans, route.path().map(|path| path.as_str()));
-                    supplied.for_each(|checker| checker.life().unconfirmed += count);
+                    supplied.for_each(|(life, checker)| checker.life(life).unconfirmed += count);
                 }
                 Event::ThreadPanicked { text, .. } => panic!("a panic: {text}"),
                 Event::CallbackPanicked { text, .. } => panic!("a panic in a callback: {text}"),
@@ -151,10 +153,15 @@ impl Program {
         &self,
         plans: &'a mut [Plan],
         path: Option<&str>,
-    ) -> impl Iterator<Item = &'a mut Checker> {
+    ) -> impl Iterator<Item = (u32, &'a mut Checker)> {
         let mut own = self.intents.iter().map(|(number, _)| *number);
         let number = own.find(|number| Some(plans[*number].path.as_str()) == path);
-        number.map(|number| plans[number].checkers()).into_iter().flatten()
+        let supplied = number.and_then(|number| {
+            let plan = &mut plans[number];
+            let life = plan.suppliers[plan.supplier(self.name)?].life;
+            Some(plan.checkers().map(move |checker| (life, checker)))
+        });
+        supplied.into_iter().flatten()
     }
 
     /// Sends what is due this turn.
@@ -163,12 +170,13 @@ impl Program {
         let (before, from) = self.intents.split_at(turn as usize % self.intents.len().max(1));
         for (number, intent) in from.iter().chain(before) {
             let plan = &mut plans[*number];
+            let supplier = plan.supplier(self.name).expect("it supplies it");
             if turn % plan.every == 0 {
-                plan.due = plan.burst;
+                plan.suppliers[supplier].due = plan.burst;
             }
-            while plan.due > 0 {
-                let sent = send_some(intent, plan);
-                plan.due -= sent;
+            while plan.suppliers[supplier].due > 0 {
+                let sent = send_some(intent, plan, supplier);
+                plan.suppliers[supplier].due -= sent;
                 if sent == 0 {
                     break;
                 }
@@ -208,12 +216,12 @@ impl Program {
         self.inlets.iter().map(|(reader, inlet)| (*reader, inlet.counts()))
     }
 
-    /// The number of the sample that a reader that begins now gets first.
-    pub fn late(&self, world: &World, plan: &Plan) -> Option<u64> {
-        let reader = Reader::new(self.name, Delivery::Latest, &plan.path);
+    /// What a reader that begins now gets: its number, and of which intent it is.
+    pub fn late(&self, world: &World, plan: &Plan) -> BTreeMap<u32, u64> {
+        let reader = Reader::new(self.name, Delivery::Queue(9), &plan.path);
         let late = Inlet::new(&self.endpoint, plan, &reader);
         world.run_for(Duration::from_secs(3));
-        late.take(true).first().map(|count| count.number)
+        late.take(true).into_iter().map(|count| (count.life, count.number)).collect()
     }
 
     /// Whether a link that this is one of carries the session with another.
@@ -238,14 +246,18 @@ impl Program {
         up == links
             && ready == standing_by
             && self.intents.iter().all(|(number, intent)| intent.interested() == plans[*number].readers.len())
-            && self.inlets.iter().all(|(_, inlet)| inlet.suppliers() == 1)
+            && self
+                .inlets
+                .iter()
+                .all(|([number, _], inlet)| inlet.suppliers() == plans[*number].suppliers.len())
     }
 }
 
 /// Sends one sample that is due, or several where they are raw; how many, as far as there was room.
-fn send_some(intent: &Outlet, plan: &mut Plan) -> u64 {
-    let (life, next) = (plan.life, plan.readers[0].checker.life().taken);
-    let most = if plan.raw { plan.due.min(64) } else { 1 };
+fn send_some(intent: &Outlet, plan: &mut Plan, supplier: usize) -> u64 {
+    let Supplier { life, due, .. } = plan.suppliers[supplier];
+    let next = plan.readers[0].checker.life(life).taken;
+    let most = if plan.raw { due.min(64) } else { 1 };
     let count = |number| Count { life, number, load: "z".repeat(plan.load) };
     let (sent, outcome) = intent.send((next..next + most).map(count).collect());
     let taken = outcome.map_or(1, |outcome| u64::from(outcome.taken()));
@@ -255,13 +267,13 @@ fn send_some(intent: &Outlet, plan: &mut Plan) -> u64 {
     let is_gone = taken > 0 || plan.retains;
     for checker in plan.checkers() {
         if is_gone {
-            checker.life().taken += sent;
+            checker.life(life).taken += sent;
         } else if passed_over > 0 && sent > 1 {
             // Some of them may have been taken before it was cut off.
-            checker.life().taken += sent;
+            checker.life(life).taken += sent;
             checker.session_ended(true);
         }
-        checker.life().given += (taken + passed_over) * sent;
+        checker.life(life).given += (taken + passed_over) * sent;
     }
     sent
 }

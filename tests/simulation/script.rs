@@ -135,9 +135,10 @@ impl<'a> Scene<'a> {
     fn change_mind(&mut self) {
         let number = self.fickle.below(self.scenery.plans.len() as u64) as usize;
         let plan = &mut self.scenery.plans[number];
-        let part = self.fickle.below(1 + plan.readers.len() as u64) as usize;
-        let reader = part.checked_sub(1);
-        let name = reader.map_or(plan.from, |reader| plan.readers[reader].to);
+        let suppliers = plan.suppliers.len();
+        let part = self.fickle.below((suppliers + plan.readers.len()) as u64) as usize;
+        let reader = part.checked_sub(suppliers);
+        let name = reader.map_or_else(|| plan.suppliers[part].from, |reader| plan.readers[reader].to);
         let Some(program) = self.programs[name].as_mut().filter(|_| plan.fickle && !self.frozen[name]) else {
             return;
         };
@@ -263,8 +264,8 @@ impl<'a> Scene<'a> {
         }
         program.read_called(&mut self.scenery.plans);
         for plan in &mut self.scenery.plans {
-            let (from, far) = (plan.from, plan.far);
-            for reader in plan.readers.iter_mut().filter(|reader| far || [from, reader.to].contains(&name)) {
+            let all = plan.far || plan.supplier(name).is_some();
+            for reader in plan.readers.iter_mut().filter(|reader| all || reader.to == name) {
                 reader.checker.session_ended(true);
             }
         }
@@ -349,7 +350,7 @@ impl<'a> Scene<'a> {
 
     /// Whether the session has gone back to a link that a route may go over.
     fn is_carried(&self, plan: &Plan) -> bool {
-        let from = self.programs[plan.from].as_ref();
+        let from = self.programs[plan.suppliers[0].from].as_ref();
         let to = plan.readers[0].to;
         plan.links == Links::Best || from.is_some_and(|from| from.is_carried_by(to, &plan.links))
     }
@@ -392,7 +393,10 @@ impl<'a> Scene<'a> {
                     continue;
                 }
                 let checker = &plan.readers[reader].checker;
-                checker.check_last();
+                // Of several suppliers the last of one may be dropped for that of another.
+                if plan.suppliers.len() == 1 || plan.readers[reader].delivery.is_lossless() {
+                    plan.suppliers.iter().for_each(|supplier| checker.check_last(supplier.life));
+                }
                 if plan.is_counted() {
                     let lost = counts.lost_here + counts.lost_there + counts.lost_on_the_way;
                     checker.check_end(first.then_some(lost));
@@ -402,7 +406,9 @@ impl<'a> Scene<'a> {
         for plan in carries.iter().map(|plan| &self.scenery.plans[*plan]).filter(|plan| plan.retains) {
             for reader in &plan.readers {
                 let late = self.programs[reader.to].as_ref().expect("all live").late(self.world, plan);
-                assert_eq!(late, reader.checker.last(), "{}: what one gets who comes late", plan.path);
+                let lives = plan.suppliers.iter().map(|supplier| supplier.life);
+                let last = lives.filter_map(|life| Some((life, reader.checker.last(life)?))).collect();
+                assert_eq!(late, last, "{}: what one gets who comes late", plan.path);
             }
         }
     }

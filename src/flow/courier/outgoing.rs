@@ -208,6 +208,8 @@ impl Courier {
     fn message_head(&mut self, alias: u32, stamp: Stamp, length: usize) -> bool {
         let way = self.lanes_out.way(alias, self.stream_out.acked());
         if way == Way::Later {
+            // So that what it waits for comes: there may have been no room for that.
+            self.tally_busy(alias);
             return false;
         }
         if way == Way::Loose {
@@ -249,6 +251,8 @@ impl Courier {
             None => self.lanes_out.way_of_more(alias),
         };
         if way == Way::Later {
+            // So that what it waits for comes: there may have been no room for that.
+            self.tally_busy(alias);
             return false;
         }
         if way == Way::Loose {

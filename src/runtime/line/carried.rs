@@ -61,6 +61,7 @@ impl Line {
     }
 
     /// Whether a connection carries it.
+    #[inline]
     pub(crate) fn is_carried(&self) -> bool {
         self.carried.load(Ordering::Relaxed)
     }

@@ -23,7 +23,7 @@ pub(super) struct Settling {
 pub(in crate::flow::courier) enum Way {
     Loose,
     Stream,
-    /// Loose, once what went in the stream has come.
+    /// Loose, once what went in the stream has come, or once the other side has counted more.
     Later,
 }
 
@@ -116,6 +116,7 @@ impl LanesOut {
 impl LanesOut {
     /// How the next frame of an alias goes, where the other side has the stream up to `acked`.
     pub(in crate::flow::courier) fn way(&mut self, alias: u32, acked: u64) -> Way {
+        let fifo = self.fifo;
         let Some(lane) = self.lanes.get_mut(alias as usize).filter(|lane| lane.loose) else {
             return Way::Stream;
         };
@@ -123,6 +124,9 @@ impl LanesOut {
             Some(settling) if settling.within || acked < settling.told => return Way::Stream,
             Some(settling) if acked < settling.end => return Way::Later,
             _ => lane.settling = None,
+        }
+        if !fifo && lane.sure.is_far(lane.next, acked, AHEAD) {
+            return Way::Later;
         }
         // A tally that is overtaken says nothing.
         if lane.unsure.is_some_and(|until| acked >= until) {
@@ -199,6 +203,11 @@ const COUNTED_IN_ORDER: u64 = SAMPLES_A_TALLY as u64;
 /// on one that keeps their order.
 pub(super) const FAR: u64 = 64;
 pub(super) const FAR_IN_ORDER: u64 = 120;
+
+/// No more samples than this are on a line that may swap packets beyond the last number that is sure to be known: one that is
+/// overtaken by half of what the most bits tell apart would be taken for a later one. It is a quarter, as those from before that
+/// number may be under way still.
+const AHEAD: u64 = SPAN_OF_MORE / 4;
 
 /// Of so many samples that were lost in a row the other side counts none: their numbers begin anew. With few bits, and with
 /// more.

@@ -300,7 +300,9 @@ fn of_so_many_as_may_be_lost_uncounted_it_is_not_sure() {
         for count in 1..=most + 100 {
             bench.sides[0].message(bench.now, 7, &[0; 8]);
             wait(&mut bench, Duration::from_millis(1));
-            assert_eq!(bench.sides[0].courier.unsure().is_empty(), count <= most, "{count} of {most}");
+            // Where the line may swap packets the others wait.
+            let is_sure = count <= most || !settings.fifo;
+            assert_eq!(bench.sides[0].courier.unsure().is_empty(), is_sure, "{count} of {most}");
         }
         bench.lines[0].heal();
         // What is told in the stream meanwhile comes; it is overtaken by fewer.

@@ -403,3 +403,26 @@ fn what_was_under_way_in_an_outage_comes_as_soon_as_the_line_is_tried_again() {
         assert!(wait.is_some_and(|wait| wait < Duration::from_millis(400)), "delay {delay}: {wait:?}");
     }
 }
+
+#[test]
+fn no_more_samples_are_under_way_than_numbers_tell_apart() {
+    // All of them at once, and a line that swaps those of 12 ms as it likes.
+    const COUNT: u32 = 40_000;
+    let weather = Weather { loss: 0, doubled: 100, delay: 29_000, jitter: 12_000, fifo: false };
+    let mut bench = Bench::new(udp(), weather, 1);
+    bench.greet();
+    bench.link(0, 3, false);
+    assert!(bench.run(START + Duration::from_secs(10), 4096));
+    let now = bench.now;
+    for number in 0..COUNT {
+        bench.sides[0].message(now, 3, &number.to_le_bytes());
+    }
+    assert!(bench.run(now + Duration::from_secs(100), 4096));
+    let came: Vec<_> = messages(&bench.sides[1], 3)
+        .into_iter()
+        .map(|bytes| u32::from_le_bytes(bytes.try_into().expect("a number")))
+        .collect();
+    let swapped = came.windows(2).filter(|pair| pair[0] >= pair[1]).count();
+    assert!(swapped == 0 && came.len() > 100, "{swapped} of {} came after later ones", came.len());
+    assert_eq!(came.last(), Some(&(COUNT - 1)), "the last is the newest");
+}
