@@ -81,6 +81,31 @@ fn one_datagram_reaches_all_who_want_it_in_order() {
 }
 
 #[test]
+fn who_closes_while_much_comes_says_so() {
+    let (group, _) = group();
+    let robot = member_heard_each("robot", &group, Duration::from_secs(3));
+    let mut watch = Watch::new(&robot);
+    let count: Intent<u32> = robot.intent("robot.count").unwrap();
+    for _ in 0..20 {
+        let desk = member_heard_each("desk", &group, Duration::from_secs(3));
+        let _wanted: Interest<u32> = desk.interest("robot.count").unwrap();
+        assert!(count.wait_interest(SOON));
+        // Its reader wakes for each, also while it closes.
+        let closing = std::thread::spawn(move || desk.close(SOON));
+        while !closing.is_finished() {
+            count.send(1).unwrap();
+        }
+        closing.join().unwrap();
+        let reason = watch.find(|event| match event {
+            Event::MemberLeft { reason, .. } => Some(reason.clone()),
+            _ => None,
+        });
+        assert_eq!((reason.code(), reason.is_by_peer()), (ReasonCode::Closing, true), "{reason}");
+        until("nobody is interested", || count.interested() == 0);
+    }
+}
+
+#[test]
 fn members_come_and_go_with_events() {
     let (group, _) = group();
     // So seldom that a busy machine makes none of them seem silent.

@@ -61,6 +61,8 @@ pub(crate) struct Group {
     edition: AtomicU64,
     joined: AtomicBool,
     closed: AtomicBool,
+    /// And its farewell is out, which the reader must not cut off.
+    parted: AtomicBool,
 }
 
 /// Who gets what.
@@ -139,6 +141,7 @@ impl Group {
             edition: AtomicU64::new(0),
             joined: AtomicBool::new(joined),
             closed: AtomicBool::new(false),
+            parted: AtomicBool::new(false),
         }))
     }
 
@@ -231,13 +234,15 @@ impl Group {
 
     /// Says that this endpoint goes, and ends the reader.
     pub(crate) fn close(&self) {
-        // The farewell comes back to the reader, which then finds that it is over.
         if !self.closed.swap(true, Ordering::AcqRel) {
             self.drive(|control, now| {
                 control.losses_due = now;
                 self.report_losses(control, now);
                 control.core.close(now);
             });
+            // This wakes the reader, which finds that it is over.
+            self.parted.store(true, Ordering::Release);
+            self.port.socket.close();
         }
     }
 

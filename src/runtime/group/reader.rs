@@ -22,12 +22,12 @@ impl Group {
         let pool = Pool::new(BUFFERS_KEPT, BUFFERS_KEPT * LARGEST_DATAGRAM);
         let (mut edition, mut table) = self.newest();
         let tallies = &self.port.tallies;
-        while !self.closed.load(Ordering::Acquire) {
+        while !self.parted.load(Ordering::Acquire) {
             let (length, from) = match self.port.socket.receive(&mut buffer) {
                 Ok(received) => received,
                 Err(error) if is_a_moment(&error) => continue,
                 Err(error) => {
-                    if self.closed.load(Ordering::Acquire) {
+                    if self.parted.load(Ordering::Acquire) {
                         return;
                     }
                     let text = format!("the group cannot be read: {error}; trying again");
