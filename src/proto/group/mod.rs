@@ -306,13 +306,21 @@ impl Group {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        let text = format!("`{}` is closing", self.settings.path);
-        let bye = leave(&Leave { instance: self.settings.instance, text: text.clone() });
-        self.actions.push_back(GroupAction::Send(bye));
+        let text = self.closing();
+        self.actions.push_back(GroupAction::Send(self.farewell()));
         let senders: Vec<u32> = self.members.keys().copied().collect();
         for sender in senders {
             self.forget(sender, Reason::new(ReasonCode::Closing, text.clone()));
         }
+    }
+
+    /// The datagram that says so.
+    pub(crate) fn farewell(&self) -> Vec<u8> {
+        leave(&Leave { instance: self.settings.instance, text: self.closing() })
+    }
+
+    fn closing(&self) -> String {
+        format!("`{}` is closing", self.settings.path)
     }
 
     /// Does what is due.

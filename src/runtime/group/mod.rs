@@ -240,9 +240,10 @@ impl Group {
                 self.report_losses(control, now);
                 control.core.close(now);
             });
-            // This wakes the reader, which finds that it is over.
             self.parted.store(true, Ordering::Release);
-            self.port.socket.close();
+            // Once more, as one may be lost. It comes back to the reader, which then finds that it is over.
+            let farewell = self.control.lock().core.farewell();
+            self.port.send(&farewell, &[]);
         }
     }
 
