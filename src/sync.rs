@@ -1,6 +1,6 @@
 //! The primitives that threads share data by, in one place, so that a model can stand in for them.
 //!
-//! Compiled as ever, these are `parking_lot`'s, the standard library's and a channel of `crossbeam`, by their own
+//! Compiled as ever, these are `parking_lot`'s and the standard library's, by their own
 //! types: nothing is wrapped. Compiled for the unit tests with `--cfg shuttle` they are those of
 //! [shuttle](https://docs.rs/shuttle), which runs the threads of a test one at a time, switches between them
 //! at each use of a primitive as a random scheduler says, and says so if all of them wait:
@@ -25,16 +25,6 @@ mod primitives {
     pub(crate) use std::sync::atomic;
     pub(crate) use std::thread::yield_now;
     pub(crate) use std::thread_local;
-
-    /// Leaves a token for the thread that waits, unless one lies there.
-    pub(crate) type Wake = crossbeam_channel::Sender<()>;
-
-    /// Waits for a token and takes it.
-    pub(crate) type Woken = crossbeam_channel::Receiver<()>;
-
-    pub(crate) fn wake() -> (Wake, Woken) {
-        crossbeam_channel::bounded(1)
-    }
 }
 
 #[cfg(feature = "testing")]

@@ -19,7 +19,7 @@
 //!
 //! Under load, whoever fills the batch writes it, if nobody else is writing just then: without waiting too,
 //! and the writer takes over what does not fit. On a busy core the writer would come late, and the sender
-//! sleep until it does.
+//! sleep until it does. On a line that is [flooded](flood) with small samples the writer leaves it to them.
 //!
 //! # Bounds
 //! The batch and what is parked hold `capacity` bytes each, plus at most one sample per sending intent;
@@ -32,6 +32,7 @@
 
 use self::apart::{Apart, put_sample};
 use self::barred::is_only;
+use self::flood::Flood;
 use self::kept::Kept;
 use super::batch::{BY_REFERENCE, Batch, encode_counted};
 use super::coarse::Coarse;
@@ -53,6 +54,7 @@ mod control;
 mod copying;
 mod door;
 mod ending;
+mod flood;
 mod full;
 mod kept;
 mod parking;
@@ -164,13 +166,12 @@ struct Gate {
     taken: bool,
     /// The last batch the writer took held more than one sample.
     loaded: bool,
-    /// It held many.
-    crowded: bool,
     /// Not all that waits may be taken: see [`kept`].
     shut: bool,
     /// When the last write ended.
     last: Timestamp,
     waits: Waits,
+    flood: Flood,
 }
 
 impl Outbox {
@@ -386,6 +387,10 @@ impl Outbox {
     /// Whether the writer must be told that there is something to write. Asking promises to tell it.
     #[inline]
     pub(crate) fn wake(&mut self) -> bool {
+        if self.gate.flood.naps && self.cannot_wait() {
+            self.gate.flood.naps = false;
+            return true;
+        }
         let idle = !self.gate.writing && !self.gate.woken;
         // A writer that waited for an inline write to end, in order to end itself, is told too.
         if idle && (self.has_work() || self.closed) {

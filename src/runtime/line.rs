@@ -10,6 +10,7 @@ use super::input::Input;
 use super::outlets::Turned;
 use super::signal::Signal;
 use super::source::SourceRef;
+use super::token::Token;
 use crate::delivery::Delivery;
 use crate::event::PeerName;
 use crate::flow::batch::Batch;
@@ -22,7 +23,7 @@ use crate::reason::{Reason, ReasonCode};
 use crate::route::Route;
 use crate::settings::Bounds;
 use crate::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use crate::sync::{Mutex, MutexGuard, Wake, Woken, thread_local, wake, yield_now};
+use crate::sync::{Mutex, MutexGuard, thread_local};
 use crate::time::Timestamp;
 use crate::transport::Connection;
 use crate::wire::control::{Control, Credit};
@@ -55,8 +56,7 @@ pub(crate) struct Line {
     sizes: Sizes,
     out: Mutex<Out>,
     /// A token for the writer: there is something to write.
-    wake: Wake,
-    woken: Woken,
+    token: Token,
     /// What the reader has for the dispatcher. Bounded for each line, so that a peer that floods
     /// control frames fills its own queue and waits, and no other's.
     inputs: Backlog,
@@ -159,7 +159,6 @@ impl Line {
         capacity: usize,
         dispatcher: Sender<Input>,
     ) -> Arc<Self> {
-        let (wake, woken) = wake();
         let sizes = Sizes { capacity, stride: OnceLock::new() };
         let mut outbox = Outbox::new(capacity);
         sizes.fit(&mut outbox, connection.rate());
@@ -180,8 +179,7 @@ impl Line {
                 due: Batch::default(),
                 standing: Standing::default(),
             }),
-            wake,
-            woken,
+            token: Token::default(),
             inputs: Backlog::default(),
             scheduled: AtomicBool::new(false),
             dispatcher,
@@ -292,7 +290,7 @@ impl Line {
         let mut out = self.out.lock();
         let put = out.outbox.admits(lane, size, || self.clock.now());
         match put {
-            Put::NoRoom | Put::NoCredit(_) | Put::TooManyBytes(_) => out.note_starved(lane.alias),
+            Put::NoRoom | Put::NoCredit(_) | Put::TooManyBytes(_) => self.note_starved(out, lane.alias),
             Put::PassedOver(Some(_)) => self.wake_after(out),
             _ => {}
         }
@@ -330,12 +328,20 @@ impl Line {
                 self.wake_after(out);
                 return Put::Queued;
             }
-            Put::NoRoom | Put::NoCredit(_) | Put::TooManyBytes(_) => out.note_starved(lane.alias),
+            Put::NoRoom | Put::NoCredit(_) | Put::TooManyBytes(_) => self.note_starved(out, lane.alias),
             Put::PassedOver(_) => self.wake_after(out),
             Put::NotOpen | Put::TooLarge | Put::Closed | Put::Held => {}
             Put::Copied(taken, number) => return self.put_copied(out, lane, sample, (taken, number), spare),
         }
         put
+    }
+
+    /// An intent has no room, and is woken when there is some. What it sent before must be on its way.
+    fn note_starved(&self, mut out: MutexGuard<'_, Out>, alias: u32) {
+        if !out.starved.contains(&alias) {
+            out.starved.push(alias);
+        }
+        self.wake_after(out);
     }
 
     /// The error of a sample larger than the peer takes.
@@ -460,39 +466,42 @@ impl Line {
         let wake = out.outbox.wake();
         drop(out);
         if wake {
-            let _ = self.wake.try_send(());
+            self.token.leave();
         }
     }
 
     /// For the writer: waits for something to write. False at the end.
     pub(crate) fn next_load(&self, load: &mut Load, mut wrote: bool) -> bool {
         loop {
-            self.let_grow();
+            self.nap();
             // It wrote, or was woken.
             if let Some(some) = self.poll_load(load, wrote, true) {
                 return some;
             }
             wrote = false;
-            if self.woken.recv().is_err() {
-                return false;
-            }
+            self.token.wait();
         }
     }
 
-    /// Lets others run, a few times at most, while what waits on a busy line is little: the sender may be one of them.
-    fn let_grow(&self) {
-        for _ in 0..GROWS {
-            if !self.out.lock().outbox.grows(|| self.clock.now()) {
-                break;
+    /// While senders flood the line, and write by themselves what they filled, lets them. Not where others' samples are passed
+    /// on: how many those have on the way is bounded by what leaves here.
+    fn nap(&self) {
+        let mut again = false;
+        loop {
+            let mut out = self.out.lock();
+            if !out.feeds.is_empty() {
+                return;
             }
-            yield_now();
+            let Some(nap) = out.outbox.nap(again, || self.clock.now()) else { return };
+            drop(out);
+            again = !self.token.wait_for(nap);
         }
     }
 
     /// Whether the writer was woken since this was last asked.
     #[cfg(feature = "testing")]
     pub(super) fn was_woken(&self) -> bool {
-        self.woken.try_recv().is_ok()
+        self.token.take()
     }
 
     /// The same without waiting: `None` if there is nothing to write now. There can be room again for who had none only where
@@ -536,7 +545,7 @@ impl Line {
         let rooms: Vec<_> = out.rooms.drain(..).flatten().collect();
         out.feeds.clear();
         drop(out);
-        let _ = self.wake.try_send(());
+        self.token.leave();
         for room in rooms {
             room.raise();
         }
@@ -583,12 +592,6 @@ impl Line {
 }
 
 impl Out {
-    fn note_starved(&mut self, alias: u32) {
-        if !self.starved.contains(&alias) {
-            self.starved.push(alias);
-        }
-    }
-
     fn take_starved(&mut self) -> Vec<Arc<Signal>> {
         let rooms = &self.rooms;
         self.starved.drain(..).filter_map(|alias| rooms.get(alias as usize).cloned().flatten()).collect()
@@ -620,9 +623,6 @@ impl RoomMade {
         }
     }
 }
-
-/// How often the writer of a busy line lets others run before it takes what there is.
-const GROWS: usize = 4;
 
 /// Whether this thread has not written inline just now. One that sends without pause, be it on many
 /// lines in turn, each of them quiet, leaves the writing to the writers.

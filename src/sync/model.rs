@@ -92,40 +92,6 @@ impl TimedOut {
     }
 }
 
-/// A place for one token.
-#[derive(Default)]
-struct Token {
-    lies: Mutex<bool>,
-    left: Condvar,
-}
-
-pub(crate) struct Wake(Arc<Token>);
-
-pub(crate) struct Woken(Arc<Token>);
-
-pub(crate) fn wake() -> (Wake, Woken) {
-    let token = Arc::<Token>::default();
-    (Wake(Arc::clone(&token)), Woken(token))
-}
-
-impl Wake {
-    pub(crate) fn try_send(&self, (): ()) -> Result<(), ()> {
-        let lay = std::mem::replace(&mut *self.0.lies.lock(), true);
-        self.0.left.notify_one();
-        if lay { Err(()) } else { Ok(()) }
-    }
-}
-
-impl Woken {
-    pub(crate) fn recv(&self) -> Result<(), ()> {
-        let mut lies = self.0.lies.lock();
-        while !std::mem::take(&mut *lies) {
-            self.0.left.wait(&mut lies);
-        }
-        Ok(())
-    }
-}
-
 std::thread_local! {
     /// The model runs on one thread, each run with a clock of its own.
     static NOW: Cell<Timestamp> = const { Cell::new(Timestamp::ZERO) };

@@ -70,8 +70,10 @@ impl Door {
             return Put::Queued;
         }
         let put = self.deref_mut().put(id, sample, forced, now);
-        if put == Put::Queued {
-            self.open_for(id);
+        match put {
+            Put::Queued => self.open_for(id),
+            Put::NoRoom | Put::NoCredit(_) | Put::TooManyBytes(_) => self.outbox.press(),
+            _ => {}
         }
         put
     }
@@ -79,7 +81,14 @@ impl Door {
     /// As [`Outbox::admits`].
     #[inline]
     pub(crate) fn admits(&mut self, id: LaneId, size: usize, now: impl FnOnce() -> Timestamp) -> Put {
-        if self.passes(id, size) { Put::Queued } else { self.deref_mut().admits(id, size, now) }
+        if self.passes(id, size) {
+            return Put::Queued;
+        }
+        let put = self.deref_mut().admits(id, size, now);
+        if matches!(put, Put::NoRoom | Put::NoCredit(_) | Put::TooManyBytes(_)) {
+            self.outbox.press();
+        }
+        put
     }
 
     /// As [`Outbox::wake`]. That the writer will come changes nothing for those who follow.

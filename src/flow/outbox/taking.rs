@@ -3,7 +3,6 @@
 use super::Outbox;
 use crate::flow::batch::Batch;
 use crate::time::Timestamp;
-use std::time::Duration;
 
 impl Outbox {
     /// Takes control frames that nothing waits ahead of, to be written inline by the caller.
@@ -68,25 +67,16 @@ impl Outbox {
         }
     }
 
-    /// Whether what waits will soon be more: many samples at a time were taken until just now. The batches of several
-    /// busy lines would else stay small, as each writer is woken by the first sample, and comes before the sender goes on.
-    pub(crate) fn grows(&self, now: impl FnOnce() -> Timestamp) -> bool {
-        let waiting = self.batch.len();
-        let alone = self.rest.is_empty() && self.urgent.is_empty() && self.apart.is_empty();
-        let little = waiting > 0 && waiting < self.capacity / 4;
-        self.gate.crowded && little && alone && !self.closed && now() - self.gate.last < BUSY
-    }
-
     fn take_batch(&mut self, into: &mut Batch) {
         self.hasten();
         std::mem::swap(&mut self.batch, into);
+        self.gate.flood.took(into.len(), into.messages(), self.capacity, self.now.last());
         self.apart.turn_page();
         if !self.apart.is_empty() {
             self.fill(into);
         }
         if into.messages() > 0 {
             self.gate.loaded = into.messages() > 1;
-            self.gate.crowded = into.messages() >= MANY;
         }
         if self.parked > 0 || self.held > 0 {
             self.unpark(self.capacity);
@@ -159,7 +149,3 @@ impl Outbox {
         true
     }
 }
-
-/// A line from which so many samples were taken at once, and which stood idle for no longer than this since, is busy.
-const MANY: usize = 32;
-const BUSY: Duration = Duration::from_millis(1);

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 mod copies;
 mod ending;
+mod flood;
 mod full;
 mod kept;
 mod lanes;

@@ -89,7 +89,7 @@ impl Line {
         if let Some(connection) = coming {
             connection.close();
         }
-        let _ = self.wake.try_send(());
+        self.token.leave();
         true
     }
 

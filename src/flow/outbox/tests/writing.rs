@@ -205,29 +205,3 @@ fn what_is_far_too_large_for_the_line_is_left_to_the_writer() {
     assert_ne!(bench.put(0, &vec![0; 3 * CAPACITY]), Put::NoRoom);
     assert!(!bench.outbox.is_due(3 * CAPACITY) && bench.outbox.wake());
 }
-
-#[test]
-fn the_writer_of_a_busy_line_lets_a_small_batch_grow_and_no_other() {
-    let mut bench = Bench::new(CAPACITY);
-    bench.open(0, Delivery::default());
-    let grows = |bench: &Bench| bench.outbox.grows(|| bench.now);
-    bench.put(0, &[0]);
-    assert!(!grows(&bench), "nothing says that more will come");
-    bench.write_all();
-    (0..32).for_each(|number| assert_ne!(bench.put(0, &[number]), Put::NoRoom));
-    bench.write_all();
-    assert!(!grows(&bench), "nothing waits");
-    bench.put(0, &[0]);
-    assert!(grows(&bench));
-    bench.outbox.urgent(&ping(1));
-    assert!(!grows(&bench), "what is urgent does not wait for others");
-    bench.write_all();
-    bench.put(0, &[0]);
-    assert!(!grows(&bench), "the last batch was small");
-    bench.write_all();
-    (0..32).for_each(|number| assert_ne!(bench.put(0, &[number]), Put::NoRoom));
-    bench.write_all();
-    bench.put(0, &[0]);
-    bench.now = bench.now + Duration::from_millis(2);
-    assert!(!grows(&bench), "the line stood idle");
-}
