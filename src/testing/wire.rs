@@ -357,14 +357,15 @@ impl Port for WirePort {
 
 /// A number for some bytes.
 fn digest(bytes: &[u8]) -> u64 {
-    let chunks = bytes.chunks(8).map(|chunk| {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        u64::from_le_bytes(word)
-    });
-    chunks.fold(bytes.len() as u64, |sum, word| {
-        (sum ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29)
-    })
+    let mix =
+        |sum: u64, word| (sum ^ u64::from_le_bytes(word)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
+    let (mut sum, mut rest) = (bytes.len() as u64, bytes);
+    while let Some((word, more)) = rest.split_first_chunk() {
+        (sum, rest) = (mix(sum, *word), more);
+    }
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    mix(sum, last)
 }
 
 /// What goes its way together.

@@ -308,8 +308,8 @@ fn choose_links(plans: &mut [Plan], pairs: &[Pair], rng: &mut Chance) {
         let far = plan.suppliers[0].from.max(plan.readers[0].to);
         let schemes = pairs.iter().find(|pair| pair.ends == [far, 0]).map_or(&[][..], |pair| pair.schemes);
         plan.links = match (rng.below(4), schemes) {
-            _ if plan.far || plan.readers.len() + plan.suppliers.len() > 2 => Links::Best,
             (0, _) => Links::All,
+            _ if plan.far || plan.readers.len() + plan.suppliers.len() > 2 => Links::Best,
             (1, [first, _]) => Links::only(*first),
             _ => Links::Best,
         };
