@@ -35,6 +35,7 @@ use std::sync::{Arc, OnceLock};
 mod carried;
 mod copies;
 mod incoming;
+mod loads;
 mod packed;
 mod relay;
 mod resuming;
@@ -42,6 +43,7 @@ mod some;
 
 use carried::{Carried, Sizes};
 use copies::{Others, Standing};
+pub(crate) use loads::Load;
 pub(crate) use resuming::Word;
 use resuming::Words;
 
@@ -142,13 +144,6 @@ pub(crate) struct Passage {
     pub(crate) feed: Arc<Feed>,
     /// Payloads are packed.
     pub(crate) packed: bool,
-}
-
-/// What the writer writes next.
-#[derive(Default)]
-pub(crate) struct Load {
-    pub(crate) urgent: Vec<u8>,
-    pub(crate) batch: Batch,
 }
 
 impl Line {
@@ -468,69 +463,6 @@ impl Line {
         if wake {
             self.token.leave();
         }
-    }
-
-    /// For the writer: waits for something to write. False at the end.
-    pub(crate) fn next_load(&self, load: &mut Load, mut wrote: bool) -> bool {
-        loop {
-            self.nap();
-            // It wrote, or was woken.
-            if let Some(some) = self.poll_load(load, wrote, true) {
-                return some;
-            }
-            wrote = false;
-            self.token.wait();
-        }
-    }
-
-    /// While senders flood the line, and write by themselves what they filled, lets them. Not where others' samples are passed
-    /// on: how many those have on the way is bounded by what leaves here.
-    fn nap(&self) {
-        let mut again = false;
-        loop {
-            let mut out = self.out.lock();
-            if !out.feeds.is_empty() {
-                return;
-            }
-            let Some(nap) = out.outbox.nap(again, || self.clock.now()) else { return };
-            drop(out);
-            again = !self.token.wait_for(nap);
-        }
-    }
-
-    /// Whether the writer was woken since this was last asked.
-    #[cfg(feature = "testing")]
-    pub(super) fn was_woken(&self) -> bool {
-        self.token.take()
-    }
-
-    /// The same without waiting: `None` if there is nothing to write now. There can be room again for who had none only where
-    /// something `changed` or is written now: they would try again at once, and for ever.
-    #[inline]
-    pub(super) fn poll_load(&self, load: &mut Load, wrote: bool, changed: bool) -> Option<bool> {
-        let mut out = self.out.lock();
-        if Self::is_released(&mut out, load) {
-            return Some(false);
-        }
-        let some = out.outbox.take(&mut load.urgent, &mut load.batch, || self.clock.now(), wrote);
-        let made = if some || changed { out.room_made() } else { RoomMade::default() };
-        let finished = !some && out.outbox.is_finished();
-        if finished {
-            out.outbox.free();
-        }
-        drop(out);
-        made.tell();
-        if some {
-            return Some(true);
-        }
-        if !finished {
-            return None;
-        }
-        self.written.store(true, Ordering::Release);
-        if self.ends_written.load(Ordering::Acquire) {
-            self.connection.close();
-        }
-        Some(false)
     }
 
     /// Ends the outgoing side; `drain` lets what waits be written first. The writer ends after it and, where that is to be `at_once`, the

@@ -34,15 +34,16 @@ impl Token {
         self.lies.load(Ordering::Relaxed) && self.lies.swap(false, Ordering::AcqRel)
     }
 
-    /// Waits for a token and takes it. It looks around before it sleeps.
-    pub(super) fn wait(&self) {
+    /// Waits for a token and takes it. It looks around first; true if it slept.
+    pub(super) fn wait(&self) -> bool {
         if look_around(None, || self.take()) {
-            return;
+            return false;
         }
         let mut lock = self.lock.lock();
         while !self.take() {
             self.left.wait(&mut lock);
         }
+        true
     }
 
     /// Sleeps until there is a token and takes it; false if there was none for that long.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::flow::outbox::flood::{NAP, SLICE};
+use crate::flow::outbox::flood::{FEW, NAP, SLICE};
 
 const CAPACITY: usize = 4000;
 
@@ -107,6 +107,39 @@ fn what_cannot_wait_wakes_it() {
         assert!(!bench.outbox.wake(), "it could wait for that");
         assert!(matches!(bench.put(1, &[1]), Put::NoCredit(_)));
     });
+}
+
+#[test]
+fn where_processors_are_scarce_a_few_samples_at_a_time_are_a_flood() {
+    for (count, scarce) in [(FEW as u8, true), (FEW as u8, false), (FEW as u8 - 1, true)] {
+        let mut bench = Bench::new(CAPACITY);
+        bench.open(0, Delivery::Lossless(1 << 20));
+        for _ in 0..20 {
+            bench.put_many(count);
+            if scarce {
+                bench.outbox.note_scarce();
+            }
+            bench.write_all();
+            bench.wait(Duration::from_micros(100));
+        }
+        bench.put(0, &[0; 20]);
+        assert_eq!(bench.nap(false).is_some(), scarce && count == FEW as u8, "{count} {scarce}");
+    }
+}
+
+#[test]
+fn one_batch_that_was_taken_late_is_no_flood() {
+    let mut bench = Bench::new(CAPACITY);
+    bench.open(0, Delivery::Lossless(1 << 20));
+    bench.put_many(FEW as u8);
+    bench.outbox.note_scarce();
+    bench.write_all();
+    for _ in 0..100 {
+        bench.put_many(FEW as u8);
+        assert_eq!(bench.nap(false), None);
+        bench.write_all();
+        bench.wait(Duration::from_micros(10));
+    }
 }
 
 #[test]
