@@ -164,11 +164,18 @@ fn allocations(options: &Options) -> Result<Value, String> {
         (sending, reading, None)
     };
     let count = 5_000;
-    if let (_, _, Some(e)) = exchange(count) {
-        return Err(e);
-    }
     let mut result = (0, 0, None);
-    let all = counted(|| result = exchange(count));
+    let mut all = 1;
+    // Steady is who did so much without an allocation: until then buffers that are rarely used may still grow.
+    for _ in 0..10 {
+        if all == 0 || result.2.is_some() {
+            break;
+        }
+        all = counted(|| result = exchange(count));
+    }
+    if result.2.is_none() {
+        all = counted(|| result = exchange(count));
+    }
     match result {
         (sending, reading, None) => Ok(json!({
             "mode": options.mode.name(),

@@ -6,7 +6,7 @@
 //!
 //! | Transport | Address | What a peer that reads nothing holds at most |
 //! | --- | --- | --- |
-//! | [`Tcp`] | `host:port` | 512 KiB in the system here, 2 MiB there |
+//! | [`Tcp`] | `host:port` | 512 KiB in the system here (1 MiB within a machine), 2 MiB there |
 //! | [`Udp`] | `host:port` | 512 KiB in the system here, 1 MiB there |
 //! | `Unix` | `/path/of/socket` | 512 KiB in the system |
 //! | [`Memory`] | `name` | 64 KiB each way |
