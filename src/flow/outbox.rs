@@ -22,8 +22,8 @@
 //! sleep until it does. On a line that is [flooded](flood) with small samples the writer leaves it to them.
 //!
 //! # Bounds
-//! The batch and what is parked hold `capacity` bytes each, plus at most one sample per sending intent;
-//! lanes of one intent share the bytes of what they park. Answers to a peer that does not read them:
+//! The batch and what is parked hold `capacity` bytes each, plus at most one sample per sending intent, or an eighth of `capacity`
+//! of small ones where the intent has several outlets; lanes of one intent share the bytes of what they park. Answers to a peer that does not read them:
 //! [`control::ANSWERS`].
 //!
 //! # Links that end

@@ -280,16 +280,18 @@ impl Line {
         self.out.lock().outbox.lane(alias).map(|lane| (lane.lost_here, lane.lost_there, lane.delivery))
     }
 
-    /// Whether a sample would be taken. An intent that is turned away will be woken when to try again.
-    pub(crate) fn admits(&self, lane: LaneId, size: usize) -> Put {
+    /// Whether a sample would be taken, and how many more of its size by all `outlets` of its intent. An intent that is turned away will
+    /// be woken when to try again.
+    pub(crate) fn admits(&self, lane: LaneId, size: usize, outlets: usize) -> (Put, usize) {
         let mut out = self.out.lock();
         let put = out.outbox.admits(lane, size, || self.clock.now());
+        let more = if put == Put::Queued { out.outbox.admits_more(lane, size, outlets) } else { 0 };
         match put {
             Put::NoRoom | Put::NoCredit(_) | Put::TooManyBytes(_) => self.note_starved(out, lane.alias),
             Put::PassedOver(Some(_)) => self.wake_after(out),
             _ => {}
         }
-        put
+        (put, more)
     }
 
     /// Sends a sample. `spare` is room for an inline write, empty before and after.

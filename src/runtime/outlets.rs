@@ -285,6 +285,9 @@ pub(crate) struct Sending {
     needs: Needs,
     /// What became of the last sample, outlet by outlet.
     fates: Vec<Fate>,
+    /// For how many more samples there is room with all outlets, and of what size at most.
+    admitted: usize,
+    admitted_size: usize,
     /// Room for an inline write.
     spare: Batch,
     /// How many samples went to more than one outlet or to a group, and one.
@@ -332,6 +335,8 @@ impl Sending {
             list: Arc::default(),
             needs: Needs::default(),
             fates: Vec::new(),
+            admitted: 0,
+            admitted_size: 0,
             spare: Batch::default(),
             count: 1,
             #[cfg(feature = "lz4")]
@@ -346,6 +351,7 @@ impl Sending {
         let edition = self.core.edition.load(Ordering::Acquire);
         if edition != self.edition {
             self.edition = edition;
+            self.admitted = 0;
             self.list = self.core.list();
             self.fates.clear();
             self.fates.resize(self.list.len(), Fate::NoInterest);
@@ -479,6 +485,9 @@ impl Sending {
             };
             self.fates.push(fate);
             outcome = outcome.and(fate);
+        }
+        if !matches!(outcome.worst(), Fate::Queued | Fate::Written) {
+            self.admitted = 0;
         }
         Ok(outcome)
     }

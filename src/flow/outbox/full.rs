@@ -4,6 +4,7 @@ use super::{Outbox, Put, put_gap, put_lost};
 use crate::flow::lane::LaneId;
 use crate::time::Timestamp;
 use crate::wire::control::{Control, Credit};
+use crate::wire::message::MESSAGE_HEAD_MAX;
 
 /// What a valid credit brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +39,20 @@ impl Outbox {
         } else {
             Put::Queued
         }
+    }
+
+    /// How many samples of `size` bytes more would be taken than the one that was admitted just now, each by all of `outlets` of
+    /// its intent: their room is theirs for as long as nobody else fills it.
+    pub(crate) fn admits_more(&self, id: LaneId, size: usize, outlets: usize) -> usize {
+        let Some(lane) = self.lane(id.alias) else { return 0 };
+        let simple = !lane.apart && lane.gap == 0 && lane.parked.is_empty() && size <= self.whole;
+        if !simple || lane.window.is_cut_off() {
+            return 0;
+        }
+        let credit = lane.limit.map_or(0, |limit| limit.saturating_sub(lane.next()));
+        let free = self.due.saturating_sub(self.batch.len()).min(self.capacity / AHEAD) / outlets;
+        let fit = free.min(lane.window.room()) / (size + MESSAGE_HEAD_MAX);
+        fit.min(usize::try_from(credit).unwrap_or(usize::MAX)).saturating_sub(1)
     }
 
     /// Takes in a credit; `None` if it is not a valid one.
@@ -111,3 +126,7 @@ impl Outbox {
         put_lost(self.batch.bytes(), alias, lost);
     }
 }
+
+/// What part of the capacity an intent may be admitted to at once, and so beyond which it may fill the batch where others
+/// filled it since.
+pub(super) const AHEAD: usize = 8;
