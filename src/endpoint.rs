@@ -379,7 +379,7 @@ fn guarded<T: Message>(
     mut callback: impl FnMut(Sample<T>) + Send + 'static,
 ) -> Callback {
     Box::new(move |taken: Taken<'_, SourceRef>| {
-        let route = taken.source.route.clone();
+        let route = &taken.source.route;
         let called = catch_unwind(AssertUnwindSafe(|| match decode(taken) {
             Ok(sample) => {
                 callback(sample);

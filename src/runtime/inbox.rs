@@ -42,6 +42,8 @@ pub(crate) struct Inbox {
     past_lost_on_the_way: AtomicU64,
     /// Samples handed to the callback.
     called: AtomicU64,
+    /// Samples for a callback that could not be called.
+    passed_over: AtomicU64,
     /// Samples that came but are no such message.
     undecodable: AtomicU64,
 }
@@ -125,6 +127,7 @@ impl Inbox {
             past_lost_there: AtomicU64::new(0),
             past_lost_on_the_way: AtomicU64::new(0),
             called: AtomicU64::new(0),
+            passed_over: AtomicU64::new(0),
             undecodable: AtomicU64::new(0),
         }
     }
@@ -270,6 +273,31 @@ impl Inbox {
                 Some(cell) => self.call_locked(&cell, taken),
                 None => self.pass_over(taken.source),
             };
+            self.left();
+        }
+    }
+
+    /// The callback was left: whoever does not want it any more may have found this thread in it.
+    #[inline]
+    fn left(&self) {
+        if self.is_closed() {
+            self.forget_callback();
+        }
+    }
+
+    #[cold]
+    fn forget_callback(&self) {
+        if let Sink::Callback(cell) = &self.sink {
+            let callback = cell.try_lock().and_then(|cell| cell.try_borrow_mut().ok()?.take());
+            drop(callback);
+        }
+    }
+
+    /// Enters the callback for several samples; `None` where that takes too long, or there is none.
+    pub(crate) fn enter(&self) -> Option<Calls<'_>> {
+        match &self.sink {
+            Sink::Callback(cell) => enter(cell).map(|cell| Calls { inbox: self, cell: Some(cell) }),
+            Sink::Mailbox => None,
         }
     }
 
@@ -277,7 +305,8 @@ impl Inbox {
         let (source, bytes) = (taken.source, taken.bytes());
         let Ok(mut callback) = cell.try_borrow_mut() else { return self.pass_over(source) };
         let Some(call) = callback.as_mut().filter(|_| !self.is_closed()) else { return false };
-        self.called.fetch_add(1, Ordering::Relaxed);
+        // Only under the lock.
+        self.called.store(self.called.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         DEPTH.set(DEPTH.get() + 1);
         let called = call(taken);
         DEPTH.set(DEPTH.get() - 1);
@@ -297,7 +326,7 @@ impl Inbox {
     /// A sample for a callback that cannot be called.
     #[cold]
     fn pass_over(&self, source: &SourceRef) -> bool {
-        self.called.fetch_add(1, Ordering::Relaxed);
+        self.passed_over.fetch_add(1, Ordering::Relaxed);
         source.note_lost_here(1);
         source.took_one(0);
         false
@@ -411,8 +440,9 @@ impl Inbox {
             // What peers say they lost is any number.
             state.suppliers.iter().map(of).fold(past.load(Ordering::Relaxed), u64::saturating_add)
         };
+        let called = self.called.load(Ordering::Relaxed) + self.passed_over.load(Ordering::Relaxed);
         Counts {
-            received: state.mailbox.received() + self.called.load(Ordering::Relaxed),
+            received: state.mailbox.received() + called,
             lost_here: all(|source| source.lost_here(), &self.past_lost_here),
             lost_there: all(|source| source.lost_there(), &self.past_lost_there),
             lost_on_the_way: all(|source| source.lost_on_the_way(), &self.past_lost_on_the_way),
@@ -439,10 +469,31 @@ impl Inbox {
     pub(crate) fn discard(&self) {
         self.close();
         self.state.lock().mailbox.clear();
-        if let Sink::Callback(cell) = &self.sink {
-            let callback = cell.try_lock().and_then(|cell| cell.try_borrow_mut().ok()?.take());
-            drop(callback);
+        self.forget_callback();
+    }
+}
+
+/// A thread that is in the callback, for several samples.
+pub(crate) struct Calls<'a> {
+    inbox: &'a Inbox,
+    /// `None` once it was left.
+    cell: Option<ReentrantMutexGuard<'a, RefCell<Option<Callback>>>>,
+}
+
+impl Calls<'_> {
+    /// Hands a sample to it. Another thread that waits for the callback has the turn then.
+    pub(crate) fn call(&mut self, taken: Taken<'_, SourceRef>) {
+        if let Some(cell) = &mut self.cell {
+            self.inbox.call_locked(cell, taken);
+            ReentrantMutexGuard::bump(cell);
         }
+    }
+}
+
+impl Drop for Calls<'_> {
+    fn drop(&mut self) {
+        self.cell = None;
+        self.inbox.left();
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! They belong to a session, and stay while its connections come and go: see [`numbers`].
 
+use self::calls::Following;
 use self::numbers::Numbers;
 use self::open::{Open, Style};
 use self::relay::Relay;
@@ -17,6 +18,7 @@ use crate::wire::fragment::{Fragment, FragmentHead};
 use crate::wire::{self, Limits, Stamp, StampReader};
 use std::sync::Arc;
 
+mod calls;
 mod copies;
 mod numbers;
 mod open;
@@ -264,7 +266,7 @@ impl Inlets {
         Ok(())
     }
 
-    /// Takes in small messages under `alias`, for a mailbox, as long as they follow each other in `frames` and
+    /// Takes in small messages under `alias`, for a mailbox or a callback, as long as they follow each other in `frames` and
     /// are granted. Nearly all of a busy stream is dealt with in this loop. Returns how many bytes of the
     /// chunk they were, from `at` on.
     #[inline]
@@ -274,22 +276,32 @@ impl Inlets {
         frames: &[u8],
         at: usize,
         limits: Limits,
-        offset: i64,
+        origin: Origin<'_>,
     ) -> usize {
         let Self { slots, staged, stamps, assemblies, .. } = self;
         if !assemblies.is_empty() {
             return 0;
         }
         let Some(Slot::Open(open)) = slots.get_mut(alias as usize) else { return 0 };
-        if open.style != Style::Queue || open.numbers.behind > 0 {
+        if open.style == Style::Latest || open.numbers.behind > 0 {
             return 0;
+        }
+        let behind = origin.offset.saturating_neg();
+        if open.style == Style::Callback {
+            let (before, chunk) = (open.stage.bytes, origin.chunk);
+            let following = Following { alias, frames, at, chunk, limits, behind };
+            let taken = open.call_for_small(&following, stamps);
+            if before == 0 && open.stage.bytes > 0 {
+                staged.push(alias);
+            }
+            return taken;
         }
         let Open { numbers: Numbers { sequence, granted, .. }, stage, .. } = &mut **open;
         let (mut rest, before) = (frames, stage.heads.len());
         if before == 0 {
             stage.begin(*sequence);
         }
-        let (behind, mut sent) = (offset.saturating_neg(), None);
+        let mut sent = None;
         while let Some((next, stamp, payload)) = wire::split_small(rest, limits) {
             if next != alias || *sequence >= *granted {
                 break;

@@ -357,7 +357,7 @@ impl Reader {
                                 &bytes[self.start..],
                                 self.start,
                                 self.limits,
-                                origin.offset,
+                                origin,
                             );
                         }
                         Frame::Control { kind: FRAGMENT, body } if self.limits != Limits::HANDSHAKE => {

@@ -31,8 +31,8 @@ pub(super) struct Stage {
     pub(super) heads: Vec<Head>,
     /// How many bytes they have in all.
     pub(super) bytes: usize,
-    /// How many samples the last chunk held.
-    usual: usize,
+    /// How many samples the last chunk held; for a callback, how many bytes of samples that followed each other.
+    pub(super) usual: usize,
     /// How many samples of a `latest` interest others in the chunk replaced.
     skipped: u64,
 }
@@ -103,6 +103,10 @@ impl Open {
     pub(super) fn flush(&mut self, chunk: &Arc<Buffer>, pool: &Arc<Pool>) {
         let Inlet { inbox, source } = &self.inlet;
         let stage = &mut self.stage;
+        if self.style == Style::Callback {
+            stage.usual = std::mem::take(&mut stage.bytes);
+            return;
+        }
         if self.style == Style::Latest {
             let skipped = std::mem::take(&mut stage.skipped);
             if let Some(head) = stage.heads.pop() {

@@ -23,6 +23,7 @@ use crossbeam_channel::Receiver;
 use std::any::TypeId;
 use std::sync::{Arc, Mutex};
 
+mod calls;
 mod copies;
 
 struct Bed {
