@@ -4,8 +4,9 @@ use super::*;
 
 /// An endpoint and a peer of it in another process, which is frozen.
 fn with_a_frozen_peer(scheme: &str, ping: Duration) -> (Endpoint, Intent<Bytes>, Role) {
-    let robot =
-        Endpoint::builder("robot").listen(unused(scheme)).ping_interval(ping).start().expect("starts");
+    // More can wait than a system that sends again what it dropped will ever find room for.
+    let robot = Endpoint::builder("robot").listen(unused(scheme)).ping_interval(ping).outbox_bytes(16 << 20);
+    let robot = robot.start().expect("starts");
     let intent: Intent<Bytes> = robot.intent("robot.data").expect("intent");
     let desk = Role::start("desk", &[&format!("{}/robot", robot.listening()[0])]);
     desk.hears("ready");
