@@ -22,9 +22,9 @@
 //! sleep until it does. On a line that is [flooded](flood) with small samples the writer leaves it to them.
 //!
 //! # Bounds
-//! The batch and what is parked hold `capacity` bytes each, plus at most one sample per sending intent, or an eighth of `capacity`
-//! of small ones where the intent has several outlets; lanes of one intent share the bytes of what they park. Answers to a peer that does not read them:
-//! [`control::ANSWERS`].
+//! The batch and what is parked hold `capacity` bytes each, plus at most one sample per sending intent, or an eighth
+//! of `capacity` of small ones where the intent has several outlets; lanes of one intent share the bytes of what they
+//! park. Answers to a peer that does not read them: [`control::ANSWERS`].
 //!
 //! # Links that end
 //! A session may outlive its link. What was written is [kept](kept) until it is known to have come, and sent
