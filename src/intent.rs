@@ -353,7 +353,7 @@ impl<T: Message> Intent<T> {
             return Err(in_vain());
         }
         let until = *deadline.get_or_insert_with(|| time::instant() + wait.min(LONGEST_WAIT));
-        // One who is to be cut off meanwhile is in the way no longer.
+        // One who is cut off meanwhile is in the way no longer.
         let look = until.min(time::instant() + left.min(LONGEST_WAIT));
         if !self.core.signal.wait(seen, Some(look)) && time::instant() >= until {
             return Err(in_vain());

@@ -219,7 +219,9 @@ impl IntentSettings {
     ///
     /// The intent chooses, as it is the one held up: while one lossless interest has no room, nothing is sent
     /// to any other either. An interest that takes slowly is never cut off, nor is one that has room. The time is
-    /// looked at when a message is sent, so nothing happens to an intent that sends nothing.
+    /// looked at when a message is sent, so nothing happens to an intent that sends nothing. Nor does time count in which
+    /// this program was stopped, by a debugger or SIGSTOP: what is longer than a quarter of the limit and passes between two
+    /// looks counts only if the one before did as well.
     ///
     /// Default: 10 s, which outlasts a full disk being tidied up and not an operator's patience. Range: from 2 s on,
     /// as what an interest takes is told once a second; on a slow line well above its round trip.

@@ -3,7 +3,8 @@
 
 use bowline::testing::{Faults, World};
 use bowline::{
-    Bytes, Endpoint, EndpointBuilder, Event, Intent, Interest, InterestSettings, LinkState, Reading, Sample,
+    Bytes, Endpoint, EndpointBuilder, Event, Fate, Intent, IntentSettings, Interest, InterestSettings,
+    LinkState, Reading, Sample,
 };
 use std::cell::Cell;
 use std::rc::Rc;
@@ -224,6 +225,55 @@ fn a_frozen_endpoint_is_found_and_goes_on_when_thawed() {
     scene.world.thaw(&scene.robot);
     wait(&scene.world, &scene.desk, |event| matches!(event, Event::LinkUp { .. }));
     assert!(scene.intent.wait_interest(SOON) && turns.get() > 100);
+}
+
+/// What a debugger, SIGSTOP or the host of a virtual machine does to a program: it goes on as if no time had passed, and so do the
+/// interests that were in its way.
+#[test]
+fn a_program_that_was_frozen_cuts_nobody_off_for_it() {
+    let is_cut_off = |event: &Event| matches!(event, Event::InterestCutOff { .. });
+    for local in [false, true] {
+        let world = World::new(1);
+        let robot = world.start(robot()).expect("starts");
+        let desk = world.start(desk("tcp")).expect("starts");
+        let patience = IntentSettings::new().stall_limit(ms(2000));
+        let intent: Intent<u32> = robot.intent_with("robot.step", patience).expect("an intent");
+        let reader = if local { &robot } else { &desk };
+        let settings = InterestSettings::new().lossless(4);
+        let interest: Interest<u32> = reader.interest_with("robot.step", settings).expect("an interest");
+        assert!(intent.wait_interest(SOON));
+        for number in 0..4 {
+            intent.try_send(number).expect("room");
+        }
+        let full = |number| intent.try_send(number).expect_err("no room").no_room().is_some();
+        for _ in 0..10 {
+            assert!(full(4));
+            world.run_for(ms(100));
+        }
+        world.freeze(&robot);
+        if !local {
+            // It reads meanwhile, and what it grants waits to be read.
+            assert_eq!(*interest.recv_timeout(SOON).expect("comes"), 0);
+        }
+        world.run_for(ms(3000));
+        world.thaw(&robot);
+        assert!(full(4), "as before it was frozen");
+        if local {
+            // The rest of the limit is left, and the 100 ms since it looked last.
+            for _ in 0..10 {
+                world.run_for(ms(100));
+                assert!(full(4));
+            }
+            world.run_for(ms(100));
+            let outcome = intent.try_send(4).expect("goes past it");
+            assert_eq!(outcome.worst(), Fate::PassedOver);
+            wait(&world, &robot, is_cut_off);
+        } else {
+            assert_eq!(intent.send_timeout(4, ms(900)).expect("room").taken(), 1);
+            world.run_for(ms(100));
+            assert!(std::iter::from_fn(|| robot.events().try_recv()).all(|event| !is_cut_off(&event)));
+        }
+    }
 }
 
 #[test]

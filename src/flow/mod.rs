@@ -13,6 +13,7 @@ pub(crate) mod gauge;
 pub(crate) mod lane;
 pub(crate) mod mailbox;
 pub(crate) mod outbox;
+pub(crate) mod patience;
 pub(crate) mod queues;
 pub(crate) mod run;
 #[cfg(feature = "lz4")]

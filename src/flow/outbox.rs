@@ -130,7 +130,7 @@ pub(crate) enum Put {
     Held,
     /// The line has no room for a sample that must not be lost.
     NoRoom,
-    /// A lossless interest granted no more; in so long it will be cut off.
+    /// A lossless interest granted no more; to be looked at again within so long, as it may be cut off then.
     NoCredit(Duration),
     /// So many bytes wait for a lossless interest that this would be too many; as above.
     TooManyBytes(Duration),

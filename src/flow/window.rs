@@ -8,8 +8,9 @@
 //!   └──── a sample is taken ──┴───────────── a sample is taken ──────┘
 //! ```
 //! Nothing runs by a timer: whoever is turned away looks at the time. So an interest that is in nobody's way
-//! is never cut off, and a look costs nothing while there is room.
+//! is never cut off, and a look costs nothing while there is room. What counts of that time, see [`Patience`].
 
+use super::patience::Patience;
 use crate::settings::Bounds;
 use crate::time::Timestamp;
 use std::collections::VecDeque;
@@ -22,8 +23,8 @@ pub(crate) struct Window {
     bytes: u64,
     /// How large they are, oldest first, and how many in a row are so. `None`: numbers without a sample.
     sizes: VecDeque<(Option<u32>, u64)>,
-    /// When the intent was turned away first since a sample was taken.
-    full_since: Option<Timestamp>,
+    /// Since the intent was turned away first after a sample was taken.
+    patience: Patience,
     cut_off: bool,
 }
 
@@ -86,7 +87,7 @@ impl Window {
         if count == 0 {
             return false;
         }
-        self.full_since = None;
+        self.patience = Patience::default();
         while count > 0 {
             let Some((size, waiting)) = self.sizes.front_mut() else { break };
             let some = count.min(*waiting);
@@ -102,15 +103,14 @@ impl Window {
 
     /// Nothing could be taken so far: the time begins anew.
     pub(crate) fn look_anew(&mut self) {
-        self.full_since = None;
+        self.patience = Patience::default();
     }
 
-    /// The intent was turned away: how long it is until the interest is to be cut off, or that it is by now.
+    /// The intent was turned away: when to look again, or that the interest is cut off by now.
     pub(crate) fn turned_away(&mut self, now: Timestamp) -> Option<Duration> {
-        let since = *self.full_since.get_or_insert(now);
-        let left = self.bounds.stall.saturating_sub(now - since);
-        self.cut_off |= left.is_zero();
-        (!self.cut_off).then_some(left)
+        let again = self.patience.look(now, self.bounds.stall);
+        self.cut_off |= again.is_none();
+        again.filter(|_| !self.cut_off)
     }
 }
 
@@ -160,15 +160,20 @@ mod tests {
     #[test]
     fn who_takes_nothing_for_the_limit_is_cut_off_and_comes_back_by_taking() {
         let mut window = window(100);
-        assert_eq!(window.turned_away(at(0)), Some(Duration::from_millis(500)));
-        assert_eq!(window.turned_away(at(499)), Some(Duration::from_millis(1)));
+        let look = |window: &mut Window, from: u64, to: u64| {
+            (from..to).step_by(50).find(|millis| window.turned_away(at(*millis)).is_none())
+        };
+        assert_eq!(look(&mut window, 0, 500), None);
         assert!(!window.taken(1), "it is not too late");
-        assert_eq!(window.turned_away(at(600)), Some(Duration::from_millis(500)));
+        assert_eq!(look(&mut window, 500, 1000), None);
         assert!(!window.taken(0));
-        assert_eq!(window.turned_away(at(1100)), None);
+        assert_eq!(look(&mut window, 1000, 2000), Some(1000));
         assert!(window.is_cut_off());
         assert_eq!(window.turned_away(at(1200)), None);
         assert!(window.taken(1) && !window.is_cut_off());
-        assert_eq!(window.turned_away(at(1300)), Some(Duration::from_millis(500)));
+        assert!(window.turned_away(at(1300)).is_some());
+        look(&mut window, 1350, 1800);
+        window.look_anew();
+        assert_eq!(look(&mut window, 1800, 9000), Some(2300));
     }
 }

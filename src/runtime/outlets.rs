@@ -316,7 +316,7 @@ impl Needs {
 /// Why nothing was sent to anyone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turned {
-    /// The first outlet in the way, why, and in how long its interest will be cut off.
+    /// The first outlet in the way, why, and when to look again whether one is to be cut off.
     NoRoom {
         place: usize,
         fate: Fate,

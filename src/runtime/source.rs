@@ -5,7 +5,9 @@ use super::gaps::Gaps;
 use super::line::Line;
 use super::signal::Signal;
 use crate::event::{LostAt, PeerName};
+use crate::flow::patience::Patience;
 use crate::route::Route;
+use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::time::Timestamp;
 use crate::wire::control::Credit;
@@ -57,8 +59,10 @@ struct Sending {
     passed_over: AtomicU64,
     /// The same since it was cut off.
     missed: AtomicU64,
-    /// When the intent was turned away first since a sample was taken, in microseconds; 0: it was not.
-    full_since: AtomicU64,
+    /// The intent was turned away since a sample was taken.
+    is_full: AtomicBool,
+    /// Since it was turned away first.
+    patience: Mutex<Patience>,
 }
 
 #[derive(Default)]
@@ -74,7 +78,7 @@ struct Reading {
 /// Whether an interest of this endpoint has room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Room {
-    /// None; in so long it will be cut off.
+    /// None; when to look again, at the latest.
     None(Duration),
     /// It is cut off. When that happens just now: how many samples it has not taken.
     PassedOver(Option<u64>),
@@ -283,26 +287,25 @@ impl Source {
     /// Whether an intent of this endpoint may go on, where there is no room for a sample of its.
     #[cold]
     pub(crate) fn turned_away(&self, stall: Duration) -> Room {
-        let Sending { sent, passed_over, missed, full_since, .. } = &self.sending.0;
+        let Sending { sent, passed_over, missed, is_full, patience, .. } = &self.sending.0;
         let taken = self.reading.0.taken.load(Ordering::Relaxed);
         let untaken = sent.load(Ordering::Relaxed) - passed_over.load(Ordering::Relaxed) - taken;
         if self.cut_off.load(Ordering::Relaxed) {
             return Room::PassedOver(None);
         }
+        let mut patience = patience.lock();
         // The first time since a sample was taken; a full window is the same one as long as none is.
-        let now = self.clock.now();
-        let since = match full_since.load(Ordering::Relaxed) {
-            0 => now.micros().max(1),
-            since => since,
-        };
-        full_since.store(since, Ordering::Relaxed);
-        let left = stall.saturating_sub(now - Timestamp::from_micros(since));
-        if left.is_zero() {
-            missed.store(0, Ordering::Relaxed);
-            self.cut_off.store(true, Ordering::Relaxed);
-            return Room::PassedOver(Some(untaken));
+        if !is_full.swap(true, Ordering::Relaxed) {
+            *patience = Patience::default();
         }
-        Room::None(left)
+        match patience.look(self.clock.now(), stall) {
+            Some(again) => Room::None(again),
+            None => {
+                missed.store(0, Ordering::Relaxed);
+                self.cut_off.store(true, Ordering::Relaxed);
+                Room::PassedOver(Some(untaken))
+            }
+        }
     }
 
     pub(crate) fn is_cut_off(&self) -> bool {
@@ -322,11 +325,11 @@ impl Source {
     /// There is room again: how many samples were missed, if the interest was cut off.
     #[inline]
     pub(crate) fn is_back(&self) -> Option<u64> {
-        let Sending { missed, full_since, .. } = &self.sending.0;
-        if full_since.load(Ordering::Relaxed) == 0 {
+        let Sending { missed, is_full, .. } = &self.sending.0;
+        if !is_full.load(Ordering::Relaxed) {
             return None;
         }
-        full_since.store(0, Ordering::Relaxed);
+        is_full.store(false, Ordering::Relaxed);
         self.cut_off.swap(false, Ordering::Relaxed).then(|| missed.load(Ordering::Relaxed))
     }
 

@@ -103,6 +103,22 @@ impl Bench {
         self.outbox.admits(self.lane(alias), size, || now)
     }
 
+    /// Looks for so long whether lane 0 has room, as whoever waits for it does; the last look is left to the caller.
+    pub(super) fn look_for(&mut self, span: Duration) {
+        let until = self.now + span;
+        loop {
+            let (Put::NoCredit(again) | Put::TooManyBytes(again)) = self.admits(0, usize::from(u16::MAX))
+            else {
+                panic!("there is room, or nobody to wait for");
+            };
+            if self.now + again >= until {
+                self.now = until;
+                break;
+            }
+            self.now = self.now + again;
+        }
+    }
+
     fn put_shared(&mut self, alias: u32, payload: &Bytes) -> Put {
         let now = self.now;
         self.outbox.put(self.lane(alias), Outgoing { payload, shared: Some(payload) }, false, || now)
@@ -237,9 +253,6 @@ pub(super) fn all(batch: &mut Batch) -> Vec<u8> {
 /// The first credit of a lane, and any other.
 const FIRST: Credited = Credited { first: true, missed: None };
 const MORE: Credited = Credited { first: false, missed: None };
-
-/// Out of credit, for ever if need be.
-const OUT: Put = Put::NoCredit(Duration::MAX);
 
 const CAPACITY: usize = 4096;
 const FILLER: u32 = 9;

@@ -76,7 +76,7 @@ impl Sending {
                     self.fates.resize(list.len(), Fate::NotSent);
                     first = Some(Turned::NoRoom { place, fate: fate_of(put), left });
                 }
-                // Whoever is to be cut off first ends the wait.
+                // Whoever may be cut off first ends the wait.
                 Some(Turned::NoRoom { left: least, .. }) => *least = left.min(*least),
                 Some(_) => {}
             }

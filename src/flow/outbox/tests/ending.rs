@@ -110,8 +110,7 @@ fn what_went_past_an_interest_that_was_cut_off_is_lost_and_not_unsure_too() {
     for number in 0..2 {
         bench.put(0, &[number]);
     }
-    bench.admits(0, 1);
-    bench.now = bench.now + Duration::from_secs(1);
+    bench.look_for(Duration::from_secs(1));
     assert_eq!(bench.put(0, &[2]), Put::PassedOver(Some(2)));
     assert_eq!(bench.put(0, &[2]), Put::PassedOver(None));
     // It takes one and grants another: it is told of the two, and has not said that it knows.

@@ -3,7 +3,10 @@
 use super::*;
 use crate::links::Links;
 
-const LIMIT: Duration = Duration::from_secs(3);
+const LIMIT: Duration = Duration::from_secs(4);
+
+/// How long after a look the next one is due.
+const AGAIN: Duration = Duration::from_millis(500);
 
 fn bench(bytes: u64) -> Bench {
     let mut bench = Bench::new(CAPACITY);
@@ -21,8 +24,8 @@ fn no_more_bytes_wait_for_an_interest_than_were_allowed_save_one_sample() {
     bench.open(0, Delivery::Lossless(100));
     assert_eq!(bench.put(0, &[0; 2000]), Put::Inline, "one is always taken");
     bench.write_all();
-    assert_eq!(bench.admits(0, 1), Put::TooManyBytes(LIMIT));
-    assert_eq!(bench.put(0, &[0; 1]), Put::TooManyBytes(LIMIT));
+    assert_eq!(bench.admits(0, 1), Put::TooManyBytes(AGAIN));
+    assert_eq!(bench.put(0, &[0; 1]), Put::TooManyBytes(AGAIN));
     assert_eq!(credit(&mut bench, 101, 1), Some(MORE));
     for _ in 0..10 {
         assert!(matches!(bench.put(0, &[0; 100]), Put::Queued | Put::Inline));
@@ -41,10 +44,11 @@ fn who_is_cut_off_is_told_and_passed_over_and_comes_back_behind_what_it_missed()
     for number in 0..2 {
         bench.put(0, &[number]);
     }
-    assert_eq!(bench.put(0, &[2]), Put::NoCredit(LIMIT));
-    bench.now = bench.now + Duration::from_secs(2);
-    assert_eq!(bench.admits(0, 1), Put::NoCredit(Duration::from_secs(1)));
-    bench.now = bench.now + Duration::from_secs(1);
+    assert_eq!(bench.put(0, &[2]), Put::NoCredit(AGAIN));
+    bench.look_for(LIMIT - AGAIN);
+    bench.now = bench.now + AGAIN / 5;
+    assert_eq!(bench.admits(0, 1), Put::NoCredit(AGAIN / 5 * 4));
+    bench.now = bench.now + AGAIN / 5 * 4;
     assert_eq!(bench.admits(0, 1), Put::PassedOver(Some(2)));
     for _ in 0..3 {
         assert_eq!(bench.put(0, &[2]), Put::PassedOver(None));
@@ -58,7 +62,7 @@ fn who_is_cut_off_is_told_and_passed_over_and_comes_back_behind_what_it_missed()
     assert_eq!(credit(&mut bench, 3, 1), Some(Credited { first: false, missed: Some(4) }));
     bench.write_all();
     assert_eq!(bench.got.last(), Some(&Got::Gap { alias: 0, count: 4 }));
-    assert_eq!(bench.put(0, &[6]), Put::NoCredit(LIMIT), "it takes part again");
+    assert_eq!(bench.put(0, &[6]), Put::NoCredit(AGAIN), "it takes part again");
     assert_eq!(credit(&mut bench, 5 + 2, 5), Some(MORE));
     bench.put(0, &[6]);
     bench.write_all();
@@ -74,8 +78,8 @@ fn one_that_is_back_has_no_credit_before_it_knows_what_it_missed() {
     // The line takes none of the next one.
     bench.put(0, &[1]);
     bench.put(0, &[2]);
-    assert_eq!(bench.admits(0, 1), Put::NoCredit(LIMIT));
-    bench.now = bench.now + LIMIT;
+    assert_eq!(bench.admits(0, 1), Put::NoCredit(AGAIN));
+    bench.look_for(LIMIT);
     assert_eq!(bench.put(0, &[3]), Put::PassedOver(Some(3)));
     assert_eq!(bench.put(0, &[3]), Put::PassedOver(None));
     assert_eq!(credit(&mut bench, 4, 1), Some(Credited { first: false, missed: Some(2) }));
@@ -83,7 +87,7 @@ fn one_that_is_back_has_no_credit_before_it_knows_what_it_missed() {
         bench.outbox.lane(0).is_some_and(|lane| lane.waiting > 0 && lane.gap == 2),
         "it was not told yet"
     );
-    assert_eq!(bench.put(0, &[5]), Put::NoCredit(LIMIT), "5 is not granted");
+    assert_eq!(bench.put(0, &[5]), Put::NoCredit(AGAIN), "5 is not granted");
     bench.write_all();
     assert_eq!(bench.got.last(), Some(&Got::Gap { alias: 0, count: 2 }));
     assert_eq!(credit(&mut bench, 8, 5), Some(MORE));
@@ -103,8 +107,8 @@ fn nor_has_one_that_waits_for_another_link() {
         bench.put(0, &[number]);
         bench.write_all();
     }
-    assert_eq!(bench.admits(0, 1), Put::NoCredit(LIMIT));
-    bench.now = bench.now + LIMIT;
+    assert_eq!(bench.admits(0, 1), Put::NoCredit(AGAIN));
+    bench.look_for(LIMIT);
     assert_eq!(bench.put(0, &[3]), Put::PassedOver(Some(3)));
     assert_eq!(bench.put(0, &[3]), Put::PassedOver(None));
     bench.write_all();
@@ -123,7 +127,7 @@ fn one_that_came_back_since_it_was_looked_at_is_told_what_goes_past_it() {
     bench.open(0, Delivery::Lossless(1));
     bench.put(0, &[0]);
     bench.admits(0, 1);
-    bench.now = bench.now + LIMIT;
+    bench.look_for(LIMIT);
     assert_eq!(bench.admits(0, 1), Put::PassedOver(Some(1)));
     assert_eq!(credit(&mut bench, 2, 1), Some(Credited { first: false, missed: Some(0) }));
     // It granted one, which the sample may take; the next finds no room.
@@ -143,7 +147,7 @@ fn what_went_past_an_interest_is_told_before_the_end() {
         bench.open(0, Delivery::Lossless(1));
         bench.put(0, &[0]);
         bench.put(0, &[1]);
-        bench.now = bench.now + LIMIT;
+        bench.look_for(LIMIT);
         assert_eq!(bench.put(0, &[1]), Put::PassedOver(Some(1)));
         if closes {
             bench.outbox.close(Some(&ping(1)), true);
@@ -167,7 +171,7 @@ fn acknowledging_what_was_never_sent_is_refused() {
     // What went past it while it was cut off was not sent either.
     bench.put(0, &[1]);
     bench.put(0, &[2]);
-    bench.now = bench.now + LIMIT;
+    bench.look_for(LIMIT);
     assert_eq!(bench.put(0, &[2]), Put::PassedOver(Some(2)));
     assert_eq!(credit(&mut bench, 5, 3), None);
     assert_eq!(credit(&mut bench, 4, 2), Some(Credited { first: false, missed: Some(1) }));

@@ -9,8 +9,8 @@ fn a_lossless_sample_is_never_parked_and_finds_no_room_or_no_credit() {
     for i in 0..3 {
         assert!(matches!(bench.put(0, &[i]), Put::Queued | Put::Inline));
     }
-    assert_eq!(bench.admits(0, 1), OUT);
-    assert_eq!(bench.put(0, &[3]), OUT, "out of credit");
+    assert!(matches!(bench.admits(0, 1), Put::NoCredit(_)));
+    assert!(matches!(bench.put(0, &[3]), Put::NoCredit(_)), "out of credit");
     assert_eq!(bench.outbox.credit(Credit { alias: 0, limit: 5, taken: 2, lost: 0 }), Some(MORE));
     assert_eq!(bench.admits(0, CAPACITY), Put::NoRoom, "larger than what is left");
     assert_eq!(bench.put(0, &[3; CAPACITY]), Put::NoRoom);
@@ -44,7 +44,7 @@ fn a_retained_sample_is_only_ever_the_first() {
     let mut bench = Bench::new(CAPACITY);
     bench.open(0, Delivery::Lossless(1));
     retained(&mut bench, 0);
-    assert_eq!(bench.put(0, &[1]), OUT, "it took the only credit");
+    assert!(matches!(bench.put(0, &[1]), Put::NoCredit(_)), "it took the only credit");
     bench.open(1, Delivery::Latest);
     bench.put(1, &[1]);
     retained(&mut bench, 1);

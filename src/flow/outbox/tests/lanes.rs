@@ -140,7 +140,7 @@ fn who_was_passed_over_is_told_behind_the_pieces_that_wait_and_each_sample_count
         bench.write();
         assert!(matches!(bench.put(0, &[2; 991]), Put::TooManyBytes(_)));
         assert_eq!(bench.admits(0, 990), Put::NoRoom, "the interest would take it");
-        bench.now = bench.now + Duration::from_secs(1);
+        bench.look_for(Duration::from_secs(1));
         assert_eq!(bench.put(0, &[2; 991]), Put::PassedOver(Some(2)));
         assert_eq!(bench.put(0, &[2; 991]), Put::PassedOver(None));
         // It takes the first while pieces of the second wait.
