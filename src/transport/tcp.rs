@@ -12,10 +12,12 @@ use std::time::{Duration, Instant};
 
 /// Connections over TCP, `tcp://host:port`.
 ///
-/// Small samples are sent at once (no Nagle). The system holds at most 512 KiB for sending (1 MiB within a machine) and 2 MiB
-/// for receiving on each connection: what a peer that reads nothing costs, and how old a sample can
-/// get on the way. Within a machine BBR congestion control, where it is the system's default, gives way to Reno (Linux), as it
-/// halves what large samples can do; towards others the system's choice stays.
+/// Small samples are sent at once (no Nagle). Of what is to go to another machine the system holds at most 512 KiB, which
+/// bounds what a peer that vanished costs, and how old a sample can get on the way; of that, and within a machine, at most 64 KiB
+/// that it has not sent yet (Linux). A peer that never reads costs some 200 KB. What arrives waits in a buffer that the system lets grow while
+/// it is read fast: on Linux up to `net.ipv4.tcp_rmem`, 6 MiB mostly, which fill only while the program does not run. Within a
+/// machine BBR congestion control, where it is the system's default, gives way to Reno (Linux), as it halves what large samples can do; towards
+/// others the system's choice stays.
 ///
 /// # When the peer vanishes
 /// Three things look for that, and each sees what the others do not. With S = 3.5
@@ -154,7 +156,6 @@ fn dial_one(
     give_up: &mut dyn FnMut() -> bool,
 ) -> io::Result<Stream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    set_buffers(&socket)?;
     connect(&socket, &address.into(), deadline, cancel, give_up)?;
     let (here, there) = (socket.local_addr()?.as_socket(), socket.peer_addr()?.as_socket());
     if here == there {
@@ -176,44 +177,34 @@ fn listen_at(address: SocketAddr) -> io::Result<Socket> {
     // else: that two programs may take the same port.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
-    set_buffers(&socket)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket)
-}
-
-/// Before connecting or listening, because the window offered to the peer is agreed on then. Accepted
-/// sockets inherit them from the listening one.
-fn set_buffers(socket: &Socket) -> io::Result<()> {
-    if let Some(bytes) = SEND_BUFFER {
-        socket.set_send_buffer_size(bytes)?;
-    }
-    if let Some(bytes) = RECEIVE_BUFFER {
-        socket.set_recv_buffer_size(bytes)?;
-    }
-    Ok(())
 }
 
 fn set_options(socket: &Socket) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     #[cfg(any(target_os = "linux", target_os = "android"))]
     socket.set_tcp_notsent_lowat(NOT_SENT)?;
-    set_within(socket)?;
+    set_sending(socket)?;
     set_limits(socket, SILENCE)
 }
 
-/// Within a machine the receiver has at once what is sent: more may be under way, and need not be paced.
+/// How much may be under way, and at what pace.
 ///
-/// Nothing is congested there, and BBR, where it is what the system uses, sends by timers all the same: see [`UNPACED`]. Where the system
-/// does not allow the other, it stays.
-fn set_within(socket: &Socket) -> io::Result<()> {
+/// Within a machine the receiver has at once what is sent, and nothing is congested: the system lets grow what is under way. BBR, where
+/// it is what the system uses, sends by timers all the same: see [`UNPACED`]. Where the system does not allow the other, it stays.
+///
+/// The receive buffer is never set. The system lets it grow as it is read, and also where a program stands still and much
+/// comes in small writes; one of a fixed size drops these, and their sender waits longer each time before it sends them again. A program
+/// that was stopped for 2.5 s while 3,000 writes of 2,000 B came a second got the next one 1.5 s after it went on with a buffer of 1 MiB, and
+/// after 2 ms where the system tunes it (each of 4). Nor may a program ask for more than `net.core.rmem_max`, 208 KiB mostly, with which samples of
+/// 32 KiB came at 2.2 GB/s, and at 2.7 where it tunes both buffers (medians of 7, in turn).
+fn set_sending(socket: &Socket) -> io::Result<()> {
     let ip = |address: io::Result<SockAddr>| Some(address.ok()?.as_socket()?.ip().to_canonical());
     let (here, there) = (ip(socket.local_addr()), ip(socket.peer_addr()));
     if !there.is_some_and(|there| there.is_loopback() || here == Some(there)) {
-        return Ok(());
-    }
-    if let Some(bytes) = SEND_BUFFER_WITHIN {
-        socket.set_send_buffer_size(bytes)?;
+        return socket.set_send_buffer_size(SEND_BUFFER);
     }
     #[cfg(target_os = "linux")]
     if socket.tcp_congestion().is_ok_and(|name| name.starts_with(b"bbr")) {
@@ -274,15 +265,14 @@ impl Failures {
     }
 }
 
-/// The send buffer asked of the system for each connection, in bytes; `None` lets the system let it
-/// grow to megabytes for a stalled peer. Linux counts its own bookkeeping too, doubles the number
+/// The send buffer asked of the system for each connection to another machine, in bytes; unasked, it lets it
+/// grow to megabytes for a peer that vanished. Linux counts its own bookkeeping too, doubles the number
 /// for it, and allows at most `net.core.wmem_max`. What a slow line has not taken yet waits here, so this
-/// is also what bounds the age of a sample on such a line.
-const SEND_BUFFER: Option<usize> = Some(256 * 1024);
-
-/// The same within a machine. 1 MiB a sample came at 5.3 GB/s with 512 KiB or 1 MiB, and at 4.3 with 256 KiB; up to 256 KiB a sample all
-/// made the same (medians of 6, in turn, without pacing).
-const SEND_BUFFER_WITHIN: Option<usize> = Some(512 * 1024);
+/// is also what bounds the age of a sample on such a line, and what can be under way: some 5 MB/s on a line with a round trip of 50 ms.
+///
+/// Within a machine the system lets it grow: 1 MiB a sample came at 4.3 GB/s where it came at 3.7 with 512 KiB, of which Linux allowed 208
+/// (medians of 7, in turn).
+const SEND_BUFFER: usize = 256 * 1024;
 
 /// What controls congestion within a machine in place of BBR; Linux always has and allows it. 1 MiB a sample came at 4.4 GB/s where it came
 /// at 2.2 with BBR, and there and back in 0.6 ms where it took 1.0; up to 64 KiB both made the same (medians, in turn).
@@ -295,14 +285,6 @@ const UNPACED: &[u8] = b"reno";
 /// made 2.5 and 128 KiB 1.9 (medians of 9, in turn).
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const NOT_SENT: u32 = 64 * 1024;
-
-/// The same for receiving, where `None` lets a peer decide how many megabytes wait here. It is emptied
-/// by a thread that waits for no application, so it fills only while that thread does not run. With
-/// [`SEND_BUFFER`] it bounds what can be under way: some 5 MB/s on a line with a round trip of 50 ms.
-///
-/// Over loopback, with 64 KiB a write, 1 MiB was nearly as fast as the system's own tuning; 512 KiB took half
-/// again as long and 256 KiB twice, as both sides then sleep and are woken for every few messages.
-const RECEIVE_BUFFER: Option<usize> = Some(1024 * 1024);
 
 /// The silence that the system's limits are set by until a line says its own: that of a ping each second.
 const SILENCE: Duration = Duration::from_millis(3500);
@@ -351,7 +333,7 @@ mod tests {
         // Nor does it hurt where there is no other side yet.
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
         let before = congestion(&socket);
-        set_within(&socket).unwrap();
+        set_sending(&socket).unwrap();
         assert_eq!(congestion(&socket), before);
     }
 

@@ -40,8 +40,62 @@ fn a_stalled_tcp_peer_holds_a_bounded_number_of_bytes() {
         held += taken;
     }
     println!("{held} bytes");
-    // 512 KiB in the send buffer here and 2 MiB in the receive buffer there.
+    // Its window at first, and what is not sent.
     assert!(held <= 5 << 19, "{held} bytes");
+}
+
+/// Where the system drops what finds no room at a program that stands still, it waits longer and longer before it sends that
+/// again, also once there is room; and gives the connection up in the end.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_is_sent_to_a_program_that_stands_still_waits_and_is_not_dropped() {
+    const READ: usize = 64 << 20;
+    let line = lines::tcp();
+    for size in [50, 200, 2000, 8000] {
+        let (here, there) = line.pair();
+        let read = |count: usize| {
+            let there = there.clone();
+            start(move || {
+                let (mut left, mut buffer) = (count, vec![0; 64 * 1024]);
+                while left > 0 {
+                    let end = left.min(buffer.len());
+                    left -= there.read(&mut buffer[..end]).unwrap();
+                }
+            })
+        };
+        // It read well before, so that its window is large.
+        let reader = read(READ);
+        let mut left = READ;
+        while left > 0 {
+            left -= here.write(&vec![0; left.min(16 * 1024)]).unwrap();
+        }
+        waited_for("read", DONE_WITHIN, reader);
+        let (piece, mut held) = (vec![0; size], 0);
+        while !asks_for_room(&there.remote()) {
+            loop {
+                match here.try_write(&piece) {
+                    Ok(taken) => held += taken,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) => panic!("{size} bytes each, {held} in all: {error}"),
+                }
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        println!("{size} bytes each, {held} in all");
+        waited_for("read", DONE_WITHIN, read(held));
+    }
+}
+
+/// Whether the system asks now and then, for the connection from this address, if there is room at the other side; and does not wait for
+/// an answer to what it sent.
+#[cfg(target_os = "linux")]
+fn asks_for_room(local: &str) -> bool {
+    let port: u16 = local.rsplit(':').next().unwrap().parse().unwrap();
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let mut rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+    let row = rows.find(|row| row[1].ends_with(&format!(":{port:04X}"))).unwrap();
+    // The timer that runs, `tr` in proc(5): 1 sends again, 4 asks.
+    row[5].starts_with("04")
 }
 
 #[test]
