@@ -10,10 +10,11 @@ use socket2::{Domain, Socket, Type};
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
-use support::{MOMENT, SOON, Watch, until};
+use support::{MOMENT, SOON, Watch, panics_end_the_program, until};
 
 /// A group of its own for each test.
 fn group() -> (String, u16) {
+    panics_end_the_program();
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let port = 20_000 + (std::process::id() % 20_000) as u16 + number;

@@ -309,11 +309,19 @@ fn choose_links(plans: &mut [Plan], pairs: &[Pair], rng: &mut Chance) {
         let schemes = pairs.iter().find(|pair| pair.ends == [far, 0]).map_or(&[][..], |pair| pair.schemes);
         plan.links = match (rng.below(4), schemes) {
             (0, _) => Links::All,
-            _ if plan.far || plan.readers.len() + plan.suppliers.len() > 2 => Links::Best,
-            (1, [first, _]) => Links::only(*first),
+            _ if plan.readers.len() + plan.suppliers.len() > 2 => Links::Best,
+            (1, _) if plan.far => everywhere(plan.suppliers[0].from, pairs).map_or(Links::Best, Links::only),
+            (1, [first, _]) if !plan.far => Links::only(*first),
             _ => Links::Best,
         };
     }
+}
+
+/// The kind of line that a program's sessions all go over at times, whoever passes its samples on.
+fn everywhere(name: usize, pairs: &[Pair]) -> Option<&'static str> {
+    let own: Vec<_> = pairs.iter().filter(|pair| pair.ends.contains(&name)).collect();
+    let first = *own.first()?.schemes.first()?;
+    own.iter().all(|pair| pair.schemes.contains(&first)).then_some(first)
 }
 
 /// In every second world some are large, and some are more urgent than others.

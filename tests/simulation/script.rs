@@ -348,11 +348,19 @@ impl<'a> Scene<'a> {
         self.scenery.plans.iter().map(|plan| (plan, self.is_carried(plan))).collect()
     }
 
-    /// Whether the session has gone back to a link that a route may go over.
+    /// Whether the session has gone back to a link that a route may go over; with whoever may pass it on, where it goes far.
     fn is_carried(&self, plan: &Plan) -> bool {
-        let from = self.programs[plan.suppliers[0].from].as_ref();
-        let to = plan.readers[0].to;
-        plan.links == Links::Best || from.is_some_and(|from| from.is_carried_by(to, &plan.links))
+        let name = plan.suppliers[0].from;
+        let carries =
+            |to| self.programs[name].as_ref().is_some_and(|from| from.is_carried_by(to, &plan.links));
+        if plan.links == Links::Best {
+            return true;
+        }
+        if !plan.far {
+            return carries(plan.readers[0].to);
+        }
+        let others = self.scenery.pairs.iter().filter(|pair| pair.ends.contains(&name));
+        others.map(|pair| pair.ends[usize::from(pair.ends[0] == name)]).all(carries)
     }
 
     /// One that misses a link, or one that stands by.

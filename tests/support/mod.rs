@@ -5,8 +5,9 @@
 pub mod tap;
 
 use bowline::{Endpoint, EndpointBuilder, Event, Events};
-use std::sync::Arc;
+use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 /// Longer than anything that must happen takes, even on a machine that does much else.
@@ -14,6 +15,23 @@ pub const SOON: Duration = Duration::from_secs(20);
 
 /// Long enough for something wrong to happen, short enough to wait for.
 pub const MOMENT: Duration = Duration::from_millis(50);
+
+/// From now on a thread of bowline that panics ends the whole program: a test that looks at no events would not notice.
+pub fn panics_end_the_program() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let thread = std::thread::current();
+            if let Some(name) = thread.name().filter(|name| name.starts_with("bowline/")) {
+                // Not what a test prints, which would be lost with the program.
+                let _ = writeln!(std::io::stderr(), "{name}: {panic}");
+                std::process::abort();
+            }
+            usual(panic);
+        }));
+    });
+}
 
 /// Where the two sides of a route are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
